@@ -1,0 +1,338 @@
+"""The catalog's models: what to measure and what it costs, as strict pydantic models.
+
+One model per YAML file of the catalog; `schemas.catalog_files` reads the files and turns every mistake into
+file, line, field, found and expected. Units are in the field names or their descriptions.
+"""
+
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveInt = Annotated[int, Field(gt=0, le=2**31 - 1)]
+Statistic = Literal["mean", "p50", "p75", "p90", "p95", "p99", "p99_9"]
+
+
+
+class Model(BaseModel):
+    """Base: unknown fields, wrong types and changes are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Launch(Model):
+    """A server that Ratecard ships and starts itself as a child process."""
+
+    engine: Literal["llama"] = Field(description="llama: llama.cpp with a randomly initialised Llama")
+    slots: PositiveInt = Field(4, description="Requests that the engine decodes at once")
+
+
+class Endpoint(Model):
+    """One served model on one hardware and engine configuration (endpoints.yaml)."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+")] | None = Field(
+        None, description="API base, with or without /v1"
+    )
+    launch: Launch | None = Field(None, description="Instead of url: a server that Ratecard starts")
+    model: str | None = Field(None, description="Model name to send; a launched server names its own")
+    api: Literal["chat", "completions"] = "chat"
+    api_key_env: EnvName | None = Field(None, description="Environment variable that holds the key")
+    headers: dict[str, str] = Field(default_factory=dict, description="Extra request headers, no secrets")
+    extra_body: dict[str, Any] = Field(default_factory=dict, description="Extra fields of the request body")
+    timeout_s: Positive = Field(600.0, description="Longest wait for one request")
+    verify_tls: bool = True
+    engine: str | None = None
+    engine_version: str | None = None
+    precision: str | None = None
+    accelerator: Name | None = Field(None, description="Such as h200; cpu for none; null if unknown")
+    parallelism: str | None = Field(None, description="Such as tp8 or tep8")
+    gpus_per_instance: PositiveInt = 1
+    gpus_per_server: PositiveInt = 8
+    role: Literal["aggregated", "prefill", "decode"] = "aggregated"
+    instances_measured: PositiveInt = Field(1, description="Instances behind the url")
+    quality_score: float | None = None
+    quality_source: str | None = None
+    memory_gib_per_gpu: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.url is None) == (self.launch is None):
+            raise ValueError("give either url (a running server) or launch (one that Ratecard starts)")
+        if self.url is not None and self.model is None:
+            raise ValueError("model is needed beside url: the name that the server knows")
+        if self.quality_score is not None and self.quality_source is None:
+            raise ValueError("quality_source is needed beside quality_score: say where the score is from")
+        return self
+
+
+class Workload(Model):
+    """What the requests look like (workloads.yaml)."""
+
+    input_tokens: PositiveInt = Field(description="Prompt length by the server's own count, tokens")
+    output_tokens: PositiveInt = Field(description="Output length asked for (max_tokens), tokens")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
+        None, description="Same seed, same prompts; null: a seed of each run's own, so that no cache has seen them"
+    )
+
+
+class Load(Model):
+    """How hard to push: closed-loop levels (loads.yaml)."""
+
+    concurrency: Annotated[list[PositiveInt], Field(min_length=1)]
+    requests: PositiveInt | None = Field(None, description="Measured requests a level, at least 7 x concurrency")
+    duration_s: Positive | None = Field(None, description="Or: seconds a level, until 7 x concurrency were sent")
+    max_duration_s: Positive = Field(600.0, description="A level ends here whatever was sent")
+    warmup_requests: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Requests before measuring, with prompts of their own; null: as many as the concurrency"
+    )
+    shards: PositiveInt = Field(1, description="Worker processes")
+    stop_error_share: Share = Field(0.5, description="A level is stopped when more than this share fails")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.requests is None) == (self.duration_s is None):
+            raise ValueError("give either requests or duration_s: how long a level lasts")
+        if self.duration_s is not None and self.duration_s > self.max_duration_s:
+            raise ValueError(f"duration_s ({self.duration_s:g}) is above max_duration_s ({self.max_duration_s:g})")
+        if self.concurrency != sorted(set(self.concurrency)):
+            raise ValueError(f"concurrency {self.concurrency} must rise without repeats")
+        if self.shards > self.concurrency[0]:
+            raise ValueError(f"shards ({self.shards}) is above the lowest concurrency ({self.concurrency[0]})")
+        return self
+
+
+class Bound(Model):
+    """One limit of an SLO: an upper limit in ms, or a lower one in tokens/s/user for interactivity."""
+
+    metric: Literal["ttft", "ttft_from_schedule", "ttfa", "tpot", "itl", "e2e", "ntpot", "interactivity"]
+    statistic: Statistic | None = None
+    max_ms: Positive | None = None
+    min_tps: Positive | None = None
+
+    @model_validator(mode="after")
+    def _right_limit(self) -> Self:
+        if self.metric == "interactivity":
+            if self.min_tps is None or self.max_ms is not None:
+                raise ValueError("a bound on interactivity states min_tps (tokens/s/user), not max_ms")
+        elif self.max_ms is None or self.min_tps is not None:
+            raise ValueError(f"a bound on {self.metric} states max_ms, not min_tps")
+        return self
+
+    @property
+    def limit_value(self) -> float:
+        """The limit in ms, or tokens/s/user."""
+        limit = self.min_tps if self.max_ms is None else self.max_ms
+        assert limit is not None
+        return limit
+
+
+class Slo(Model):
+    """What users need (slos.yaml). Without bounds (offline work) the highest throughput is wanted."""
+
+    bounds: list[Bound] = Field(default_factory=list)
+    attainment_share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="Share of requests that must be within every bound at once; null: bounds by statistic"
+    )
+    workloads: list[Name] = Field(default_factory=list, description="Workloads it applies to; empty: all")
+    max_error_share: Share = 0.01
+    min_quality_score: float | None = None
+
+    @model_validator(mode="after")
+    def _bounds_can_be_judged(self) -> Self:
+        for bound in self.bounds:
+            if self.attainment_share is None and bound.statistic is None:
+                raise ValueError(f"the bound on {bound.metric} needs a statistic (p50, p99, mean …), or the SLO an attainment_share")
+            if self.attainment_share is not None and bound.metric == "itl":
+                raise ValueError("itl is pooled over requests and has no attainment: bound tpot instead")
+        if self.attainment_share is not None and not self.bounds:
+            raise ValueError("attainment_share without bounds: say what a good request is within")
+        return self
+
+
+class Users(Model):
+    """A demand stated as users x requests an hour: the mean rate."""
+
+    count: Positive
+    requests_per_hour: Positive = Field(description="Requests of one user an hour")
+
+
+class Demand(Model):
+    """How much of a workload is to be served (demands.yaml)."""
+
+    application: str
+    workload: Name
+    slo: Name
+    peak_rps: Positive | None = None
+    mean_rps: Positive | None = None
+    peak_to_average: Annotated[float, Field(ge=1)] | None = None
+    users: Users | None = None
+    growth: Annotated[float, Field(gt=-1)] = Field(0.0, description="A year; 0.5 is half as much again")
+    as_of: date | None = Field(None, description="Date of the rates, from which growth counts")
+    headroom: NonNegative = Field(0.0, description="Capacity above the peak; 0.1 is 10 %")
+    spares: Annotated[int, Field(ge=0)] = 0
+    uptime: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_gpus: PositiveInt | None = Field(None, description="Hard budget")
+    max_instances: PositiveInt | None = Field(None, description="Hard budget")
+    price_plans: list[Name] = Field(default_factory=list, description="Empty: every plan that fits the hardware")
+
+    @model_validator(mode="after")
+    def _rates(self) -> Self:
+        if self.users is not None:
+            if self.peak_rps is not None or self.mean_rps is not None or self.peak_to_average is None:
+                raise ValueError("users x requests_per_hour is the mean rate: give peak_to_average beside it and no rps")
+        elif self.peak_rps is None:
+            raise ValueError("peak_rps is needed (or users with peak_to_average)")
+        elif self.mean_rps is not None and self.peak_to_average is not None:
+            raise ValueError("give mean_rps or peak_to_average, not both")
+        if self.mean_rps is not None and self.peak_rps is not None and self.mean_rps > self.peak_rps:
+            raise ValueError(f"mean_rps ({self.mean_rps:g}) is above peak_rps ({self.peak_rps:g})")
+        if self.growth and self.as_of is None:
+            raise ValueError("growth needs as_of: the date of the rates")
+        return self
+
+    def rates(self) -> tuple[float, float | None]:
+        """(peak, mean) in requests/s; the mean is None where it is unknown."""
+        if self.users is not None:
+            mean = self.users.count * self.users.requests_per_hour / 3600
+            return mean * (self.peak_to_average or 1.0), mean
+        assert self.peak_rps is not None
+        return self.peak_rps, self.mean_rps or (self.peak_rps / self.peak_to_average if self.peak_to_average else None)
+
+
+class Period(Model):
+    """Days on which prices hold, both ends included."""
+
+    valid_from: date
+    valid_to: date | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.valid_to is not None and self.valid_to < self.valid_from:
+            raise ValueError(f"valid_to ({self.valid_to}) is before valid_from ({self.valid_from})")
+        return self
+
+
+class OwnPrices(Period):
+    """Yearly cost of an owned server, all per server (ECONOMICS: Own)."""
+
+    server_price: Positive
+    depreciation_years: Positive
+    salvage: NonNegative = 0.0
+    hosting_year: NonNegative = 0.0
+    software_year: NonNegative = 0.0
+    licence_basis: Literal["per_server", "per_gpu"] = "per_server"
+    power_kw: NonNegative = 0.0
+    pue: Annotated[float, Field(ge=1)] = 1.0
+    usd_per_kwh: NonNegative = 0.0
+    staff_year: NonNegative = 0.0
+    other_year: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _salvage_below_price(self) -> Self:
+        if self.salvage > self.server_price:
+            raise ValueError(f"salvage ({self.salvage:g}) is above server_price ({self.server_price:g})")
+        return self
+
+
+class RentPrices(Period):
+    """Price of one GPU or server an hour."""
+
+    usd_per_hour: Positive
+
+
+class ApiPrices(Period):
+    """Prices of 1M tokens."""
+
+    usd_per_mtok_input: Positive
+    usd_per_mtok_output: Positive
+    usd_per_mtok_cached_input: NonNegative | None = None
+
+
+class _Plan(Model):
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
+    source: str = Field(description="Where the figures are from, with its date")
+
+
+class _HardwarePlan(_Plan):
+    accelerator: Name | None = Field(None, description="Accelerator that it prices; null: any GPU, not cpu")
+    reference_plan: Name | None = Field(None, description="API plan whose price ratios split cost over input and output")
+
+
+class OwnPlan(_HardwarePlan):
+    """Servers bought."""
+
+    kind: Literal["own"]
+    gpus_per_server: PositiveInt = 8
+    periods: Annotated[list[OwnPrices], Field(min_length=1)]
+
+
+class RentPlan(_HardwarePlan):
+    """GPUs or servers by the hour."""
+
+    kind: Literal["rent"]
+    rent_unit: Literal["gpu", "server"]
+    gpus_per_server: PositiveInt | None = Field(None, description="GPUs in the server that is rented")
+    pricing_category: Literal["on_demand", "reserved", "spot"] = "on_demand"
+    periods: Annotated[list[RentPrices], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _server_has_gpus(self) -> Self:
+        if self.rent_unit == "server" and self.gpus_per_server is None:
+            raise ValueError("rent by the server needs gpus_per_server")
+        return self
+
+
+class ApiPlan(_Plan):
+    """Tokens by the million; the reference of price ratios."""
+
+    kind: Literal["api"]
+    periods: Annotated[list[ApiPrices], Field(min_length=1)]
+
+
+PricePlan = Annotated[OwnPlan | RentPlan | ApiPlan, Field(discriminator="kind")]
+
+
+def check_periods(plan: OwnPlan | RentPlan | ApiPlan) -> None:
+    """Periods follow each other without a gap or an overlap; ValueError otherwise."""
+    ordered = sorted(plan.periods, key=lambda p: p.valid_from)
+    for before, after in pairwise(ordered):
+        if before.valid_to is None or before.valid_to >= after.valid_from:
+            raise ValueError(f"periods overlap: the one from {before.valid_from} runs into the one from {after.valid_from}")
+        if before.valid_to + timedelta(days=1) != after.valid_from:
+            raise ValueError(f"periods leave a gap: nothing between {before.valid_to} and {after.valid_from}")
+
+
+class Measurements(Model):
+    """Every endpoint x workload x load of the three lists."""
+
+    endpoints: Annotated[list[Name], Field(min_length=1)]
+    workloads: Annotated[list[Name], Field(min_length=1)]
+    loads: Annotated[list[Name], Field(min_length=1)]
+
+
+class Suite(Model):
+    """What one night measures (suites.yaml)."""
+
+    measure: Annotated[list[Measurements], Field(min_length=1)]
+    schedule: Name | None = Field(None, description="Deployment that runs it, such as nightly; null: by hand")
+
+
+class Catalog(Model):
+    """All of it; `schemas.catalog_files.load` checks that names refer to something."""
+
+    endpoints: dict[Name, Endpoint] = Field(default_factory=dict)
+    workloads: dict[Name, Workload] = Field(default_factory=dict)
+    loads: dict[Name, Load] = Field(default_factory=dict)
+    slos: dict[Name, Slo] = Field(default_factory=dict)
+    demands: dict[Name, Demand] = Field(default_factory=dict)
+    prices: dict[Name, PricePlan] = Field(default_factory=dict)
+    suites: dict[Name, Suite] = Field(default_factory=dict)
+
+

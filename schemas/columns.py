@@ -1,0 +1,648 @@
+"""The one list of columns: name, type, nullability, unit and meaning of every column of every table.
+
+Standard library only, so that the load generator can import it anywhere. Types are DuckDB's names; the Arrow
+schemas (`schemas.arrow`), the pandera contracts (`schemas.contracts`), `COMMENT ON` (`transforms`) and
+`docs/data-dictionary.md` are all derived from here. Definitions: docs/metrics.md.
+"""
+
+from dataclasses import dataclass
+
+TRACE_SCHEMA_VERSION = 1
+METRIC_VERSION = 1
+
+OUTCOMES = (
+    "ok", "http_error", "connect_error", "timeout", "truncated", "malformed", "empty", "cancelled", "interrupted",
+)  # fmt: skip
+PHASES = ("probe", "warmup", "measure")
+CLOCK_SOURCES = ("kernel", "user")
+TOKEN_SOURCES = ("usage",)
+CHUNK_TOKEN_SOURCES = ("usage", "events", "chunk_mean")
+
+LATENCY_METRICS = {
+    "ttft": "time to first token, first_token - sent",
+    "ttft_from_schedule": "first_token - scheduled, free of coordinated omission",
+    "ttfa": "time to first answer (non-reasoning) token, first_answer - sent",
+    "tpot": "time per output token, (last_token - first_token) / (output_tokens - tokens in the first chunk)",
+    "itl": "inter-token latency: gap between token chunks / tokens in the later chunk, weighted by those tokens",
+    "e2e": "request latency, last_token - sent",
+    "ntpot": "normalised time per output token, e2e / output_tokens",
+    "chunk_gap": "raw gap between consecutive token-bearing chunks (vLLM's ITL, `itl_chunk_gap`)",
+    "e2e_to_close": "closed - sent, the E2E of tools that count the usage and [DONE] events (GuideLLM, SGLang)",
+    "tpot_osl_minus_1": "(last_token - first_token) / (output_tokens - 1), the TPOT of vLLM and SGLang",
+    "tpot_including_ttft": "e2e / output_tokens, GuideLLM's TPOT",
+    "e2e_databricks": "ttft + tpot * output_tokens",
+}
+"""Latency metrics of one request (pooled token gaps for itl and chunk_gap), all in milliseconds."""
+
+STATISTICS = {"mean": None, "p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
+"""Statistic name -> probability (null for the mean)."""
+
+MIN_SAMPLES = {"mean": 1, "p50": 11, "p75": 24, "p90": 64, "p95": 130, "p99": 662, "p99_9": 6636}
+"""Least n for a percentile: the least n with P(Bin(n, 1-p) <= 1) <= 0.01 (METRICS: percentiles)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `type` is a DuckDB type name, `unit` is empty where there is none."""
+
+    name: str
+    type: str
+    comment: str
+    unit: str = ""
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: `grain` names the columns that identify a row."""
+
+    schema: str
+    name: str
+    grain: tuple[str, ...]
+    comment: str
+    columns: tuple[Column, ...]
+
+
+def _required(name: str, type_: str, comment: str, unit: str = "") -> Column:
+    return Column(name, type_, comment, unit)
+
+
+def _optional(name: str, type_: str, comment: str, unit: str = "") -> Column:
+    return Column(name, type_, comment, unit, nullable=True)
+
+
+_R, _N = _required, _optional
+
+REQUEST_TRACES = Table(
+    "raw",
+    "request_traces",
+    ("run_id", "attempt", "level_index", "shard", "request_index"),
+    "One row per request sent, failures too. Times are nanoseconds after epoch_wall_at on one monotonic clock.",
+    (
+        # identity
+        _R("run_id", "VARCHAR", "One endpoint x workload x load on one scheduled night"),
+        _R("attempt", "INTEGER", "1 for the first try of the run, counted up"),
+        _R("suite", "VARCHAR", "Suite of the catalog, or adhoc"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("load", "VARCHAR", "Load of the catalog"),
+        _R("run_date", "DATE", "UTC date of the scheduled night"),
+        _R("level_index", "INTEGER", "Position of the load level in the plan; 0 is the probe before the levels"),
+        _R("load_kind", "VARCHAR", "closed (fixed concurrency) or open (fixed arrival rate)"),
+        _N("concurrency", "INTEGER", "Requests kept in flight over all shards (closed loop)"),
+        _N("request_rate", "DOUBLE", "Scheduled arrivals over all shards (open loop)", "1/s"),
+        _R("shard", "INTEGER", "Worker process of the level"),
+        _R("request_index", "BIGINT", "Position of the request in its shard"),
+        _R("phase", "VARCHAR", "probe, warmup or measure"),
+        # provenance
+        _R("model", "VARCHAR", "Model name sent"),
+        _R("api", "VARCHAR", "chat or completions"),
+        _R("config_hash", "VARCHAR", "Hash of endpoint, workload and load as planned"),
+        _R("client_version", "VARCHAR", "Version of the load generator"),
+        _R("schema_version", "INTEGER", "Version of this list of columns"),
+        # clock
+        _R("epoch_wall_at", "TIMESTAMP", "Wall clock (UTC) at the instant that all *_ns count from"),
+        _R("clock_source", "VARCHAR", "kernel (receive time of the socket) or user (when the client read)"),
+        _R("clock_suspect", "BOOLEAN", "A kernel stamp was impossible and the user stamp was taken"),
+        _R("reads", "INTEGER", "Socket reads of the response"),
+        _R("merged_reads", "INTEGER", "Reads that held several token events because the client was late"),
+        _R("first_token_merged", "BOOLEAN", "The first token came in a merged read: TTFT is an upper bound"),
+        # times
+        _R("scheduled_ns", "BIGINT", "The load plan wanted the request to start", "ns"),
+        _N("sent_ns", "BIGINT", "First byte handed to the socket, connection already open", "ns"),
+        _N("headers_ns", "BIGINT", "Response status line and headers received", "ns"),
+        _N("first_chunk_ns", "BIGINT", "First SSE data event of any kind", "ns"),
+        _N("first_token_ns", "BIGINT", "First event with generated text, reasoning included", "ns"),
+        _N("first_answer_ns", "BIGINT", "First event with non-reasoning text", "ns"),
+        _N("last_token_ns", "BIGINT", "Last event with generated text", "ns"),
+        _R("closed_ns", "BIGINT", "Stream ended, or the error", "ns"),
+        _N("connect_ns", "BIGINT", "TCP and TLS connect, where this request opened the connection", "ns"),
+        # what happened
+        _R("outcome", "VARCHAR", "ok or the way it failed"),
+        _N("http_status", "INTEGER", "Status of the response"),
+        _N("finish_reason", "VARCHAR", "As the server said"),
+        _N("error", "VARCHAR", "Why it failed: at most 500 characters, secrets redacted"),
+        # tokens
+        _N("input_tokens", "BIGINT", "Prompt tokens by the server's usage", "tokens"),
+        _N("cached_input_tokens", "BIGINT", "Part of input_tokens served from a cache", "tokens"),
+        _N("output_tokens", "BIGINT", "Generated tokens by the server's usage", "tokens"),
+        _N("reasoning_tokens", "BIGINT", "Part of output_tokens that was reasoning", "tokens"),
+        _N("input_token_source", "VARCHAR", "usage; null where the count is unknown"),
+        _N("output_token_source", "VARCHAR", "usage; null where the count is unknown"),
+        _R("target_input_tokens", "INTEGER", "Prompt length that the workload asked for", "tokens"),
+        _R("target_output_tokens", "INTEGER", "Output length that the workload asked for", "tokens"),
+        # stream
+        _R("token_chunks", "INTEGER", "Chunks with generated text; events of one merged read are one chunk"),
+        _R("gaps_us", "INTEGER[]", "Gaps between consecutive token chunks: token_chunks - 1 values", "us"),
+        _N("chunk_tokens", "INTEGER[]", "Tokens of each token chunk; null where only the mean is known", "tokens"),
+        _N("chunk_token_source", "VARCHAR", "usage (per chunk), events (one token an event) or chunk_mean"),
+        _R("response_bytes", "BIGINT", "Body bytes as received", "bytes"),
+        _R("prompt_sha256", "VARCHAR", "Hash of the prompt text"),
+        _N("text_sha256", "VARCHAR", "Hash of the generated text, reasoning included"),
+    ),
+)
+
+RUNS_SOURCE = Table(
+    "raw",
+    "runs",
+    ("run_id", "attempt"),
+    "One row per manifest: what was asked, what happened, provenance.",
+    (
+        _R("run_id", "VARCHAR", "One endpoint x workload x load on one scheduled night"),
+        _R("attempt", "INTEGER", "1 for the first try of the run, counted up"),
+        _R("suite", "VARCHAR", "Suite of the catalog, or adhoc"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("load", "VARCHAR", "Load of the catalog"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC); the start itself for a run by hand"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("started_at", "TIMESTAMP", "When measuring began (UTC)"),
+        _R("ended_at", "TIMESTAMP", "When the manifest was closed (UTC)"),
+        _R("status", "VARCHAR", "complete, interrupted or failed"),
+        _N("failure", "VARCHAR", "Why it is not complete"),
+        _R("levels_planned", "INTEGER", "Load levels in the plan"),
+        _R("levels_measured", "INTEGER", "Load levels with landed requests"),
+        _R("rows_quarantined", "BIGINT", "Trace rows that broke the contract"),
+        _R("catalog_hash", "VARCHAR", "Snapshot of SLOs, demands and prices in force that night"),
+        _R("config_hash", "VARCHAR", "Hash of endpoint, workload and load as planned"),
+        _R("client_version", "VARCHAR", "Version of the load generator"),
+        _R("url", "VARCHAR", "API base, without credentials"),
+        _R("api", "VARCHAR", "chat or completions"),
+        _R("model", "VARCHAR", "Model served"),
+        _N("engine", "VARCHAR", "Serving engine, as the catalog says"),
+        _N("engine_version", "VARCHAR", "Version of the engine"),
+        _N("precision", "VARCHAR", "Weights' precision, as the catalog says"),
+        _N("accelerator", "VARCHAR", "Accelerator of the endpoint; cpu where there is none; null if unknown"),
+        _R("gpus_per_instance", "INTEGER", "GPUs that one instance of the model takes"),
+        _R("gpus_per_server", "INTEGER", "GPUs in one server"),
+        _R("instances_measured", "INTEGER", "Instances behind the URL"),
+        _R("role", "VARCHAR", "aggregated, prefill or decode"),
+        _N("quality_score", "DOUBLE", "Quality of the endpoint's model, as the catalog says"),
+        _N("quality_source", "VARCHAR", "Where the quality score is from"),
+        _N("memory_gib_per_gpu", "DOUBLE", "Memory in use on each GPU", "GiB"),
+        _R("shares_prefix", "BOOLEAN", "The workload hits a prefix cache on purpose"),
+        _R("input_tokens_target", "INTEGER", "Mean prompt length that the workload asks for", "tokens"),
+        _R("output_tokens_target", "INTEGER", "Mean output length that the workload asks for", "tokens"),
+        _R("host", "VARCHAR", "Machine that sent the load"),
+        _R("platform", "VARCHAR", "Operating system and architecture of that machine"),
+        _R("python_version", "VARCHAR", "Python of the load generator"),
+        _R("cpu_count", "INTEGER", "Cores of that machine"),
+        _N("chars_per_token", "DOUBLE", "Characters a prompt token, as the probe found it", "1/tokens"),
+        _N("prompt_overhead_tokens", "DOUBLE", "Prompt tokens that the chat template adds", "tokens"),
+    ),
+)
+
+LEVELS_SOURCE = Table(
+    "raw",
+    "levels",
+    ("run_id", "attempt", "level_index"),
+    "One row per load level that was started, from the manifests.",
+    (
+        _R("run_id", "VARCHAR", "Run"),
+        _R("attempt", "INTEGER", "Attempt of the run"),
+        _R("level_index", "INTEGER", "Position of the level in the plan, from 1"),
+        _R("load_kind", "VARCHAR", "closed or open"),
+        _N("concurrency", "INTEGER", "Requests kept in flight (closed loop)"),
+        _N("request_rate", "DOUBLE", "Scheduled arrivals (open loop)", "1/s"),
+        _R("status", "VARCHAR", "complete, interrupted, stopped (error share) or failed (no rows)"),
+        _N("failure", "VARCHAR", "Why it is not complete"),
+        _R("rows_landed", "BIGINT", "Trace rows in raw/"),
+        _R("rows_quarantined", "BIGINT", "Trace rows that broke the contract"),
+        _N("client_cpu_share", "DOUBLE", "CPU of the busiest worker, as a share of one core"),
+        _N("loop_lag_p99_ms", "DOUBLE", "p99 event-loop lag of the worst worker", "ms"),
+    ),
+)
+
+SLOS_SOURCE = Table(
+    "raw",
+    "slos",
+    ("catalog_hash", "slo"),
+    "SLOs of a catalog snapshot.",
+    (
+        _R("catalog_hash", "VARCHAR", "Catalog snapshot"),
+        _R("slo", "VARCHAR", "Name of the SLO"),
+        _R("workloads", "VARCHAR[]", "Workloads it applies to; empty means all"),
+        _N("attainment_share", "DOUBLE", "Share of requests within every bound (joint goodput); null: by each statistic"),
+        _R("max_error_share", "DOUBLE", "Largest error share at which a bound on a mean can be met"),
+        _N("min_quality_score", "DOUBLE", "Least quality score of an endpoint that may be chosen"),
+    ),
+)  # fmt: skip
+
+SLO_BOUNDS_SOURCE = Table(
+    "raw",
+    "slo_bounds",
+    ("catalog_hash", "slo", "bound_index"),
+    "Bounds of the SLOs of a catalog snapshot.",
+    (
+        _R("catalog_hash", "VARCHAR", "Catalog snapshot"),
+        _R("slo", "VARCHAR", "Name of the SLO"),
+        _R("bound_index", "INTEGER", "Position of the bound in the SLO"),
+        _R("metric", "VARCHAR", "Latency metric, or interactivity"),
+        _N("statistic", "VARCHAR", "mean or a percentile; null in a SLO judged by attainment"),
+        _R("limit_value", "DOUBLE", "Upper limit in ms; lower limit in tokens/s/user for interactivity"),
+    ),
+)
+
+DEMANDS_SOURCE = Table(
+    "raw",
+    "demands",
+    ("catalog_hash", "demand"),
+    "Demands of a catalog snapshot.",
+    (
+        _R("catalog_hash", "VARCHAR", "Catalog snapshot"),
+        _R("demand", "VARCHAR", "Name of the demand"),
+        _R("application", "VARCHAR", "Application that it stands for"),
+        _R("workload", "VARCHAR", "Workload that it sends"),
+        _R("slo", "VARCHAR", "SLO that it needs"),
+        _R("peak_rps", "DOUBLE", "Peak request rate at as_of", "1/s"),
+        _N("mean_rps", "DOUBLE", "Mean request rate at as_of; null where unknown", "1/s"),
+        _R("growth", "DOUBLE", "Growth of the rates a year, 0.5 = half as much again"),
+        _N("as_of", "DATE", "Date of the rates; null: they hold as they are"),
+        _R("headroom", "DOUBLE", "Capacity above the peak, 0.1 = 10 %"),
+        _R("spares", "INTEGER", "Spare instances (N+1 and the like)"),
+        _R("uptime", "DOUBLE", "Share of the year that the fleet serves"),
+        _N("max_instances", "INTEGER", "Hard budget of instances, from max_gpus where that is given; null: none"),
+        _N("max_gpus", "INTEGER", "Hard budget of GPUs; null: none"),
+        _R("price_plans", "VARCHAR[]", "Plans to price it with; empty: every plan that fits the hardware"),
+    ),
+)  # fmt: skip
+
+PRICE_PLANS_SOURCE = Table(
+    "raw",
+    "price_plans",
+    ("catalog_hash", "price_plan", "valid_from"),
+    "Dated own and rent plans of a catalog snapshot; reference prices resolved.",
+    (
+        _R("catalog_hash", "VARCHAR", "Catalog snapshot"),
+        _R("price_plan", "VARCHAR", "Name of the plan"),
+        _R("kind", "VARCHAR", "own or rent"),
+        _N("accelerator", "VARCHAR", "Accelerator that it prices; null: any GPU (not cpu)"),
+        _R("currency", "VARCHAR", "ISO 4217 code"),
+        _R("valid_from", "DATE", "First day of the prices"),
+        _N("valid_to", "DATE", "Last day of the prices; null: still valid"),
+        _N("gpus_per_server", "INTEGER", "GPUs in the priced server; null where rent is by the GPU"),
+        _N("server_price", "DOUBLE", "Own: price of a server", "currency"),
+        _N("salvage", "DOUBLE", "Own: value of a server at the end", "currency"),
+        _N("depreciation_years", "DOUBLE", "Own: years", "years"),
+        _N("hosting_year", "DOUBLE", "Own: hosting a server a year", "currency"),
+        _N("software_year", "DOUBLE", "Own: licences a year, by licence_basis", "currency"),
+        _N("licence_basis", "VARCHAR", "Own: per_server or per_gpu"),
+        _N("power_kw", "DOUBLE", "Own: power of a server", "kW"),
+        _N("pue", "DOUBLE", "Own: power usage effectiveness of the building"),
+        _N("usd_per_kwh", "DOUBLE", "Own: price of electricity", "currency/kWh"),
+        _N("staff_year", "DOUBLE", "Own: staff a server a year", "currency"),
+        _N("other_year", "DOUBLE", "Own: anything else a server a year", "currency"),
+        _N("rent_unit", "VARCHAR", "Rent: gpu or server"),
+        _N("usd_per_hour", "DOUBLE", "Rent: price of one unit an hour", "currency/h"),
+        _N("pricing_category", "VARCHAR", "Rent: on_demand, reserved or spot"),
+        _N("price_in", "DOUBLE", "Reference API price of 1M input tokens: only the ratios count", "currency"),
+        _N("price_cached", "DOUBLE", "Reference API price of 1M cached input tokens; null: as price_in", "currency"),
+        _N("price_out", "DOUBLE", "Reference API price of 1M output tokens", "currency"),
+        _R("source", "VARCHAR", "Where the figures are from"),
+    ),
+)  # fmt: skip
+
+SOURCE_TABLES = (
+    REQUEST_TRACES,
+    RUNS_SOURCE,
+    LEVELS_SOURCE,
+    SLOS_SOURCE,
+    SLO_BOUNDS_SOURCE,
+    DEMANDS_SOURCE,
+    PRICE_PLANS_SOURCE,
+)
+"""What the transforms read as `raw.<name>`."""
+
+_METRIC_VERSION = _R("metric_version", "INTEGER", "Version of the definitions of docs/metrics.md")
+_IDENTITY = (
+    _R("suite", "VARCHAR", "Suite of the catalog, or adhoc"),
+    _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+    _R("workload", "VARCHAR", "Workload of the catalog"),
+    _R("load", "VARCHAR", "Load of the catalog"),
+    _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+    _R("run_date", "DATE", "UTC date of the night"),
+)
+
+RUNS = Table(
+    "curated",
+    "runs",
+    ("run_id", "attempt"),
+    "What was asked, what happened and provenance of each attempt of a run.",
+    (
+        *RUNS_SOURCE.columns,
+        _R("is_current", "BOOLEAN", "Stands for its run: the latest complete attempt, else the latest landed"),
+        _R("rows_landed", "BIGINT", "Trace rows in raw/, probe and warm-up included"),
+        _R("requests", "BIGINT", "Measured requests"),
+        *(_R(f"requests_{outcome}", "BIGINT", f"Measured requests that ended {outcome}") for outcome in OUTCOMES),
+        _METRIC_VERSION,
+    ),
+)  # fmt: skip
+
+
+def _rate(name: str, comment: str, unit: str) -> tuple[Column, ...]:
+    """Columns of a rate in the window with its 95 % interval, and a GPU's share of it."""
+    return (
+        _N(name, "DOUBLE", f"{comment} in the window; null where none arrived or a count is unknown", unit),
+        _N(f"{name}_lo", "DOUBLE", f"Lower 95 % bound of {name}, batch means; null under 10 C completions", unit),
+        _N(f"{name}_hi", "DOUBLE", f"Upper 95 % bound of {name}", unit),
+        _N(f"{name}_per_gpu", "DOUBLE", f"{name} / (gpus_per_instance x instances_measured)", unit),
+    )
+
+
+def _latencies() -> tuple[Column, ...]:
+    """Every latency metric under every statistic, then interactivity with its slow tail as the low percentile."""
+    times = tuple(
+        _N(f"{metric}_{statistic}_ms", "DOUBLE", f"{statistic} of {meaning}; null under {MIN_SAMPLES[statistic]}", "ms")
+        for metric, meaning in LATENCY_METRICS.items()
+        for statistic in STATISTICS
+    )
+    mean = _N("interactivity_mean_tps", "DOUBLE", "Mean of 1 / TPOT over requests", "tokens/s/user")
+    tail = tuple(
+        _N(f"interactivity_p{low}_tps", "DOUBLE", f"p{low} of interactivity, 1000 / tpot_p{high}_ms", "tokens/s/user")
+        for low, high in ((50, 50), (25, 75), (10, 90), (5, 95), (1, 99))
+    )
+    return (*times, mean, *tail)
+
+
+OPERATING_POINTS = Table(
+    "curated",
+    "operating_points",
+    ("operating_point_id",),
+    "Throughput, latency and validity of one load level of one attempt, inside its steady-state window.",
+    (
+        # identity
+        _R("operating_point_id", "VARCHAR", "Run, attempt and level"),
+        _R("run_id", "VARCHAR", "One endpoint x workload x load on one scheduled night"),
+        _R("attempt", "INTEGER", "Attempt of the run"),
+        _R("is_current", "BOOLEAN", "The attempt that stands for its run; the others are never chosen"),
+        *_IDENTITY,
+        _R("level_index", "INTEGER", "Position of the load level in the plan"),
+        _R("load_kind", "VARCHAR", "closed (fixed concurrency) or open (fixed arrival rate)"),
+        _N("concurrency", "INTEGER", "Requests kept in flight (closed loop)"),
+        _N("request_rate", "DOUBLE", "Scheduled arrivals (open loop)", "1/s"),
+        # what was measured
+        _R("model", "VARCHAR", "Model served"),
+        _N("engine", "VARCHAR", "Serving engine"),
+        _N("engine_version", "VARCHAR", "Version of the engine"),
+        _N("precision", "VARCHAR", "Weights' precision"),
+        _N("accelerator", "VARCHAR", "Accelerator of the endpoint; cpu where there is none; null if unknown"),
+        _R("gpus_per_instance", "INTEGER", "GPUs that one instance of the model takes"),
+        _R("gpus_per_server", "INTEGER", "GPUs in one server"),
+        _R("instances_measured", "INTEGER", "Instances behind the URL"),
+        _N("quality_score", "DOUBLE", "Quality of the endpoint's model, as the catalog says"),
+        _N("memory_gib_per_gpu", "DOUBLE", "Memory in use on each GPU", "GiB"),
+        _R("config_hash", "VARCHAR", "Hash of endpoint, workload and load as planned"),
+        _R("catalog_hash", "VARCHAR", "Snapshot of SLOs, demands and prices in force that night"),
+        _METRIC_VERSION,
+        # verdict
+        _R("validity", "VARCHAR", "valid, or the reasons against it joined by commas"),
+        _R("is_valid", "BOOLEAN", "No reason against it; others are shown and never selected"),
+        _R("is_knee", "BOOLEAN", "First level after which the request rate grows less than 10 %"),
+        _R("is_saturation", "BOOLEAN", "Level with the run's highest request rate"),
+        # window and counts
+        _N("window_started_at", "TIMESTAMP", "Start of the steady-state window (UTC); null: there was none"),
+        _N("window_ended_at", "TIMESTAMP", "End of the steady-state window (UTC)"),
+        _N("window_s", "DOUBLE", "Length of the window", "s"),
+        _N("window_share", "DOUBLE", "Window / whole level"),
+        _R("shards", "BIGINT", "Worker processes that sent the level"),
+        _R("requests", "BIGINT", "Measured requests of the whole level"),
+        _R("requests_in_window", "BIGINT", "Requests sent in the window, those cancelled by the plan left out"),
+        _N("completions_in_window", "BIGINT", "Completions in the window, whatever their outcome"),
+        _N("error_share", "DOUBLE", "Failed / requests_in_window; of the whole level where there was no window"),
+        # rates
+        *_rate("request_rps", "Ok completions a second", "1/s"),
+        *_rate("output_tps", "Output tokens of ok requests a second, as their chunks arrived,", "tokens/s"),
+        *_rate("input_tps", "Input tokens of ok requests a second, counted at the first token,", "tokens/s"),
+        *_rate("total_tps", "Input and output tokens a second", "tokens/s"),
+        # the load as it was
+        _N("mean_in_flight", "DOUBLE", "Time-weighted requests in flight over the window, sent to closed"),
+        _N("littles_law_ratio", "DOUBLE", "Completions/s x their mean e2e_to_close / mean_in_flight, any outcome"),
+        _R("level_s", "DOUBLE", "Whole level, first request sent to last closed", "s"),
+        _N("level_request_rps", "DOUBLE", "Ok completions / level_s, ramp and stragglers included", "1/s"),
+        _N("output_tps_wall", "DOUBLE", "Output tokens of ok requests / level_s (vLLM's throughput)", "tokens/s"),
+        _N("level_error_share", "DOUBLE", "Failed / requests of the whole level, cancelled left out"),
+        # tokens, of ok requests sent in the window
+        _N("input_tokens_mean", "DOUBLE", "ISL: mean input tokens; null where a count is unknown", "tokens"),
+        _N("cached_input_tokens_mean", "DOUBLE", "CSL: mean cached part of the input; null where unknown", "tokens"),
+        _N("output_tokens_mean", "DOUBLE", "OSL: mean output tokens; null where a count is unknown", "tokens"),
+        _N("cached_share", "DOUBLE", "Cached / input tokens, over requests that know both"),
+        # the client
+        _N("first_token_merged_share", "DOUBLE", "Ok requests whose TTFT is an upper bound (merged read)"),
+        _N("clock_suspect_share", "DOUBLE", "Requests in the window with an impossible stamp or a negative interval"),
+        _N("client_cpu_share", "DOUBLE", "CPU of the busiest worker, as a share of one core"),
+        _N("loop_lag_p99_ms", "DOUBLE", "p99 event-loop lag of the worst worker", "ms"),
+        # latency, of ok requests sent in the window
+        *_latencies(),
+    ),
+)  # fmt: skip
+
+SLO_ATTAINMENT = Table(
+    "curated",
+    "slo_attainment",
+    ("operating_point_id", "slo"),
+    "How an operating point stands against each SLO that applies to its workload, by that night's catalog.",
+    (
+        _R("operating_point_id", "VARCHAR", "Operating point"),
+        _R("slo", "VARCHAR", "SLO of the catalog"),
+        _R("run_id", "VARCHAR", "Run"),
+        _R("attempt", "INTEGER", "Attempt of the run"),
+        _R("is_current", "BOOLEAN", "The attempt that stands for its run"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _METRIC_VERSION,
+        _N("attainment_share", "DOUBLE", "Share that decides; null: each bound is judged by its statistic"),
+        _R("judged_requests", "BIGINT", "Requests sent in the window, those cancelled by the plan left out"),
+        _N("good_requests", "BIGINT", "Ok and within every bound; null where one cannot be judged"),
+        _N("attainment", "DOUBLE", "good / judged requests"),
+        _N("attainment_lo", "DOUBLE", "Lower 95 % bound of attainment (Wilson, z = 1.959964)"),
+        _N("attainment_hi", "DOUBLE", "Upper 95 % bound of attainment"),
+        _N("good_rps", "DOUBLE", "Good completions in the window / window_s", "1/s"),
+        _N("good_tps", "DOUBLE", "Output tokens of good completions in the window / window_s", "tokens/s"),
+        _R("verdict", "VARCHAR", "met, missed or undecided (a statistic that decides is unknown)"),
+        _N("meets_slo", "BOOLEAN", "verdict is met; null where undecided"),
+        _N("meets_slo_confident", "BOOLEAN", "attainment_lo meets the share too; null where no share decides"),
+        _N("worst_metric", "VARCHAR", "Bound that decides: the worst missed, else an undecided, else the nearest met"),
+        _N("worst_statistic", "VARCHAR", "Statistic of that bound; null where it has none"),
+        _N("worst_value", "DOUBLE", "Value of that bound: ms, tokens/s/user or a share; infinite through failures"),
+        _N("worst_limit", "DOUBLE", "Limit of that bound"),
+        _N("worst_excess", "DOUBLE", "How far beyond the limit, as a share of it; negative: within"),
+    ),
+)
+
+PARETO_FRONTIER = Table(
+    "curated",
+    "pareto_frontier",
+    ("operating_point_id", "latency_metric", "statistic", "throughput_metric"),
+    "Valid operating points of one night, model and workload against each other, per GPU.",
+    (
+        _R("operating_point_id", "VARCHAR", "Operating point"),
+        _R("latency_metric", "VARCHAR", "ttft, tpot, e2e or interactivity (higher is better)"),
+        _R("statistic", "VARCHAR", "mean or a percentile; interactivity names its slow tail p25 to p1"),
+        _R("throughput_metric", "VARCHAR", "request_rps, output_tps or total_tps"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("model", "VARCHAR", "Model served"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("run_id", "VARCHAR", "Run"),
+        _N("engine", "VARCHAR", "Serving engine"),
+        _N("precision", "VARCHAR", "Weights' precision"),
+        _N("accelerator", "VARCHAR", "Accelerator of the endpoint"),
+        _N("quality_score", "DOUBLE", "Quality of the endpoint's model: speed bought with accuracy must be seen"),
+        _N("memory_gib_per_gpu", "DOUBLE", "Memory in use on each GPU", "GiB"),
+        _METRIC_VERSION,
+        _R("latency", "DOUBLE", "Value of the latency metric: ms, tokens/s/user for interactivity"),
+        _R("throughput_per_gpu", "DOUBLE", "Value of the throughput metric a GPU", "1/s"),
+        _R("is_on_frontier", "BOOLEAN", "No other point has as much throughput at as little latency, one better"),
+        _N("dominated_by", "VARCHAR", "An operating point that dominates it; null on the frontier"),
+    ),
+)  # fmt: skip
+
+BEST_OPERATING_POINTS = Table(
+    "curated",
+    "best_operating_points",
+    ("endpoint", "workload", "slo", "night"),
+    "The operating point to run at: the highest request rate per GPU among valid points that meet the SLO.",
+    (
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("slo", "VARCHAR", "SLO of the catalog"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("status", "VARCHAR", "chosen, infeasible, undecided or no_valid_point"),
+        _N("reasons", "VARCHAR", "Why there is no valid point, or what left it undecided"),
+        _R("points", "BIGINT", "Operating points measured"),
+        _R("valid_points", "BIGINT", "Valid ones among them"),
+        _R("feasible_points", "BIGINT", "Valid ones that meet the SLO"),
+        _R("catalog_hash", "VARCHAR", "Snapshot of SLOs, demands and prices in force that night"),
+        _METRIC_VERSION,
+        _N("operating_point_id", "VARCHAR", "The chosen point; null unless chosen"),
+        _N("run_id", "VARCHAR", "Run of the chosen point"),
+        _N("attempt", "INTEGER", "Attempt of that run"),
+        _N("concurrency", "INTEGER", "Requests kept in flight at the chosen point"),
+        _N("request_rate", "DOUBLE", "Scheduled arrivals at the chosen point", "1/s"),
+        _N("request_rps", "DOUBLE", "Request rate of the chosen point", "1/s"),
+        _N("request_rps_lo", "DOUBLE", "Its lower 95 % bound", "1/s"),
+        _N("request_rps_hi", "DOUBLE", "Its upper 95 % bound", "1/s"),
+        _N("request_rps_per_gpu", "DOUBLE", "What it was chosen for", "1/s"),
+        _N("attainment", "DOUBLE", "good / judged requests of the chosen point"),
+        _N("meets_slo_confident", "BOOLEAN", "The lower bound of attainment meets the share too"),
+        _N("nearest_operating_point_id", "VARCHAR", "Where infeasible: the valid point that misses by least"),
+        _N("nearest_metric", "VARCHAR", "Metric that it misses"),
+        _N("nearest_statistic", "VARCHAR", "Statistic of that bound"),
+        _N("nearest_value", "DOUBLE", "Its value: ms, tokens/s/user or a share"),
+        _N("nearest_limit", "DOUBLE", "The limit"),
+        _N("nearest_excess", "DOUBLE", "By how much, as a share of the limit"),
+    ),
+)
+
+SERVER_COUNTS = Table(
+    "curated",
+    "server_counts",
+    ("fleet_id",),
+    "How many instances, servers and GPUs a demand needs on an endpoint, by the night's best operating point.",
+    (
+        _R("fleet_id", "VARCHAR", "Demand, endpoint and night"),
+        _R("demand", "VARCHAR", "Demand of the catalog"),
+        _R("application", "VARCHAR", "Application that it stands for"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("slo", "VARCHAR", "SLO of the catalog"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("status", "VARCHAR", "Of the best operating point; counts are null unless chosen"),
+        _N("run_id", "VARCHAR", "Run that it stands on"),
+        _N("operating_point_id", "VARCHAR", "Operating point that it stands on"),
+        _R("catalog_hash", "VARCHAR", "Snapshot of the demand"),
+        _METRIC_VERSION,
+        _N("accelerator", "VARCHAR", "Accelerator of the endpoint"),
+        _N("gpus_per_instance", "INTEGER", "GPUs that one instance takes"),
+        _N("gpus_per_server", "INTEGER", "GPUs in one server"),
+        _R("peak_rps", "DOUBLE", "Peak request rate that night, growth included", "1/s"),
+        _N("mean_rps", "DOUBLE", "Mean request rate that night, growth included; null where unknown", "1/s"),
+        _R("headroom", "DOUBLE", "Capacity above the peak, 0.1 = 10 %"),
+        _R("uptime", "DOUBLE", "Share of the year that the fleet serves"),
+        _N("max_instances", "BIGINT", "Hard budget in instances, GPUs of the budget / gpus_per_instance; null: none"),
+        _N("rps_per_instance", "DOUBLE", "request_rps / instances_measured", "1/s"),
+        _N("rps_per_instance_lo", "DOUBLE", "At the lower 95 % bound", "1/s"),
+        _N("rps_per_instance_hi", "DOUBLE", "At the upper 95 % bound", "1/s"),
+        _N("rps_per_server", "DOUBLE", "Of the instances that fit a server", "1/s"),
+        _N("instances_for_peak", "BIGINT", "n0: instances that carry the peak"),
+        _N("instances_with_headroom", "BIGINT", "n1: instances that carry peak x (1 + headroom)"),
+        _N("spares", "BIGINT", "Spare instances, within the budget"),
+        _N("instances", "BIGINT", "instances_with_headroom + spares"),
+        _N("servers", "BIGINT", "Servers for the instances; none straddles two servers that could hold it"),
+        _N("gpus", "BIGINT", "GPUs of the instances"),
+        _N("stranded_gpus", "BIGINT", "GPUs of the servers that no instance uses"),
+        _N("utilisation", "DOUBLE", "peak_rps / (instances x rps_per_instance); above 1: the budget is too small"),
+        _N("utilisation_at_mean", "DOUBLE", "mean_rps / (instances x rps_per_instance)"),
+        _N("share_of_load_served", "DOUBLE", "Share of the peak that the instances carry, spares included; 1: all"),
+        _N("survives_one_server", "BOOLEAN", "The instances left by the loss of one server carry the peak"),
+        _N("instances_lo", "BIGINT", "instances at rps_per_instance_hi"),
+        _N("instances_hi", "BIGINT", "instances at rps_per_instance_lo; null where that is not above 0"),
+    ),
+)
+
+COST_PER_MILLION_TOKENS = Table(
+    "curated",
+    "cost_per_million_tokens",
+    ("fleet_id", "price_plan", "cost_basis", "allocation_method"),
+    "What a fleet's year costs per request and per token under a price plan in force that night.",
+    (
+        _R("series_id", "VARCHAR", "Endpoint, workload, SLO, demand, plan, basis and allocation, stable over nights"),
+        _R("fleet_id", "VARCHAR", "Demand, endpoint and night"),
+        _R("price_plan", "VARCHAR", "Price plan of the catalog"),
+        _R("cost_basis", "VARCHAR", "capacity: every server full"),
+        _R("allocation_method", "VARCHAR", "price_ratio: input and output by the plan's reference API prices"),
+        _R("demand", "VARCHAR", "Demand of the catalog"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("slo", "VARCHAR", "SLO of the catalog"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("status", "VARCHAR", "Of the best operating point; figures are null unless chosen"),
+        _N("run_id", "VARCHAR", "Run that it stands on"),
+        _N("operating_point_id", "VARCHAR", "Operating point that it stands on"),
+        _METRIC_VERSION,
+        _R("price_kind", "VARCHAR", "own or rent"),
+        _N("rent_unit", "VARCHAR", "Rent: gpu (nothing is stranded) or server"),
+        _R("currency", "VARCHAR", "Currency of every usd_ column"),
+        _R("price_valid_from", "DATE", "First day of the plan's prices"),
+        _N("price_valid_to", "DATE", "Last day of the plan's prices; null: still valid"),
+        _R("price_source", "VARCHAR", "Where the plan's figures are from"),
+        _N("priced_unit", "VARCHAR", "What the plan charges for: server or instance (rent by the GPU)"),
+        _N("priced_units", "BIGINT", "How many of those the fleet has"),
+        _N("unit_year_usd", "DOUBLE", "One unit for a year", "currency"),
+        _N("server_year_usd", "DOUBLE", "One server for a year; null for rent by the GPU", "currency"),
+        _N("fleet_year_usd", "DOUBLE", "The fleet for a year", "currency"),
+        _N("served_rps", "DOUBLE", "Requests served on this cost basis", "1/s"),
+        _N("input_tokens_mean", "DOUBLE", "ISL of the operating point", "tokens"),
+        _N("cached_input_tokens_mean", "DOUBLE", "CSL of the operating point", "tokens"),
+        _N("output_tokens_mean", "DOUBLE", "OSL of the operating point", "tokens"),
+        _N("usd_per_1k_prompts", "DOUBLE", "1000 requests", "currency"),
+        _N("usd_per_1k_prompts_lo", "DOUBLE", "At the upper 95 % bound of the rate, fleet sized anew", "currency"),
+        _N("usd_per_1k_prompts_hi", "DOUBLE", "At the lower 95 % bound of the rate, fleet sized anew", "currency"),
+        _N("usd_per_request", "DOUBLE", "One request", "currency"),
+        _N("usd_per_mtok", "DOUBLE", "1M tokens, input and output alike; null where unknown", "currency"),
+        _N("usd_per_mtok_lo", "DOUBLE", "At the upper 95 % bound of the rate, fleet sized anew", "currency"),
+        _N("usd_per_mtok_hi", "DOUBLE", "At the lower 95 % bound of the rate, fleet sized anew", "currency"),
+        _N("usd_per_mtok_input", "DOUBLE", "1M fresh input tokens; null without reference prices", "currency"),
+        _N("usd_per_mtok_cached_input", "DOUBLE", "1M cached input tokens", "currency"),
+        _N("usd_per_mtok_output", "DOUBLE", "1M output tokens", "currency"),
+    ),
+)  # fmt: skip
+
+CURATED_TABLES = (
+    RUNS,
+    OPERATING_POINTS,
+    SLO_ATTAINMENT,
+    PARETO_FRONTIER,
+    BEST_OPERATING_POINTS,
+    SERVER_COUNTS,
+    COST_PER_MILLION_TOKENS,
+)
+"""The public tables of the warehouse, schema `curated`."""
+
+TABLES = (*SOURCE_TABLES, *CURATED_TABLES)

@@ -1,0 +1,159 @@
+"""pandera contracts on eager polars frames, derived from `schemas.columns`, and the checks across columns.
+
+A lazy frame would be checked for its columns only, silently: `split` takes eager frames. Each cross-field rule hangs
+on the column that it accuses, so that the quarantine's reason names column, check and value.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandera.polars as pa
+import polars as pl
+from pandera.errors import SchemaErrors
+
+from schemas.columns import (
+    CHUNK_TOKEN_SOURCES,
+    CLOCK_SOURCES,
+    OUTCOMES,
+    PHASES,
+    REQUEST_TRACES,
+    TOKEN_SOURCES,
+    Table,
+)
+
+POLARS_TYPES: dict[str, pl.DataType] = {
+    "VARCHAR": pl.String(),
+    "INTEGER": pl.Int32(),
+    "BIGINT": pl.Int64(),
+    "DOUBLE": pl.Float64(),
+    "BOOLEAN": pl.Boolean(),
+    "TIMESTAMP": pl.Datetime("us"),
+    "DATE": pl.Date(),
+    "INTEGER[]": pl.List(pl.Int32()),
+}
+
+_ORDER = ("scheduled_ns", "sent_ns", "headers_ns", "first_chunk_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "closed_ns")
+_KEY = list(REQUEST_TRACES.grain)
+_OK = pl.col("outcome") == "ok"
+_COUNTS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "token_chunks", "merged_reads", "reads")
+
+
+def _rule(name: str, good: pl.Expr) -> pa.Check:
+    """A check over whole rows: `good` is true, or null where there is nothing to compare."""
+
+    def check(data: pa.PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(good.fill_null(True).alias("check_output"))
+
+    return pa.Check(check, name=name)
+
+
+def _earlier(position: int) -> pl.Expr:
+    """The latest known time among the steps before `position`."""
+    return pl.max_horizontal(*_ORDER[:position])
+
+
+def _trace_rules() -> dict[str, list[pa.Check]]:
+    gaps, chunks = pl.col("gaps_us"), pl.col("chunk_tokens")
+    span_us = (pl.col("last_token_ns") - pl.col("first_token_ns")) / 1000
+    rules: dict[str, list[pa.Check]] = {
+        "outcome": [pa.Check.isin(OUTCOMES)],
+        "phase": [pa.Check.isin(PHASES)],
+        "load_kind": [pa.Check.isin(("closed", "open"))],
+        "clock_source": [pa.Check.isin(CLOCK_SOURCES)],
+        "input_token_source": [pa.Check.isin(TOKEN_SOURCES), _rule("known_if_counted", pl.col("input_tokens").is_null() | pl.col("input_token_source").is_not_null())],
+        "output_token_source": [pa.Check.isin(TOKEN_SOURCES), _rule("known_if_counted", pl.col("output_tokens").is_null() | pl.col("output_token_source").is_not_null())],
+        "chunk_token_source": [pa.Check.isin(CHUNK_TOKEN_SOURCES)],
+        "http_status": [pa.Check.in_range(100, 599)],
+        "epoch_wall_at": [pa.Check.ge(datetime(2020, 1, 1), name="clock_set")],
+        "concurrency": [_rule("closed_loop_has_concurrency", (pl.col("load_kind") != "closed") | (pl.col("concurrency").fill_null(0) > 0))],
+        "request_rate": [_rule("open_loop_has_rate", (pl.col("load_kind") != "open") | (pl.col("request_rate").fill_null(0) > 0))],
+        "request_index": [pa.Check.ge(0), _rule("unique_in_grain", pl.struct(_KEY).is_first_distinct())],
+        "connect_ns": [pa.Check.ge(0)],
+        "first_token_ns": [
+            _rule("iff_token_chunks", pl.col("first_token_ns").is_not_null() == (pl.col("token_chunks") > 0)),
+            _rule("ok_has_a_token", ~_OK | pl.col("first_token_ns").is_not_null()),
+        ],
+        "last_token_ns": [_rule("iff_first_token", pl.col("last_token_ns").is_not_null() == pl.col("first_token_ns").is_not_null())],
+        "sent_ns": [_rule("ok_was_sent", ~_OK | pl.col("sent_ns").is_not_null())],
+        "finish_reason": [_rule("ok_has_a_finish_reason", ~_OK | pl.col("finish_reason").is_not_null())],
+        "cached_input_tokens": [_rule("within_input", pl.col("cached_input_tokens") <= pl.col("input_tokens"))],
+        "reasoning_tokens": [_rule("within_output", pl.col("reasoning_tokens") <= pl.col("output_tokens"))],
+        "output_tokens": [
+            # a chunk with text holds at least one token, a streamed token at least one byte
+            _rule("at_least_one_a_chunk", pl.col("output_tokens") >= pl.col("token_chunks")),
+            _rule("fits_in_the_stream", pl.col("output_tokens") - pl.col("reasoning_tokens").fill_null(0) <= pl.col("response_bytes")),
+        ],
+        "gaps_us": [
+            _rule("one_fewer_than_chunks", gaps.list.len() == pl.max_horizontal(pl.col("token_chunks") - 1, 0)),
+            _rule("not_negative", gaps.list.min() >= 0),
+            # each stored gap is a whole microsecond
+            _rule("sum_to_last_minus_first", (gaps.list.eval(pl.element().cast(pl.Int64)).list.sum() - span_us).abs() <= gaps.list.len() + 1),
+        ],
+        "chunk_tokens": [
+            _rule("one_a_chunk", chunks.list.len() == pl.col("token_chunks")),
+            _rule("not_negative", chunks.list.min() >= 0),
+            _rule("within_output", chunks.list.eval(pl.element().cast(pl.Int64)).list.sum() <= pl.col("output_tokens")),
+        ],
+    }  # fmt: skip
+    for name in _COUNTS:
+        rules.setdefault(name, []).insert(0, pa.Check.ge(0))
+    for position, name in enumerate(_ORDER):
+        if position:
+            rules.setdefault(name, []).append(_rule("in_order", pl.col(name) >= _earlier(position)))
+    return rules
+
+
+def contract(table: Table, rules: dict[str, list[pa.Check]]) -> pa.DataFrameSchema:
+    """Schema of `table`: exactly its columns, their types and nullability, and `rules` by column."""
+    return pa.DataFrameSchema(
+        {c.name: pa.Column(POLARS_TYPES[c.type], nullable=c.nullable, checks=rules.get(c.name)) for c in table.columns},
+        strict=True,
+    )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows that keep the contract, and those that do not with `reasons` (a list of column, check, value)."""
+
+    good: pl.DataFrame
+    bad: pl.DataFrame
+
+
+class WholePartRefused(Exception):
+    """The frame has other columns or types than the contract: no row of it can be judged."""
+
+
+Splitter = Callable[[pl.DataFrame], Split]
+
+
+def splitter(table: Table, rules: dict[str, list[pa.Check]]) -> Splitter:
+    """A function that splits an eager frame by the contract of `table`."""
+    schema = contract(table, rules)
+
+    def split(frame: pl.DataFrame) -> Split:
+        """Split `frame`; raises WholePartRefused where columns or types differ."""
+        try:
+            schema.validate(frame, lazy=True)
+        except SchemaErrors as error:
+            return _split(frame, error.failure_cases)
+        return Split(frame, frame.clear())
+
+    return split
+
+
+def _split(frame: pl.DataFrame, failures: pl.DataFrame) -> Split:
+    whole = failures.filter(pl.col("index").is_null())
+    if whole.height:
+        said = whole.select(pl.format("{}: {} ({})", pl.col("column").fill_null("columns"), "check", pl.col("failure_case").fill_null("null")))
+        raise WholePartRefused("; ".join(said.to_series().unique(maintain_order=True).head(5)))
+    reasons = failures.group_by("index", maintain_order=True).agg(
+        pl.struct(pl.col("column"), pl.col("check"), pl.col("failure_case").str.head(500).alias("value")).alias("reasons")
+    )
+    numbered = frame.with_row_index("index").with_columns(pl.col("index").cast(pl.Int32))
+    bad = numbered.join(reasons, on="index", how="inner", maintain_order="left").drop("index")
+    return Split(numbered.join(reasons, on="index", how="anti", maintain_order="left").drop("index"), bad)
+
+
+split_request_traces: Splitter = splitter(REQUEST_TRACES, _trace_rules())
+"""The contract of `request_traces`."""
