@@ -1,0 +1,112 @@
+"""A mistake in the catalog is answered with file, line, field, what was found and what was expected."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from schemas.catalog import Demand, Users
+from schemas.catalog_files import FILES, load
+from schemas.errors import CatalogError
+from tests.traces import STARTER
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(STARTER, tmp_path / "catalog", ignore=shutil.ignore_patterns("*.py", "__pycache__")))
+
+
+def edit(folder: Path, name: str, old: str, new: str) -> int:
+    """Replace `old` by `new` in a file of the catalog; returns the line that it stands on."""
+    path = folder / f"{name}.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return text[: text.index(old)].count("\n") + 1
+
+
+def complaint(folder: Path) -> str:
+    with pytest.raises(CatalogError) as caught:
+        load(folder)
+    return str(caught.value)
+
+
+def test_the_starter_catalog_is_read_whole() -> None:
+    catalog = load(STARTER)
+    assert all(getattr(catalog, name) for name in FILES)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "says"),
+    [
+        ("endpoints", "  gpus_per_instance: 1\n", "  gpus_per_instance: two\n", "demo-llama.gpus_per_instance: found 'two', expected: a valid integer"),
+        ("endpoints", "  precision: q8_0", "  precission: q8_0", "demo-llama.precission: no such field (found 'q8_0')"),
+        ("workloads", "  input_tokens: 64\n", "", "demo-chat.input_tokens: is missing"),
+        ("loads", "[1, 2, 4, 8, 16]", "[1, 2, 2]", "demo-sweep: concurrency [1, 2, 2] must rise without repeats"),
+        ("slos", "max_ms: 1000", "min_tps: 1000", "a bound on ttft states max_ms, not min_tps"),
+        ("slos", "statistic: p50, max_ms: 500", "statistic: p49, max_ms: 500", "found 'p49', expected: 'mean', 'p50'"),
+        ("demands", "peak_rps: 10\n", "peak_rps: 10\n  mean_rps: 12\n", "demo-batch: mean_rps (12) is above peak_rps (10)"),
+        ("demands", "workload: chat-1k", "workload: chat-1m", "chat.workload: found 'chat-1m', expected a name in workloads.yaml (chat-1k, demo-chat)"),
+        ("prices", "usd_per_hour: 0.10", "usd_per_hour: -1", "demo-rent.periods.0.usd_per_hour: found -1, expected: greater than 0"),
+        ("prices", "kind: api", "kind: apu", "reference-api: kind: found 'apu', expected own, rent or api"),
+        ("suites", "endpoints: [demo-llama]", "endpoints: [demo-lama]", "demo.measure.0.endpoints.0: found 'demo-lama', expected a name in endpoints.yaml (demo-llama)"),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_file_field_found_and_expected(folder: Path, name: str, old: str, new: str, says: str) -> None:
+    edit(folder, name, old, new)
+    said = complaint(folder)
+    assert says in said
+    assert said.startswith(f"{folder / name}.yaml:")
+
+
+def test_the_line_is_the_one_of_the_field(folder: Path) -> None:
+    line = edit(folder, "endpoints", "gpus_per_instance: 1\n", "gpus_per_instance: two\n")
+    assert f"endpoints.yaml:{line}:" in complaint(folder)
+
+
+def test_all_mistakes_are_told_at_once(folder: Path) -> None:
+    edit(folder, "endpoints", "gpus_per_instance: 1\n", "gpus_per_instance: two\n")
+    edit(folder, "prices", "usd_per_hour: 0.10", "usd_per_hour: 0")
+    assert len(complaint(folder).splitlines()) == 2
+
+
+def test_a_name_given_twice_is_refused_with_both_lines(folder: Path) -> None:
+    path = folder / "workloads.yaml"
+    path.write_text("w:\n  input_tokens: 1\n  output_tokens: 1\nw:\n  input_tokens: 2\n  output_tokens: 2\n")
+    assert f"{path}:1: w: is given twice (again on line 4)" in complaint(folder)
+
+
+def test_a_file_that_is_not_yaml_is_named_with_its_line(folder: Path) -> None:
+    (folder / "slos.yaml").write_text("a: {\n\n  b: ]\n")
+    assert f"{folder / 'slos.yaml'}:3: not YAML" in complaint(folder)
+
+
+def test_a_misnamed_file_is_not_ignored(folder: Path) -> None:
+    (folder / "price.yaml").write_text("{}")
+    assert "price.yaml:1: no such section" in complaint(folder)
+
+
+def test_periods_of_a_plan_may_neither_overlap_nor_leave_a_gap(folder: Path) -> None:
+    period = "    - {valid_from: 2025-01-01, usd_per_hour: 0.10}\n"
+    edit(folder, "prices", period, period.replace("usd", "valid_to: 2025-06-30, usd") + period.replace("2025-01-01", "2025-06-30"))
+    assert "demo-rent.periods: periods overlap" in complaint(folder)
+    edit(folder, "prices", "valid_from: 2025-06-30", "valid_from: 2025-07-02")
+    assert "demo-rent.periods: periods leave a gap: nothing between 2025-06-30 and 2025-07-02" in complaint(folder)
+    edit(folder, "prices", "valid_from: 2025-07-02", "valid_from: 2025-07-01")
+    load(folder)
+
+
+def test_an_empty_or_missing_folder_says_how_to_get_a_catalog(tmp_path: Path) -> None:
+    assert "ratecard init" in complaint(tmp_path)
+    assert "ratecard init" in complaint(tmp_path / "nowhere")
+
+
+def test_users_and_requests_an_hour_are_the_mean_rate() -> None:
+    # 3,600 users x 2 an hour = 7,200 an hour = 2 a second; the peak is 3 times that
+    demand = Demand(application="a", workload="w", slo="s", users=Users(count=3600, requests_per_hour=2), peak_to_average=3)
+    assert demand.rates() == (6.0, 2.0)
+
+
+def test_peak_to_average_gives_the_mean() -> None:
+    assert Demand(application="a", workload="w", slo="s", peak_rps=12, peak_to_average=4).rates() == (12, 3)
+    assert Demand(application="a", workload="w", slo="s", peak_rps=12).rates() == (12, None)

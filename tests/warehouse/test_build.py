@@ -1,0 +1,144 @@
+"""The warehouse is derived from raw/ alone, published by a swap, and asked read-only."""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from schemas.catalog import ApiPlan, ApiPrices, Catalog, RentPlan, RentPrices, Slo
+from schemas.errors import LandingError, UsageError, WarehouseError
+from tests.traces import land, row, starter
+from transforms.runner import CURATED_TABLES
+from warehouse import sources
+from warehouse.ask import ask
+from warehouse.build import build
+from warehouse.home import Home, exclusive
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    yield home
+    left = {path.name for path in home.root.iterdir()}
+    assert left <= {"raw", "incoming", "quarantine", "locks", "warehouse.duckdb"}, "scratch files were left behind"
+
+
+def measured(home: Home, run_id: str = "r", **changes: object) -> None:
+    land(home, *(row(index) for index in range(30)), run_id=run_id, **changes)
+
+
+def content(home: Home) -> dict[str, list[tuple[object, ...]]]:
+    return {t.name: ask(home, f"select * from curated.{t.name} order by all").rows for t in CURATED_TABLES}
+
+
+def test_a_rebuild_from_raw_alone_gives_equal_tables(home: Home) -> None:
+    measured(home)
+    build(home)
+    before = content(home)
+    assert len(before["operating_points"]) == 1
+    home.warehouse.unlink()
+    build(home)
+    assert content(home) == before
+
+
+def test_a_second_night_adds_history(home: Home) -> None:
+    measured(home)
+    measured(home, "r2", night="2026-11-21T02:00:00", run_date="2026-11-21")
+    build(home)
+    assert ask(home, "select run_id, night from runs order by night").rows[1][0] == "r2"
+    assert ask(home, "select count(*) from operating_points").rows == [(2,)]
+
+
+def test_an_empty_home_builds_empty_tables(home: Home) -> None:
+    build(home)
+    assert all(rows == [] for rows in content(home).values())
+
+
+def test_a_reader_keeps_the_file_that_it_opened(home: Home) -> None:
+    build(home)
+    with duckdb.connect(str(home.warehouse), read_only=True) as reader:
+        inode = home.warehouse.stat().st_ino
+        measured(home)
+        build(home)
+        assert home.warehouse.stat().st_ino != inode
+        assert reader.execute("select count(*) from curated.runs").fetchall() == [(0,)]
+    assert ask(home, "select count(*) from runs").rows == [(1,)]
+
+
+def test_a_changed_part_stops_the_build_and_leaves_what_is_published(home: Home) -> None:
+    measured(home)
+    build(home)
+    inode = home.warehouse.stat().st_ino
+    [part] = home.raw.rglob("*.parquet")
+    part.write_bytes(part.read_bytes()[:-1])
+    with pytest.raises(WarehouseError, match=r"has changed since it landed.*\n.*immutable"):
+        build(home)
+    assert home.warehouse.stat().st_ino == inode
+
+
+def test_a_missing_catalog_snapshot_is_named(home: Home) -> None:
+    measured(home)
+    [snapshot] = (home.raw / "catalogs").iterdir()
+    snapshot.unlink()
+    with pytest.raises(LandingError, match=str(snapshot)):
+        build(home)
+
+
+def test_two_builds_at_once_wait_for_each_other(home: Home) -> None:
+    with exclusive(home.locks / "build.lock"), pytest.raises(WarehouseError, match="another process is building"):
+        build(home, wait_s=0.1)
+
+
+def test_history_can_be_priced_with_another_catalog(home: Home) -> None:
+    measured(home)
+    build(home)
+    assert ask(home, "select count(*) from slo_attainment where slo = 'lenient'").rows == [(0,)]
+    build(home, Catalog(slos={"lenient": Slo()}))
+    assert ask(home, "select distinct slo from slo_attainment").rows == [("lenient",)]
+    build(home)
+    assert ask(home, "select count(*) from slo_attainment where slo = 'lenient'").rows == [(0,)]
+
+
+def test_tables_and_columns_carry_their_comments(home: Home) -> None:
+    build(home)
+    query = "select count(*) from duckdb_columns() where schema_name = 'curated' and comment is null"
+    assert ask(home, query).rows == [(0,)]
+
+
+def test_a_wrong_query_gets_duckdbs_word_for_it(home: Home) -> None:
+    build(home)
+    with pytest.raises(UsageError, match="nope"):
+        ask(home, "select nope")
+    with pytest.raises(UsageError, match="read-only"):
+        ask(home, "create table curated.x as select 1")
+
+
+def test_asking_before_there_is_a_warehouse_says_how_to_make_one(home: Home) -> None:
+    with pytest.raises(WarehouseError, match="ratecard build"):
+        ask(home, "select 1")
+
+
+def test_a_plan_is_cut_where_its_reference_prices_change() -> None:
+    rent = RentPlan(
+        kind="rent", rent_unit="gpu", source="s", reference_plan="api",
+        periods=[RentPrices(valid_from=date(2026, 1, 1), usd_per_hour=2.0)],
+    )  # fmt: skip
+    api = ApiPlan(
+        kind="api", source="s",
+        periods=[
+            ApiPrices(valid_from=date(2026, 1, 1), valid_to=date(2026, 5, 31), usd_per_mtok_input=1, usd_per_mtok_output=3),
+            ApiPrices(valid_from=date(2026, 6, 1), usd_per_mtok_input=2, usd_per_mtok_output=5),
+        ],
+    )  # fmt: skip
+    rows = list(sources.price_rows("h", Catalog(prices={"rent": rent, "api": api})))
+    spans = [(r["valid_from"], r["valid_to"], r["price_in"], r["price_out"]) for r in rows]
+    assert spans == [(date(2026, 1, 1), date(2026, 5, 31), 1, 3), (date(2026, 6, 1), None, 2, 5)]
+
+
+def test_the_starter_price_book_prices_cpu_and_gpus() -> None:
+    rows = list(sources.price_rows("h", starter()))
+    assert {"cpu", "h100", None} <= {row["accelerator"] for row in rows}
+    assert all(row["price_in"] == 1 and row["price_out"] == 3 for row in rows)

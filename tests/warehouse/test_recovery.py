@@ -1,0 +1,108 @@
+"""A run whose process died, at whatever moment, is closed by the next one with everything that it had measured."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import EndpointBusyError
+from tests.traces import LEVEL, begin, row, write_part
+from warehouse import landing, manifests, runs
+from warehouse.home import Home, endpoint_lock
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def before_anything(folder: runs.RunFolder) -> int:
+    return 0
+
+
+def with_a_part_waiting(folder: runs.RunFolder) -> int:
+    write_part(folder, row(0), row(1))
+    return 2
+
+
+def with_a_part_moved_but_not_noted(folder: runs.RunFolder) -> int:
+    identity = {"run_id": "r", "attempt": 1, "endpoint": "e", "run_date": "2026-11-20", "level_index": 1}
+    landing.land_part(folder.home, write_part(folder, row(0), row(1)), identity)
+    return 2
+
+
+def after_a_level(folder: runs.RunFolder) -> int:
+    write_part(folder, row(0), row(1))
+    folder.land_level(LEVEL)
+    return 2
+
+
+def in_the_second_level(folder: runs.RunFolder) -> int:
+    after_a_level(folder)
+    write_part(folder, row(0, level_index=2, concurrency=2), level=2)
+    return 3
+
+
+@pytest.mark.parametrize(
+    "died", [before_anything, with_a_part_waiting, with_a_part_moved_but_not_noted, after_a_level, in_the_second_level]
+)
+def test_what_was_measured_before_the_death_is_kept_and_marked(home: Home, died: Callable[[runs.RunFolder], int]) -> None:
+    rows = died(begin(home))
+    [line] = runs.recover(home)
+    assert "closed r (attempt 1)" in line
+    [manifest] = manifests.read_all(home)
+    assert manifest.run["status"] == "interrupted"
+    assert sum(part["rows"] for part in manifest.parts) == rows
+    assert list(manifests.check_parts(home, manifest)) == []
+    assert runs.recover(home) == []
+
+
+def test_a_level_that_was_done_stays_complete_beside_the_one_cut_short(home: Home) -> None:
+    in_the_second_level(begin(home))
+    runs.recover(home)
+    [manifest] = manifests.read_all(home)
+    assert [(level["concurrency"], level["status"]) for level in manifest.levels] == [(1, "complete"), (2, "interrupted")]
+
+
+def test_a_run_that_is_alive_is_left_alone(home: Home) -> None:
+    with_a_part_waiting(begin(home))
+    with endpoint_lock(home, "e", "r"):
+        assert runs.recover(home) == []
+    assert len(runs.recover(home)) == 1
+
+
+def test_the_next_attempt_counts_on(home: Home) -> None:
+    assert runs.next_attempt(home, "r", "2026-11-20") == 1
+    begin(home)
+    assert runs.next_attempt(home, "r", "2026-11-20") == 2
+    runs.recover(home)
+    assert runs.next_attempt(home, "r", "2026-11-20") == 2
+
+
+def test_two_loads_never_reach_one_endpoint(home: Home) -> None:
+    with endpoint_lock(home, "e", "first run"):
+        with pytest.raises(EndpointBusyError, match=f"first run, process {os.getpid()}"), endpoint_lock(home, "e", "second"):
+            pass
+        with endpoint_lock(home, "another", "second"):
+            pass
+
+
+def test_the_kernel_frees_the_lock_of_a_killed_process(home: Home) -> None:
+    home.prepare()
+    code = "import sys, time; from pathlib import Path; from warehouse.home import Home, endpoint_lock\n" \
+        "with endpoint_lock(Home(Path(sys.argv[1])), 'e', 'doomed'): print('held', flush=True); time.sleep(60)"  # fmt: skip
+    child = subprocess.Popen([sys.executable, "-c", code, str(home.root)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    with pytest.raises(EndpointBusyError, match="doomed"), endpoint_lock(home, "e", "next"):
+        pass
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    with endpoint_lock(home, "e", "next"):
+        assert json.loads((home.locks / "e.lock").read_text())["run"] == "next"

@@ -1,0 +1,57 @@
+"""Asking the published file, read-only."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from schemas.errors import UsageError, WarehouseError
+from warehouse.home import Home
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Column names and rows of a query."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+
+    def objects(self) -> list[dict[str, Any]]:
+        """Rows as objects."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+@contextmanager
+def connect(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Read-only connection to the published warehouse, `curated` on the search path.
+
+    Raises:
+        WarehouseError: there is none yet, or it cannot be opened.
+    """
+    if not home.warehouse.exists():
+        raise WarehouseError(f"no warehouse at {home.warehouse}: `ratecard demo` or `ratecard run` makes one, `ratecard build` rebuilds it from raw/")
+    try:
+        con = duckdb.connect(str(home.warehouse), read_only=True)
+    except duckdb.Error as error:
+        raise WarehouseError(f"{home.warehouse} cannot be opened ({error}): `ratecard build` rebuilds it from raw/") from error
+    with con:
+        con.execute("set search_path = 'main,curated'")
+        yield con
+
+
+def ask(home: Home, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Answer:
+    """Answer of one read-only query.
+
+    Raises:
+        WarehouseError: no warehouse.
+        UsageError: the query is wrong; the message is DuckDB's.
+    """
+    with connect(home) as con:
+        try:
+            result = con.execute(query, parameters)
+            columns = [column[0] for column in result.description or ()]
+            return Answer(columns, result.fetchall())
+        except duckdb.Error as error:
+            raise UsageError(str(error)) from error

@@ -1,0 +1,122 @@
+"""Manifests: what closes a run in `raw/`, and the catalog snapshot that its money is computed with.
+
+`raw/manifests/run_date=…/<run_id>-a<attempt>.json` holds the columns of `raw.runs` and `raw.levels`, the parts with
+their row counts and hashes, and the plan. `raw/catalogs/<hash>.json` holds SLOs, demands and prices. With the parts
+they are all that a rebuild needs.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from schemas.catalog import Catalog
+from schemas.digest import digest
+from schemas.errors import LandingError
+from warehouse.files import sha256_of, write_bytes
+from warehouse.home import Home
+
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One closed attempt at a run."""
+
+    run: dict[str, Any]
+    levels: list[dict[str, Any]]
+    parts: list[dict[str, Any]]
+    plan: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """File name without suffix."""
+        return f"{self.run['run_id']}-a{self.run['attempt']}"
+
+
+def write(home: Home, manifest: Manifest) -> Path:
+    """Close the attempt: write its manifest, last of all, so that its parts count."""
+    path = home.raw / "manifests" / f"run_date={manifest.run['run_date']}" / f"{manifest.name}.json"
+    content = {
+        "manifest_version": MANIFEST_VERSION,
+        "run": manifest.run,
+        "levels": manifest.levels,
+        "parts": manifest.parts,
+        "plan": manifest.plan,
+    }
+    write_bytes(path, json.dumps(content, indent=1, sort_keys=True).encode())
+    return path
+
+
+def read_all(home: Home) -> list[Manifest]:
+    """All manifests, in order of night and name.
+
+    Raises:
+        LandingError: one cannot be read, or was written by a newer Ratecard.
+    """
+    found = [_read(path) for path in sorted((home.raw / "manifests").glob("run_date=*/*.json"))]
+    return sorted(found, key=lambda manifest: (manifest.run["night"], manifest.name))
+
+
+def _read(path: Path) -> Manifest:
+    try:
+        raw = json.loads(path.read_bytes())
+        version = raw["manifest_version"]
+        if version > MANIFEST_VERSION:
+            raise LandingError(f"{path} was written by a newer Ratecard (manifest version {version}): upgrade ratecard to read it")
+        return Manifest(raw["run"], raw["levels"], raw["parts"], raw["plan"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LandingError(f"{path} is not a readable manifest ({error}): restore it from a backup, or move it away to build without it") from error
+
+
+def attempts(home: Home, run_id: str, run_date: str) -> list[dict[str, Any]]:
+    """The `run` part of every closed attempt at `run_id`, oldest first."""
+    folder = home.raw / "manifests" / f"run_date={run_date}"
+    found = [_read(path).run for path in folder.glob(f"{run_id}-a*.json")]
+    return sorted(found, key=lambda run: int(run["attempt"]))
+
+
+def check_parts(home: Home, manifest: Manifest) -> Iterator[str]:
+    """What is wrong with the parts of `manifest`: missing, or changed since they landed."""
+    for part in manifest.parts:
+        if part["path"] is None:
+            continue
+        path = home.root / part["path"]
+        if not path.exists():
+            yield f"{path} is missing"
+        elif sha256_of(path) != part["sha256"]:
+            yield f"{path} has changed since it landed (its hash differs from the manifest's)"
+
+
+def write_catalog(home: Home, catalog: Catalog) -> str:
+    """Keep the money side of `catalog` (SLOs, demands, prices) under its hash; returns the hash."""
+    snapshot = _money(catalog).model_dump(mode="json")
+    catalog_hash = digest(snapshot)
+    path = _catalog_path(home, catalog_hash)
+    if not path.exists():
+        write_bytes(path, json.dumps(snapshot, indent=1, sort_keys=True).encode())
+    return catalog_hash
+
+
+def read_catalog(home: Home, catalog_hash: str) -> Catalog:
+    """The snapshot under `catalog_hash`.
+
+    Raises:
+        LandingError: it is missing or not readable.
+    """
+    path = _catalog_path(home, catalog_hash)
+    try:
+        return Catalog.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise LandingError(f"the catalog snapshot {path} cannot be read ({error}): restore it, or build with --catalog DIR") from error
+
+
+def _money(catalog: Catalog) -> Catalog:
+    return Catalog(slos=catalog.slos, demands=catalog.demands, prices=catalog.prices)
+
+
+def _catalog_path(home: Home, catalog_hash: str) -> Path:
+    return home.raw / "catalogs" / f"{catalog_hash}.json"

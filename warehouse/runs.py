@@ -1,0 +1,203 @@
+"""A run on its way: from `incoming/<run>/` over landed levels to its manifest; and picking up what a crash left.
+
+`run.json` (what is known at the start) and `level-NNN.json` (one a landed level) are what a manifest is made of.
+A process that dies at any moment leaves them and its parts behind; `recover` closes such a run as interrupted.
+"""
+
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from schemas.catalog import Catalog
+from schemas.errors import EndpointBusyError, LandingError
+from warehouse import manifests
+from warehouse.files import write_bytes
+from warehouse.home import Home, endpoint_lock
+from warehouse.landing import LandedPart, land_part, landed_parts, levels_present
+
+_PART = re.compile(r"a\d+-l(?P<level>\d+)-s\d+\.parquet")
+
+
+def now() -> str:
+    """UTC wall clock as the manifests write it."""
+    return datetime.now(UTC).replace(tzinfo=None).isoformat()
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`incoming/<run_id>-a<attempt>`: plan, specs, parts and progress of one attempt."""
+
+    home: Home
+    path: Path
+
+    @property
+    def plan_path(self) -> Path:
+        """Where the plan of the load generator stands."""
+        return self.path / "plan.json"
+
+    def run(self) -> dict[str, Any]:
+        """The columns of `raw.runs` as far as known."""
+        content: dict[str, Any] = json.loads((self.path / "run.json").read_bytes())
+        return content
+
+    def update(self, **known: Any) -> None:
+        """Add to what is known of the run."""
+        write_bytes(self.path / "run.json", json.dumps(self.run() | known, indent=1).encode())
+
+    def levels(self) -> list[dict[str, Any]]:
+        """Landed levels, each {"level": columns of `raw.levels`, "parts": [...]}; index 0 is the probe."""
+        return [json.loads(path.read_bytes()) for path in sorted(self.path.glob("level-*.json"))]
+
+    def parts(self, level_index: int | None = None) -> list[Path]:
+        """Parts that wait to be landed."""
+        found = {path: _PART.fullmatch(path.name) for path in sorted(self.path.glob("a*.parquet"))}
+        return [path for path, match in found.items() if match and (level_index is None or int(match["level"]) == level_index)]
+
+    def land_level(self, level: dict[str, Any]) -> list[LandedPart]:
+        """Land the waiting parts of `level` (columns of `raw.levels` but the row counts) and note it as landed."""
+        run = self.run()
+        identity = {name: run[name] for name in ("run_id", "attempt", "endpoint", "run_date")}
+        identity["level_index"] = level["level_index"]
+        for part in self.parts(level["level_index"]):
+            land_part(self.home, part, identity)
+        landed = landed_parts(self.home, identity)
+        row = {"run_id": run["run_id"], "attempt": run["attempt"]} | level
+        row |= {"rows_landed": sum(p.rows for p in landed), "rows_quarantined": sum(p.rows_quarantined for p in landed)}
+        content = {"level": row, "parts": [part.as_json() for part in landed]}
+        write_bytes(self.path / f"level-{level['level_index']:03d}.json", json.dumps(content, indent=1).encode())
+        return landed
+
+    def close(self, status: str, failure: str | None) -> Path:
+        """Write the manifest and remove the folder; returns the manifest's path."""
+        landed = self.levels()
+        levels = [entry["level"] for entry in landed if entry["level"]["level_index"] > 0]
+        run = self.run() | {
+            "status": status,
+            "failure": failure,
+            "ended_at": now(),
+            "levels_measured": sum(level["rows_landed"] > 0 for level in levels),
+            "rows_quarantined": sum(entry["level"]["rows_quarantined"] for entry in landed),
+        }
+        parts = [part for entry in landed for part in entry["parts"]]
+        path = manifests.write(self.home, manifests.Manifest(run, levels, parts, json.loads(self.plan_path.read_bytes())))
+        shutil.rmtree(self.path)
+        return path
+
+
+def begin(home: Home, plan: dict[str, Any], catalog: Catalog) -> RunFolder:
+    """Open the folder of the attempt in `plan` (a RunPlan as a dict).
+
+    Raises:
+        LandingError: the home cannot be written.
+    """
+    folder = RunFolder(home, home.incoming / f"{plan['run_id']}-a{plan['attempt']}")
+    write_bytes(folder.plan_path, json.dumps(plan, indent=1, sort_keys=True).encode())
+    run = _known(plan) | {"catalog_hash": manifests.write_catalog(home, catalog)}
+    write_bytes(folder.path / "run.json", json.dumps(run, indent=1).encode())
+    return folder
+
+
+def _known(plan: dict[str, Any]) -> dict[str, Any]:
+    """The columns of `raw.runs` that a plan and this machine give."""
+    endpoint, workload = plan["endpoint_config"], plan["workload_config"]
+    from_endpoint = (
+        "engine", "engine_version", "precision", "accelerator", "gpus_per_instance", "gpus_per_server",
+        "instances_measured", "role", "quality_score", "quality_source", "memory_gib_per_gpu",
+    )  # fmt: skip
+    from_plan = ("run_id", "attempt", "suite", "endpoint", "workload", "load", "night", "run_date", "config_hash", "client_version")
+    return {
+        **{name: plan[name] for name in from_plan},
+        **{name: endpoint[name] for name in from_endpoint},
+        "url": without_credentials(plan["target"]["url"]),
+        "api": plan["target"]["api"],
+        "model": plan["target"]["model"],
+        "started_at": now(),
+        "levels_planned": len(plan["levels"]),
+        "shares_prefix": False,
+        "input_tokens_target": workload["input_tokens"],
+        "output_tokens_target": workload["output_tokens"],
+        "host": socket.gethostname(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python_version": sys.version.split()[0],
+        "cpu_count": os.cpu_count() or 1,
+    }
+
+
+def without_credentials(url: str) -> str:
+    """`url` without user and password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def next_attempt(home: Home, run_id: str, run_date: str) -> int:
+    """Number of the next attempt at a run."""
+    closed = [int(run["attempt"]) for run in manifests.attempts(home, run_id, run_date)]
+    opened = [int(path.name.rpartition("-a")[2]) for path in home.incoming.glob(f"{run_id}-a*")]
+    return max([0, *closed, *opened]) + 1
+
+
+def recover(home: Home) -> list[str]:
+    """Close what crashed runs left in `incoming/`; returns a line for each. Runs that are still alive are left alone."""
+    said = []
+    for path in sorted(home.incoming.iterdir()) if home.incoming.exists() else []:
+        folder = RunFolder(home, path)
+        if not (path / "run.json").exists():
+            continue  # being opened, or died before it began: nothing was measured
+        try:
+            with endpoint_lock(home, folder.run()["endpoint"], "recovery"):
+                if path.exists():
+                    said.append(_recover(folder))
+        except EndpointBusyError:
+            continue
+    return said
+
+
+def recover_held(home: Home, endpoint: str) -> list[str]:
+    """`recover` for one endpoint whose lock the caller holds."""
+    folders = [RunFolder(home, path) for path in sorted(home.incoming.iterdir()) if (path / "run.json").exists()]
+    return [_recover(folder) for folder in folders if folder.run()["endpoint"] == endpoint]
+
+
+def _recover(folder: RunFolder) -> str:
+    run = folder.run()
+    plan = json.loads(folder.plan_path.read_bytes())
+    known = {level["level_index"]: level for level in plan["levels"]}
+    landed = {entry["level"]["level_index"] for entry in folder.levels()}
+    waiting = {int(_level(part)) for part in folder.parts()}
+    moved = levels_present(folder.home, run)  # died between moving a part and noting its level
+    for index in sorted((waiting | moved) - landed):
+        folder.land_level(interrupted_level(index, known.get(index)))
+    try:
+        folder.close("interrupted", "the process that measured it ended without closing it (killed, or power lost)")
+    except OSError as error:
+        raise LandingError(f"cannot close the interrupted run in {folder.path}: {error}") from error
+    return f"closed {run['run_id']} (attempt {run['attempt']}), which an earlier process left open; what it had measured is kept"
+
+
+def _level(part: Path) -> str:
+    match = _PART.fullmatch(part.name)
+    assert match is not None
+    return match["level"]
+
+
+def interrupted_level(index: int, planned: dict[str, Any] | None) -> dict[str, Any]:
+    """Columns of `raw.levels` for a level that a crash cut short."""
+    return {
+        "level_index": index,
+        "load_kind": "closed",
+        "concurrency": planned["concurrency"] if planned else 1,
+        "request_rate": None,
+        "status": "interrupted",
+        "failure": "the process ended during this level",
+        "client_cpu_share": None,
+        "loop_lag_p99_ms": None,
+    }

@@ -1,0 +1,171 @@
+"""The tables that the transforms start from: `raw.*`, made of manifests, catalog snapshots and trace parts."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from schemas.arrow import arrow_schema
+from schemas.catalog import ApiPlan, ApiPrices, Catalog, OwnPlan, OwnPrices, RentPlan, RentPrices
+from schemas.columns import (
+    DEMANDS_SOURCE,
+    LEVELS_SOURCE,
+    PRICE_PLANS_SOURCE,
+    REQUEST_TRACES,
+    RUNS_SOURCE,
+    SLO_BOUNDS_SOURCE,
+    SLOS_SOURCE,
+    Table,
+)
+from warehouse import manifests
+from warehouse.home import Home
+
+Row = dict[str, Any]
+_DAY = timedelta(days=1)
+
+
+def attach(con: duckdb.DuckDBPyConnection, home: Home, closed: list[manifests.Manifest], override: Catalog | None) -> None:
+    """Make `raw.*` in `con` from `closed` runs of `home`.
+
+    `override` replaces the SLOs, demands and prices that each night was landed with (what-if).
+    """
+    con.execute("attach ':memory:' as raw")
+    catalogs = _catalogs(home, closed, override)
+    runs = [run | {"catalog_hash": "override"} if override else run for run in (m.run for m in closed)]
+    _table(con, RUNS_SOURCE, runs)
+    _table(con, LEVELS_SOURCE, [level for manifest in closed for level in manifest.levels])
+    _table(con, SLOS_SOURCE, [row for h, c in catalogs.items() for row in slo_rows(h, c)])
+    _table(con, SLO_BOUNDS_SOURCE, [row for h, c in catalogs.items() for row in bound_rows(h, c)])
+    _table(con, DEMANDS_SOURCE, [row for h, c in catalogs.items() for row in demand_rows(h, c)])
+    _table(con, PRICE_PLANS_SOURCE, [row for h, c in catalogs.items() for row in price_rows(h, c)])
+    _traces(con, [str(home.root / part["path"]) for m in closed for part in m.parts if part["path"]])
+
+
+def _catalogs(home: Home, closed: list[manifests.Manifest], override: Catalog | None) -> dict[str, Catalog]:
+    if override is not None:
+        return {"override": override}
+    return {h: manifests.read_catalog(home, h) for h in sorted({m.run["catalog_hash"] for m in closed})}
+
+
+def _table(con: duckdb.DuckDBPyConnection, table: Table, rows: list[Row]) -> None:
+    schema = arrow_schema(table)
+    dated = {f.name: f.type for f in schema if pa.types.is_timestamp(f.type) or pa.types.is_date(f.type)}
+    plain = [{name: _parsed(row.get(name), dated.get(name)) for name in schema.names} for row in rows]
+    con.register("source_rows", pa.Table.from_pylist(plain, schema=schema))
+    con.execute(f"create table raw.{table.name} as from source_rows")
+    con.unregister("source_rows")
+
+
+def _parsed(value: Any, dated: pa.DataType | None) -> Any:
+    """JSON has no dates: back from ISO 8601."""
+    if not isinstance(value, str) or dated is None:
+        return value
+    return date.fromisoformat(value) if pa.types.is_date(dated) else datetime.fromisoformat(value)
+
+
+def _traces(con: duckdb.DuckDBPyConnection, files: list[str]) -> None:
+    """A view over the parts that manifests vouch for; an empty table where there are none."""
+    columns = ", ".join(c.name for c in REQUEST_TRACES.columns)
+    if files:
+        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        con.execute(f"create view raw.{REQUEST_TRACES.name} as select {columns} from read_parquet([{listed}], hive_partitioning = false)")
+    else:
+        _table(con, REQUEST_TRACES, [])
+
+
+def slo_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
+    """Rows of `raw.slos`."""
+    for name, slo in catalog.slos.items():
+        yield {
+            "catalog_hash": catalog_hash,
+            "slo": name,
+            "workloads": slo.workloads,
+            "attainment_share": slo.attainment_share,
+            "max_error_share": slo.max_error_share,
+            "min_quality_score": slo.min_quality_score,
+        }
+
+
+def bound_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
+    """Rows of `raw.slo_bounds`."""
+    for name, slo in catalog.slos.items():
+        for index, bound in enumerate(slo.bounds):
+            yield {
+                "catalog_hash": catalog_hash,
+                "slo": name,
+                "bound_index": index,
+                "metric": bound.metric,
+                "statistic": None if slo.attainment_share is not None else bound.statistic,
+                "limit_value": bound.limit_value,
+            }
+
+
+def demand_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
+    """Rows of `raw.demands`; users x requests an hour become rates."""
+    for name, demand in catalog.demands.items():
+        peak, mean = demand.rates()
+        yield {
+            "catalog_hash": catalog_hash,
+            "demand": name,
+            "application": demand.application,
+            "workload": demand.workload,
+            "slo": demand.slo,
+            "peak_rps": peak,
+            "mean_rps": mean,
+            "growth": demand.growth,
+            "as_of": demand.as_of,
+            "headroom": demand.headroom,
+            "spares": demand.spares,
+            "uptime": demand.uptime,
+            "max_instances": demand.max_instances,
+            "max_gpus": demand.max_gpus,
+            "price_plans": demand.price_plans,
+        }
+
+
+def price_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
+    """Rows of `raw.price_plans`: one per plan and span of days on which neither it nor its reference changes."""
+    for name, plan in catalog.prices.items():
+        if isinstance(plan, ApiPlan):
+            continue
+        reference = catalog.prices[plan.reference_plan] if plan.reference_plan else None
+        base = {
+            "catalog_hash": catalog_hash,
+            "price_plan": name,
+            "kind": plan.kind,
+            "accelerator": plan.accelerator,
+            "currency": plan.currency,
+            "gpus_per_server": plan.gpus_per_server,
+            "source": plan.source,
+        }
+        for first, last, prices in _spans(plan, reference if isinstance(reference, ApiPlan) else None):
+            yield base | {"valid_from": first, "valid_to": last} | _figures(plan, prices) | _ratio(reference, first)
+
+
+def _spans(plan: OwnPlan | RentPlan, reference: ApiPlan | None) -> Iterator[tuple[date, date | None, OwnPrices | RentPrices]]:
+    cuts = sorted(p.valid_from for p in reference.periods) if reference else []
+    if reference:
+        cuts += [p.valid_to + _DAY for p in reference.periods if p.valid_to]
+    for prices in sorted(plan.periods, key=lambda p: p.valid_from):
+        inside = [c for c in sorted(set(cuts)) if c > prices.valid_from and (prices.valid_to is None or c <= prices.valid_to)]
+        starts = [prices.valid_from, *inside]
+        ends = [c - _DAY for c in inside]
+        yield from ((start, end, prices) for start, end in zip(starts, [*ends, prices.valid_to], strict=True))
+
+
+def _figures(plan: OwnPlan | RentPlan, prices: OwnPrices | RentPrices) -> Row:
+    figures = prices.model_dump(exclude={"valid_from", "valid_to"})
+    if isinstance(plan, RentPlan):
+        figures |= {"rent_unit": plan.rent_unit, "pricing_category": plan.pricing_category}
+    return figures
+
+
+def _ratio(reference: Any, day: date) -> Row:
+    """Prices of the reference API plan on `day`; null where it has none."""
+    periods: list[ApiPrices] = reference.periods if isinstance(reference, ApiPlan) else []
+    for p in periods:
+        if p.valid_from <= day and (p.valid_to is None or day <= p.valid_to):
+            return {"price_in": p.usd_per_mtok_input, "price_cached": p.usd_per_mtok_cached_input, "price_out": p.usd_per_mtok_output}
+    return {"price_in": None, "price_cached": None, "price_out": None}
