@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -18,7 +17,6 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Statistic = Literal["mean", "p50", "p75", "p90", "p95", "p99", "p99_9"]
-
 
 
 class Model(BaseModel):
@@ -148,7 +146,9 @@ class Slo(Model):
     def _bounds_can_be_judged(self) -> Self:
         for bound in self.bounds:
             if self.attainment_share is None and bound.statistic is None:
-                raise ValueError(f"the bound on {bound.metric} needs a statistic (p50, p99, mean …), or the SLO an attainment_share")
+                raise ValueError(
+                    f"the bound on {bound.metric} needs a statistic (p50, p99, mean …), or the SLO an attainment_share"
+                )
             if self.attainment_share is not None and bound.metric == "itl":
                 raise ValueError("itl is pooled over requests and has no attainment: bound tpot instead")
         if self.attainment_share is not None and not self.bounds:
@@ -186,7 +186,9 @@ class Demand(Model):
     def _rates(self) -> Self:
         if self.users is not None:
             if self.peak_rps is not None or self.mean_rps is not None or self.peak_to_average is None:
-                raise ValueError("users x requests_per_hour is the mean rate: give peak_to_average beside it and no rps")
+                raise ValueError(
+                    "users x requests_per_hour is the mean rate: give peak_to_average beside it and no rps"
+                )
         elif self.peak_rps is None:
             raise ValueError("peak_rps is needed (or users with peak_to_average)")
         elif self.mean_rps is not None and self.peak_to_average is not None:
@@ -262,7 +264,9 @@ class _Plan(Model):
 
 class _HardwarePlan(_Plan):
     accelerator: Name | None = Field(None, description="Accelerator that it prices; null: any GPU, not cpu")
-    reference_plan: Name | None = Field(None, description="API plan whose price ratios split cost over input and output")
+    reference_plan: Name | None = Field(
+        None, description="API plan whose price ratios split cost over input and output"
+    )
 
 
 class OwnPlan(_HardwarePlan):
@@ -304,7 +308,9 @@ def check_periods(plan: OwnPlan | RentPlan | ApiPlan) -> None:
     ordered = sorted(plan.periods, key=lambda p: p.valid_from)
     for before, after in pairwise(ordered):
         if before.valid_to is None or before.valid_to >= after.valid_from:
-            raise ValueError(f"periods overlap: the one from {before.valid_from} runs into the one from {after.valid_from}")
+            raise ValueError(
+                f"periods overlap: the one from {before.valid_from} runs into the one from {after.valid_from}"
+            )
         if before.valid_to + timedelta(days=1) != after.valid_from:
             raise ValueError(f"periods leave a gap: nothing between {before.valid_to} and {after.valid_from}")
 
@@ -334,5 +340,3 @@ class Catalog(Model):
     demands: dict[Name, Demand] = Field(default_factory=dict)
     prices: dict[Name, PricePlan] = Field(default_factory=dict)
     suites: dict[Name, Suite] = Field(default_factory=dict)
-
-

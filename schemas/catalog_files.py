@@ -67,12 +67,15 @@ def load(folder: Path) -> Catalog:
 
     Raises:
         CatalogError: the folder is missing or any file has a mistake; all mistakes are listed.
+
     """
     if not folder.is_dir():
         raise CatalogError(f"no catalog folder at {folder}: `ratecard init {folder}` writes one to start from")
     known = [folder / f"{name}.yaml" for name in FILES]
     if not any(path.exists() for path in known):
-        raise CatalogError(f"{folder} holds none of {', '.join(p.name for p in known)}: `ratecard init DIR` writes a catalog")
+        raise CatalogError(
+            f"{folder} holds none of {', '.join(p.name for p in known)}: `ratecard init DIR` writes a catalog"
+        )
     sections = {path.stem: _Section(path) for path in known if path.exists()}
     problems = [p for section in sections.values() for p in section.problems]
     problems += [
@@ -137,7 +140,8 @@ def _dangling(catalog: Catalog, sections: dict[str, _Section]) -> Iterator[str]:
         wanted = catalog.slos.get(demand.slo)
         if wanted and wanted.workloads and demand.workload not in wanted.workloads:
             yield sections["demands"].say(
-                (demand_name, "slo"), f"{demand.slo!r} does not apply to workload {demand.workload!r} (slos.yaml: workloads)"
+                (demand_name, "slo"),
+                f"{demand.slo!r} does not apply to workload {demand.workload!r} (slos.yaml: workloads)",
             )
     for plan_name, plan in catalog.prices.items():
         try:
@@ -147,4 +151,6 @@ def _dangling(catalog: Catalog, sections: dict[str, _Section]) -> Iterator[str]:
         if not isinstance(plan, ApiPlan) and plan.reference_plan is not None:
             yield from missing("prices", (plan_name, "reference_plan"), "prices", plan.reference_plan)
             if plan.reference_plan in catalog.prices and not isinstance(catalog.prices[plan.reference_plan], ApiPlan):
-                yield sections["prices"].say((plan_name, "reference_plan"), f"{plan.reference_plan!r} is not an api plan")
+                yield sections["prices"].say(
+                    (plan_name, "reference_plan"), f"{plan.reference_plan!r} is not an api plan"
+                )

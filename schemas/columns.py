@@ -222,7 +222,7 @@ SLOS_SOURCE = Table(
         _R("catalog_hash", "VARCHAR", "Catalog snapshot"),
         _R("slo", "VARCHAR", "Name of the SLO"),
         _R("workloads", "VARCHAR[]", "Workloads it applies to; empty means all"),
-        _N("attainment_share", "DOUBLE", "Share of requests within every bound (joint goodput); null: by each statistic"),
+        _N("attainment_share", "DOUBLE", "Joint goodput: share of requests within every bound; null: by statistic"),
         _R("max_error_share", "DOUBLE", "Largest error share at which a bound on a mean can be met"),
         _N("min_quality_score", "DOUBLE", "Least quality score of an endpoint that may be chosen"),
     ),

@@ -33,10 +33,27 @@ POLARS_TYPES: dict[str, pl.DataType] = {
     "INTEGER[]": pl.List(pl.Int32()),
 }
 
-_ORDER = ("scheduled_ns", "sent_ns", "headers_ns", "first_chunk_ns", "first_token_ns", "first_answer_ns", "last_token_ns", "closed_ns")
+_ORDER = (
+    "scheduled_ns",
+    "sent_ns",
+    "headers_ns",
+    "first_chunk_ns",
+    "first_token_ns",
+    "first_answer_ns",
+    "last_token_ns",
+    "closed_ns",
+)
 _KEY = list(REQUEST_TRACES.grain)
 _OK = pl.col("outcome") == "ok"
-_COUNTS = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "token_chunks", "merged_reads", "reads")
+_COUNTS = (
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "token_chunks",
+    "merged_reads",
+    "reads",
+)
 
 
 def _rule(name: str, good: pl.Expr) -> pa.Check:
@@ -120,7 +137,7 @@ class Split:
     bad: pl.DataFrame
 
 
-class WholePartRefused(Exception):
+class PartRefusedError(Exception):
     """The frame has other columns or types than the contract: no row of it can be judged."""
 
 
@@ -132,7 +149,7 @@ def splitter(table: Table, rules: dict[str, list[pa.Check]]) -> Splitter:
     schema = contract(table, rules)
 
     def split(frame: pl.DataFrame) -> Split:
-        """Split `frame`; raises WholePartRefused where columns or types differ."""
+        """Split `frame`; raises PartRefusedError where columns or types differ."""
         try:
             schema.validate(frame, lazy=True)
         except SchemaErrors as error:
@@ -145,10 +162,16 @@ def splitter(table: Table, rules: dict[str, list[pa.Check]]) -> Splitter:
 def _split(frame: pl.DataFrame, failures: pl.DataFrame) -> Split:
     whole = failures.filter(pl.col("index").is_null())
     if whole.height:
-        said = whole.select(pl.format("{}: {} ({})", pl.col("column").fill_null("columns"), "check", pl.col("failure_case").fill_null("null")))
-        raise WholePartRefused("; ".join(said.to_series().unique(maintain_order=True).head(5)))
+        said = whole.select(
+            pl.format(
+                "{}: {} ({})", pl.col("column").fill_null("columns"), "check", pl.col("failure_case").fill_null("null")
+            )
+        )
+        raise PartRefusedError("; ".join(said.to_series().unique(maintain_order=True).head(5)))
     reasons = failures.group_by("index", maintain_order=True).agg(
-        pl.struct(pl.col("column"), pl.col("check"), pl.col("failure_case").str.head(500).alias("value")).alias("reasons")
+        pl.struct(pl.col("column"), pl.col("check"), pl.col("failure_case").str.head(500).alias("value")).alias(
+            "reasons"
+        )
     )
     numbered = frame.with_row_index("index").with_columns(pl.col("index").cast(pl.Int32))
     bad = numbered.join(reasons, on="index", how="inner", maintain_order="left").drop("index")

@@ -1,12 +1,12 @@
 """Every error that a user can meet, as one tree; each message says what was wrong, where, and what to do.
 
-    RatecardError                 exit code 1: the work failed
-    ├── UsageError                exit code 2: wrong usage
-    │   └── CatalogError          exit code 2: a mistake in a catalog file
-    ├── EndpointError             the endpoint cannot be measured (unreachable, refused the key, no such model)
-    ├── EndpointBusyError         another run holds the endpoint's lock
-    ├── LandingError              a part, a manifest or a folder that cannot be landed
-    └── WarehouseError            the warehouse cannot be built, published or asked
+RatecardError                 exit code 1: the work failed
+├── UsageError                exit code 2: wrong usage
+│   └── CatalogError          exit code 2: a mistake in a catalog file
+├── EndpointError             the endpoint cannot be measured (unreachable, refused the key, no such model)
+├── EndpointBusyError         another run holds the endpoint's lock
+├── LandingError              a part, a manifest or a folder that cannot be landed
+└── WarehouseError            the warehouse cannot be built, published or asked
 """
 
 

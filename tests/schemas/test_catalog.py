@@ -40,7 +40,7 @@ def test_the_starter_catalog_is_read_whole() -> None:
     ("name", "old", "new", "says"),
     [
         ("endpoints", "  gpus_per_instance: 1\n", "  gpus_per_instance: two\n", "demo-llama.gpus_per_instance: found 'two', expected: a valid integer"),
-        ("endpoints", "  precision: q8_0", "  precission: q8_0", "demo-llama.precission: no such field (found 'q8_0')"),
+        ("endpoints", "  precision: q4_0", "  precission: q4_0", "demo-llama.precission: no such field (found 'q4_0')"),
         ("workloads", "  input_tokens: 64\n", "", "demo-chat.input_tokens: is missing"),
         ("loads", "[1, 2, 4, 8, 16]", "[1, 2, 2]", "demo-sweep: concurrency [1, 2, 2] must rise without repeats"),
         ("slos", "max_ms: 1000", "min_tps: 1000", "a bound on ttft states max_ms, not min_tps"),
@@ -88,7 +88,12 @@ def test_a_misnamed_file_is_not_ignored(folder: Path) -> None:
 
 def test_periods_of_a_plan_may_neither_overlap_nor_leave_a_gap(folder: Path) -> None:
     period = "    - {valid_from: 2025-01-01, usd_per_hour: 0.10}\n"
-    edit(folder, "prices", period, period.replace("usd", "valid_to: 2025-06-30, usd") + period.replace("2025-01-01", "2025-06-30"))
+    edit(
+        folder,
+        "prices",
+        period,
+        period.replace("usd", "valid_to: 2025-06-30, usd") + period.replace("2025-01-01", "2025-06-30"),
+    )
     assert "demo-rent.periods: periods overlap" in complaint(folder)
     edit(folder, "prices", "valid_from: 2025-06-30", "valid_from: 2025-07-02")
     assert "demo-rent.periods: periods leave a gap: nothing between 2025-06-30 and 2025-07-02" in complaint(folder)
@@ -103,7 +108,9 @@ def test_an_empty_or_missing_folder_says_how_to_get_a_catalog(tmp_path: Path) ->
 
 def test_users_and_requests_an_hour_are_the_mean_rate() -> None:
     # 3,600 users x 2 an hour = 7,200 an hour = 2 a second; the peak is 3 times that
-    demand = Demand(application="a", workload="w", slo="s", users=Users(count=3600, requests_per_hour=2), peak_to_average=3)
+    demand = Demand(
+        application="a", workload="w", slo="s", users=Users(count=3600, requests_per_hour=2), peak_to_average=3
+    )
     assert demand.rates() == (6.0, 2.0)
 
 

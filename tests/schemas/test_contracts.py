@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from schemas.contracts import WholePartRefused, split_request_traces
+from schemas.contracts import PartRefusedError, split_request_traces
 from tests.traces import MS, frame, row
 
 FAILED = {
@@ -48,7 +48,9 @@ def test_healthy_and_failed_requests_keep_the_contract() -> None:
         ({"first_token_ns": None}, "first_token_ns", "iff_token_chunks"),
     ],
 )
-def test_a_bad_row_is_split_off_with_the_column_check_and_value(changes: dict[str, Any], column: str, check: str) -> None:
+def test_a_bad_row_is_split_off_with_the_column_check_and_value(
+    changes: dict[str, Any], column: str, check: str
+) -> None:
     split = split_request_traces(frame(row(0), row(1) | _shifted(changes), row(2)))
     assert split.good["request_index"].to_list() == [0, 2]
     assert split.bad["request_index"].to_list() == [1]
@@ -79,7 +81,7 @@ def test_of_two_rows_with_one_key_the_second_is_rejected() -> None:
 
 
 def test_other_columns_or_types_refuse_the_whole_part() -> None:
-    with pytest.raises(WholePartRefused, match="sent_ns"):
+    with pytest.raises(PartRefusedError, match="sent_ns"):
         split_request_traces(frame(row(0)).with_columns(pl.col("sent_ns").cast(pl.Float64)))
-    with pytest.raises(WholePartRefused, match="outcome"):
+    with pytest.raises(PartRefusedError, match="outcome"):
         split_request_traces(frame(row(0)).drop("outcome"))
