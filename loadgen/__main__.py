@@ -1,0 +1,93 @@
+"""python -m loadgen SPEC.json [--stop-on-stdin-eof]: run one shard; JSON lines on stdout.
+
+Exit codes: 0 done, 130 interrupted (what was measured is written), 1 it could not be run or written (an `error`
+event says why).
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from loadgen.errors import LoadgenError
+from loadgen.level import Level
+from loadgen.spec import ShardSpec
+from loadgen.worker import run_shard
+
+try:
+    import uvloop
+except ImportError:  # Windows has none
+    uvloop = None  # type: ignore[assignment]
+
+
+def main() -> int:
+    """Run the worker; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m loadgen", description="Run one shard of a load level.")
+    parser.add_argument("spec", type=Path, help="shard spec (JSON)")
+    parser.add_argument(
+        "--stop-on-stdin-eof", action="store_true", help="interrupt when stdin closes: the parent is gone"
+    )
+    arguments = parser.parse_args()
+    try:
+        spec = ShardSpec.read(arguments.spec)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+            done = runner.run(_run(spec, arguments.stop_on_stdin_eof))
+    except (LoadgenError, OSError, httpx.InvalidURL) as error:
+        return _fatal(str(error))
+    except (KeyError, TypeError, ValueError) as error:
+        return _fatal(f"{arguments.spec} is not a shard spec that can be run: {type(error).__name__}: {error}")
+    except KeyboardInterrupt:  # before anything was sent
+        return 130
+    _write(done)
+    return 130 if done["interrupted"] else 0
+
+
+async def _run(spec: ShardSpec, stop_on_stdin_eof: bool) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+
+    def on_start(level: Level) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # stays in place while the part is written: a second signal does not lose it
+            loop.add_signal_handler(number, level.interrupt)
+        if stop_on_stdin_eof:
+            threading.Thread(target=_wait_for_eof, args=(loop, level), daemon=True).start()
+
+    return await run_shard(spec, _write_if_room, on_start)
+
+
+def _wait_for_eof(loop: asyncio.AbstractEventLoop, level: Level) -> None:
+    with contextlib.suppress(OSError):  # no stdin at all is an end too
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(RuntimeError):  # the level was over first
+        loop.call_soon_threadsafe(level.interrupt)
+
+
+def _write_if_room(event: dict[str, Any]) -> None:
+    """Write an event unless the reader is behind: a full pipe must not stall the event loop."""
+    with contextlib.suppress(OSError, ValueError):  # stdout is closed
+        if select.select([], [1], [], 0)[1]:
+            _write(event)
+
+
+def _write(event: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # the parent is gone; the part is what counts
+        os.write(1, orjson.dumps(event) + b"\n")
+
+
+def _fatal(message: str) -> int:
+    _write({"event": "error", "message": message})
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""What the wire did during one request: stamps and bytes, recorded first and interpreted later."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """Recorder of one request, handed to the transport as `request.extensions["arrivals"]`.
+
+    It is passed in, so that a failure before the headers leaves its stamps too. Times are `time.monotonic_ns()`.
+    Read i was received at `stamps[i]`; `late[i]` says that the event loop had stalled before it, so that it may hold
+    what the server sent at different times. `body` holds pieces of the body (transfer coding removed, content coding
+    not) with the index of the read that brought them.
+    """
+
+    sent_ns: int | None = None
+    headers_ns: int | None = None
+    closed_ns: int | None = None
+    connect_ns: int | None = None  # a duration; null where a pooled connection was used
+    status: int | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    stamps: list[int] = field(default_factory=list)
+    late: list[bool] = field(default_factory=list)
+    body: list[tuple[int, bytes]] = field(default_factory=list)
+    user_stamps: int = 0  # reads that carry the time of reading, not the kernel's time of receipt
+    clock_suspect: bool = False  # a kernel stamp was impossible
+
+    @property
+    def clock_source(self) -> str:
+        """`kernel` if every read carries the kernel's time of receipt, else `user`."""
+        return "kernel" if self.stamps and not self.user_stamps else "user"
+
+    def header(self, name: bytes) -> str:
+        """Value of a response header (name in lower case), empty where it is absent."""
+        return next((v.decode("latin-1") for k, v in self.headers if k.lower() == name), "")

@@ -1,0 +1,81 @@
+"""Token chunks of one stream: when each came, the gaps between them, and how many tokens each holds."""
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+from loadgen.arrivals import Arrivals
+from loadgen.generation import TokenEvent
+
+LONGEST_GAP_US = 2**31 - 1
+"""About 35.8 minutes: what an int32 holds."""
+
+
+@dataclass(slots=True)
+class Chunks:
+    """Token chunks in order: monotonic stamps (ns), and the events and reported tokens of each.
+
+    `merged_reads` counts reads that held several token events because the client was late: one chunk each.
+    `stalled_s` is a gap that a trace cannot hold; the chunks end before it.
+    """
+
+    stamps: list[int]
+    events: list[int]
+    reported: list[int | None]
+    merged_reads: int
+    first_merged: bool
+    stalled_s: float | None = None
+
+    def gaps_us(self) -> list[int]:
+        """Whole microseconds between chunks, floored cumulatively: they sum to (last - first) // 1000 ns."""
+        if not self.stamps:
+            return []
+        first = self.stamps[0]
+        marks = [(stamp - first) // 1000 for stamp in self.stamps]
+        return [later - earlier for earlier, later in pairwise(marks)]
+
+    def tokens(self, output_tokens: int | None) -> tuple[list[int] | None, str | None]:
+        """Tokens of each chunk and where they are from: `usage`, `events`, or `chunk_mean` (no list: only the mean).
+
+        Null source where not even the mean is known.
+        """
+        if not self.stamps:
+            return None, None
+        by_usage = self._usage_steps()
+        if by_usage:
+            return by_usage, "usage"
+        if self.merged_reads and output_tokens == sum(self.events):
+            return list(self.events), "events"
+        return None, "chunk_mean" if output_tokens else None
+
+    def _usage_steps(self) -> list[int] | None:
+        """Per-chunk counts, if every chunk came with the server's running count and brought at least one token."""
+        steps, before = [], 0
+        for reported in self.reported:
+            if reported is None or reported <= before:
+                return None
+            steps.append(reported - before)
+            before = reported
+        return steps
+
+
+def chunks_of(arrivals: Arrivals, tokens: list[TokenEvent]) -> Chunks:
+    """Group token events into chunks: the events of a late read are one chunk, all others stand alone."""
+    per_read = Counter(token.read for token in tokens)
+    merged = {read for read, events in per_read.items() if events > 1 and arrivals.late[read]}
+    chunks = Chunks([], [], [], len(merged), bool(tokens) and tokens[0].read in merged)
+    last_read = -1
+    for token in tokens:
+        if token.read == last_read and token.read in merged:
+            chunks.events[-1] += 1
+            chunks.reported[-1] = token.reported
+            continue
+        stamp = arrivals.stamps[token.read]
+        if chunks.stamps and (stamp - chunks.stamps[-1]) // 1000 >= LONGEST_GAP_US:
+            chunks.stalled_s = (stamp - chunks.stamps[-1]) / 1e9
+            break
+        chunks.stamps.append(stamp)
+        chunks.events.append(1)
+        chunks.reported.append(token.reported)
+        last_read = token.read
+    return chunks

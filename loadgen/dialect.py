@@ -1,0 +1,82 @@
+"""What one streamed JSON object of an OpenAI-compatible server says, in the dialects of the servers in use."""
+
+from typing import Any, NamedTuple
+
+_PLAIN_FIELDS = frozenset(("role", "content", "reasoning", "reasoning_content"))
+
+
+class Usage(NamedTuple):
+    """Token counts as the server reports them; null where it does not."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_input_tokens: int | None
+    reasoning_tokens: int | None
+
+
+class Delta(NamedTuple):
+    """One streamed object. `answer` includes the text of tool calls, `reasoning` is the thinking before it."""
+
+    answer: str = ""
+    reasoning: str = ""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    error: str | None = None
+
+
+def read_delta(payload: Any) -> Delta:
+    """Read the JSON object of one event, chat or completions. What does not fit is taken as absent."""
+    if not isinstance(payload, dict):
+        return Delta()
+    answer, reasoning, finish_reason = "", "", None
+    for choice in _dicts(payload.get("choices")):
+        if isinstance(delta := choice.get("delta"), dict):
+            answer += _text(delta.get("content"))
+            reasoning += _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))
+            if not _PLAIN_FIELDS.issuperset(delta):
+                answer += _text(delta.get("refusal")) + _tool_text(delta)
+        answer += _text(choice.get("text"))
+        finish_reason = _text(choice.get("finish_reason")) or finish_reason
+    error = payload.get("error")
+    return Delta(answer, reasoning, finish_reason, _usage(payload.get("usage")), error_text(error) if error else None)
+
+
+def error_text(error: Any) -> str:
+    """A server's error object in one line: its code or type and its message."""
+    if not isinstance(error, dict):
+        return str(error)
+    label = error.get("code") or error.get("type")
+    message = str(error.get("message") or error)
+    return f"{label}: {message}" if label else message
+
+
+def _tool_text(delta: dict[str, Any]) -> str:
+    calls: list[Any] = [call.get("function") for call in _dicts(delta.get("tool_calls"))] + [delta.get("function_call")]
+    return "".join(_text(call.get("name")) + _text(call.get("arguments")) for call in calls if isinstance(call, dict))
+
+
+def _usage(usage: Any) -> Usage | None:
+    if not isinstance(usage, dict):
+        return None
+    return Usage(
+        _count(usage.get("prompt_tokens")),
+        _count(usage.get("completion_tokens")),
+        _count(_dict(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        _count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens")),
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62 else None
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -1,0 +1,121 @@
+"""Opening sockets: every address of a host in turn, receive stamps asked for, TLS over memory buffers."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+
+import httpx
+
+from loadgen.stamps import ask_kernel_stamps
+
+_READ_BYTES = 65536
+
+
+class Tls:
+    """TLS over memory buffers, so that the socket underneath stays ours and keeps its receive stamps."""
+
+    def __init__(self, context: ssl.SSLContext, host: str) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self.closed = False
+
+    async def handshake(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+        """Shake hands over a connected socket. Raises ssl.SSLError or OSError."""
+        while True:
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await loop.sock_sendall(sock, self._outgoing.read())
+                data = await loop.sock_recv(sock, _READ_BYTES)
+                if not data:
+                    raise ConnectionResetError("the server closed the connection during the TLS handshake") from None
+                self._incoming.write(data)
+        await loop.sock_sendall(sock, self._outgoing.read())
+
+    def encrypt(self, data: bytes) -> bytes:
+        """Wire bytes of `data`."""
+        self._tls.write(data)
+        return self._outgoing.read()
+
+    def decrypt(self, wire: bytes) -> bytes:
+        """What `wire` completes; empty while a record is not complete. Raises ssl.SSLError."""
+        self._incoming.write(wire)
+        plain = []
+        try:
+            while self._incoming.pending or self._tls.pending():
+                piece = self._tls.read(_READ_BYTES)
+                if not piece:
+                    self.closed = True
+                    break
+                plain.append(piece)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self.closed = True
+        return plain[0] if len(plain) == 1 else b"".join(plain)
+
+
+async def open_socket(
+    host: str, port: int, tls: ssl.SSLContext | None, timeout_s: float | None
+) -> tuple[socket.socket, Tls | None]:
+    """A connected non-blocking socket, TLS agreed on.
+
+    Raises httpx.ConnectError (host not found, refused, TLS) or httpx.ConnectTimeout.
+    """
+    loop = asyncio.get_running_loop()
+    where = f"{host}:{port}"
+    try:
+        async with asyncio.timeout(timeout_s):
+            sock = await _connect(loop, host, port, timeout_s)
+            try:
+                wrapped = Tls(tls, host) if tls else None
+                if wrapped:
+                    await wrapped.handshake(loop, sock)
+            except BaseException:
+                sock.close()
+                raise
+            return sock, wrapped
+    except TimeoutError:
+        raise httpx.ConnectTimeout(f"no connection to {where} within {timeout_s:g} s") from None
+    except ssl.SSLError as error:
+        raise httpx.ConnectError(f"TLS with {where} failed: {error}") from None
+    except OSError as error:
+        raise httpx.ConnectError(f"cannot connect to {where}: {_reason(error)}") from None
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, host: str, port: int, timeout_s: float | None) -> socket.socket:
+    infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    errors: list[str] = []
+    for family, kind, protocol, _, address in infos:
+        # each address gets its share of the time, so that one that swallows packets leaves some for the next
+        share = None if timeout_s is None else timeout_s / len(infos)
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            ask_kernel_stamps(sock)
+            async with asyncio.timeout(share):
+                await loop.sock_connect(sock, address)
+            return sock
+        except TimeoutError:
+            sock.close()
+            errors.append(f"{address[0]}: no answer within {share:g} s")
+            if len(errors) == len(infos):
+                raise
+        except OSError as error:
+            sock.close()
+            errors.append(f"{address[0]}: {_reason(error)}")
+        except BaseException:
+            sock.close()
+            raise
+    raise OSError("; ".join(errors))
+
+
+def _reason(error: OSError) -> str:
+    # asyncio words its own message around the number; name look-ups have negative numbers and a text of their own
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

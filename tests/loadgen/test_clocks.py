@@ -1,0 +1,147 @@
+"""Reads carry the kernel's time of receipt where it can be believed, and a late client is noticed."""
+
+import asyncio
+import gc
+import socket
+import struct
+import sys
+import threading
+import time
+import weakref
+from time import monotonic_ns, time_ns
+
+import httpx
+import pytest
+
+from loadgen.arrivals import Arrivals
+from loadgen.heartbeat import Heartbeat
+from loadgen.http1 import ResponseReader
+from loadgen.interpret import Exchange, Interpreter
+from loadgen.redact import Redactor
+from loadgen.stamps import ReadClock
+from loadgen.transport import SocketTransport
+
+MS = 1_000_000
+SO_TIMESTAMPING = 37
+
+
+def received(ms_ago: float) -> list[tuple[int, int, bytes]]:
+    """Control message of a read whose last segment the kernel received `ms_ago`."""
+    at = time_ns() - round(ms_ago * MS)
+    return [(socket.SOL_SOCKET, SO_TIMESTAMPING, struct.pack("=6q", at // 10**9, at % 10**9, 0, 0, 0, 0))]
+
+
+def stamped(ancillary: list[tuple[int, int, bytes]], stalled_ms: float = 0) -> tuple[Arrivals, float]:
+    """A recorder with one read, and how long before the read its stamp lies (ms)."""
+    beat = Heartbeat()
+    now = monotonic_ns()
+    beat.calm_ns = now - round(stalled_ms * MS)
+    arrivals = Arrivals(sent_ns=now - 10_000 * MS)
+    ReadClock(beat).stamp(arrivals, ancillary, now)
+    return arrivals, (now - arrivals.stamps[0]) / MS
+
+
+def test_a_read_is_stamped_when_the_kernel_received_it() -> None:
+    arrivals, ms_ago = stamped(received(ms_ago=30))
+    assert ms_ago == pytest.approx(30, abs=5)
+    assert (arrivals.clock_source, arrivals.clock_suspect) == ("kernel", False)
+
+
+def test_without_a_kernel_stamp_the_time_of_reading_counts() -> None:
+    arrivals, ms_ago = stamped([])
+    assert ms_ago == 0
+    assert (arrivals.clock_source, arrivals.clock_suspect) == ("user", False)
+
+
+@pytest.mark.parametrize("ms_ago", [-1000, 1000])
+def test_an_impossible_kernel_stamp_is_replaced_and_flagged(ms_ago: float) -> None:
+    arrivals, stamp_ms_ago = stamped(received(ms_ago))
+    assert stamp_ms_ago == 0
+    assert (arrivals.clock_source, arrivals.clock_suspect) == ("user", True)
+
+
+def test_an_old_kernel_stamp_is_believed_after_a_stall_of_the_loop() -> None:
+    arrivals, ms_ago = stamped(received(ms_ago=1000), stalled_ms=1500)
+    assert ms_ago == pytest.approx(1000, abs=5)
+    assert arrivals.late == [True]
+    assert not arrivals.clock_suspect
+
+
+def test_stamps_of_one_response_never_go_back() -> None:
+    arrivals = Arrivals(sent_ns=monotonic_ns())
+    clock = ReadClock(Heartbeat())
+    for ms_ago in (0, 0.02, 0):
+        clock.stamp(arrivals, received(ms_ago), monotonic_ns())
+    assert arrivals.stamps == sorted(arrivals.stamps)
+
+
+def test_a_stall_makes_reads_late_until_the_loop_is_calm_again() -> None:
+    async def scenario() -> tuple[bool, bool]:
+        beat = Heartbeat()
+        beat.start()
+        await asyncio.sleep(0.02)
+        time.sleep(0.1)  # the stall
+        await asyncio.sleep(0)
+        after_stall = beat.is_late(monotonic_ns())
+        deadline = monotonic_ns() + 10_000 * MS
+        while (late := beat.is_late(monotonic_ns())) and monotonic_ns() < deadline:
+            await asyncio.sleep(0.01)
+        beat.stop()
+        return after_stall, late
+
+    assert asyncio.run(scenario()) == (True, False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kernel stamps are Linux's")
+def test_tokens_that_waited_for_a_stalled_client_are_one_chunk(wire) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    both_sent = threading.Event()
+
+    def serve() -> None:
+        sock, _ = listener.accept()
+        with sock:
+            sock.recv(65536)
+            sock.sendall(wire.STREAM_HEAD + wire.chunk(wire.token("a")))
+            time.sleep(0.1)
+            sock.sendall(wire.chunk(wire.token("b")))
+            time.sleep(0.1)
+            sock.sendall(wire.chunk(wire.token("c")))
+            both_sent.set()
+            time.sleep(0.3)
+            sock.sendall(wire.chunk(wire.finish() + wire.usage(5, 3)) + wire.END)
+            sock.recv(1)
+
+    async def scenario(arrivals: Arrivals) -> None:
+        transport = SocketTransport()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        request = httpx.Request("POST", url, json={}, extensions={"arrivals": arrivals})
+        exchange = asyncio.create_task(transport.handle_async_request(request))
+        while not arrivals.stamps:
+            await asyncio.sleep(0.001)
+        both_sent.wait(20)  # blocks the loop on purpose
+        await exchange
+        await transport.aclose()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    arrivals = Arrivals()
+    with listener:
+        asyncio.run(scenario(arrivals))
+    thread.join()
+
+    row = Interpreter({}, 0, Redactor([])).row(Exchange(0, "measure", 5, 3, "", 0, arrivals))
+    assert row["merged_reads"] == 1
+    assert (row["chunk_tokens"], row["chunk_token_source"]) == ([1, 2], "events")
+    assert row["clock_source"] == "kernel"
+
+
+def test_a_finished_response_is_freed_without_the_collector() -> None:
+    gc.disable()
+    try:
+        reader = ResponseReader(Arrivals())
+        freed = weakref.ref(reader)
+        reader.release()
+        del reader
+        assert freed() is None
+    finally:
+        gc.enable()

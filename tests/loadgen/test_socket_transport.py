@@ -1,0 +1,329 @@
+"""The transport reads every form of HTTP/1.1 answer and leaves its stamps in the recorder, failures included."""
+
+import asyncio
+import datetime
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from loadgen.arrivals import Arrivals
+from loadgen.http1 import ResponseReader, body_of
+from loadgen.transport import SocketTransport
+
+
+async def post(transport: SocketTransport, url: str, arrivals: Arrivals | None = None) -> httpx.Response:
+    request = httpx.Request("POST", url, json={}, extensions={"arrivals": arrivals or Arrivals()})
+    return await transport.handle_async_request(request)
+
+
+async def post_once(url: str, arrivals: Arrivals, **options: Any) -> bytes:
+    transport = SocketTransport(**options)
+    try:
+        return await (await post(transport, url, arrivals)).aread()
+    finally:
+        await transport.aclose()
+
+
+def test_a_chunked_answer_is_stamped_read_by_read(serve, wire) -> None:
+    async def answer(body, writer) -> None:
+        writer.write(wire.STREAM_HEAD)
+        for text in (b"one", b"two", b"three"):
+            await asyncio.sleep(0.05)
+            writer.write(wire.chunk(text))
+        writer.write(wire.END)
+
+    async def scenario() -> tuple[bytes, Arrivals]:
+        arrivals = Arrivals()
+        async with serve(answer) as server:
+            return await post_once(server.url, arrivals), arrivals
+
+    content, arrivals = asyncio.run(scenario())
+    assert content == b"onetwothree"
+    assert [piece for _, piece in arrivals.body] == [b"one", b"two", b"three"]
+    stamps = [arrivals.stamps[read] for read, _ in arrivals.body]
+    assert arrivals.sent_ns <= arrivals.headers_ns <= stamps[0] < stamps[1] < stamps[2] <= arrivals.closed_ns
+    assert arrivals.connect_ns > 0
+    assert not arrivals.clock_suspect
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 17, 10_000])
+def test_a_chunked_answer_ends_where_it_ends_however_it_is_cut(wire, step: int) -> None:
+    raw = wire.stream("a", "b\r\n\r\n", "c")
+    arrivals = Arrivals()
+    reader = ResponseReader(arrivals)
+    ends = []
+    for start in range(0, len(raw), step):
+        arrivals.stamps.append(start)
+        ends.append(reader.add(raw[start : start + step]))
+    assert ends == [False] * (len(ends) - 1) + [True]
+    assert body_of(arrivals.body).count(b"data: ") == 6
+
+
+def test_sized_and_close_delimited_answers_are_read(serve, wire) -> None:
+    async def sized(body, writer) -> None:
+        writer.write(wire.sized(b"hello"))
+
+    async def until_close(body, writer) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nhel")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(b"lo")
+
+    async def continued(body, writer) -> None:
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" + wire.sized(b"hello"))
+
+    async def scenario() -> list[bytes]:
+        contents = []
+        for answer, one_answer in ((sized, False), (until_close, True), (continued, False)):
+            async with serve(answer, one_answer=one_answer) as server:
+                contents.append(await post_once(server.url, Arrivals()))
+        return contents
+
+    assert asyncio.run(scenario()) == [b"hello"] * 3
+
+
+def test_connections_are_kept_and_can_be_opened_beforehand(serve, wire) -> None:
+    async def answer(body, writer) -> None:
+        writer.write(wire.stream("a"))
+
+    async def scenario() -> tuple[int, int, list[int | None]]:
+        transport = SocketTransport()
+        recorders = [Arrivals() for _ in range(6)]
+        async with serve(answer) as server:
+            await transport.open(2, server.url)
+            for arrivals in recorders:
+                await post(transport, server.url, arrivals)
+                await asyncio.sleep(0.3 if arrivals is recorders[1] else 0)  # the first streams' connections rest
+            await transport.aclose()
+            return server.connections, transport.connections_opened, [r.connect_ns for r in recorders]
+
+    connections, opened, connect_ns = asyncio.run(scenario())
+    assert (connections, opened) == (2, 2)
+    assert connect_ns == [None] * 6
+
+
+def test_a_connection_that_the_server_closed_while_idle_is_not_used_again(serve, wire) -> None:
+    async def answer(body, writer) -> None:
+        writer.write(wire.sized(b"hello"))  # promises to keep the connection, and the server closes it
+
+    async def scenario() -> tuple[list[bytes], int, int]:
+        transport = SocketTransport()
+        async with serve(answer, one_answer=True) as server:
+            contents = []
+            for _ in range(3):
+                contents.append(await (await post(transport, server.url)).aread())
+                await asyncio.sleep(0.1)
+            await transport.aclose()
+            return contents, server.connections, len(server.bodies)
+
+    # three answers over three connections, and no request was sent twice
+    assert asyncio.run(scenario()) == ([b"hello"] * 3, 3, 3)
+
+
+def test_a_server_that_closes_soon_after_each_stream_never_gets_a_request_on_such_a_connection(serve, wire) -> None:
+    async def answer(body, writer) -> None:
+        writer.write(wire.stream("a"))
+        await writer.drain()
+        await asyncio.sleep(0.02)  # and then it closes, although it promised to keep the connection
+
+    async def scenario() -> tuple[int, int]:
+        transport = SocketTransport()
+        async with serve(answer, one_answer=True) as server:
+            for pause_s in (0, 0, 0, 0.5, 0, 0, 0):
+                await post(transport, server.url)  # would raise: closed before it answered
+                await asyncio.sleep(pause_s)
+            await transport.aclose()
+            return server.connections, len(server.bodies)
+
+    assert asyncio.run(scenario()) == (7, 7)
+
+
+def test_an_answer_that_never_comes_is_a_timeout_with_its_stamps(serve) -> None:
+    async def answer(body, writer) -> None:
+        await asyncio.sleep(30)
+
+    async def scenario() -> Arrivals:
+        arrivals = Arrivals()
+        async with serve(answer) as server:
+            with pytest.raises(httpx.ReadTimeout, match=r"no complete answer within 0\.3 s"):
+                await post_once(server.url, arrivals, timeout_s=0.3)
+        return arrivals
+
+    arrivals = asyncio.run(scenario())
+    assert arrivals.sent_ns is not None
+    assert arrivals.headers_ns is None
+    assert arrivals.closed_ns - arrivals.sent_ns >= 0.2e9
+
+
+def test_slow_headers_count_from_when_they_are_complete(serve, wire) -> None:
+    async def answer(body, writer) -> None:
+        raw = wire.stream("a")
+        writer.write(raw[:25])
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.write(raw[25:])
+
+    async def scenario() -> Arrivals:
+        arrivals = Arrivals()
+        async with serve(answer) as server:
+            await post_once(server.url, arrivals)
+        return arrivals
+
+    arrivals = asyncio.run(scenario())
+    assert arrivals.headers_ns - arrivals.sent_ns >= 0.15e9
+
+
+def test_a_stream_that_breaks_leaves_what_had_come(serve, wire) -> None:
+    async def reset(body, writer) -> None:
+        writer.write(wire.STREAM_HEAD + wire.chunk(b"one") + wire.chunk(b"two"))
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        linger = b"\x01\0\0\0\0\0\0\0"  # on, 0 s: closing sends a reset
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        writer.transport.abort()
+
+    async def cut(body, writer) -> None:
+        writer.write(wire.STREAM_HEAD + wire.chunk(b"one") + wire.chunk(b"two"))
+
+    async def scenario(answer) -> Arrivals:
+        arrivals = Arrivals()
+        async with serve(answer, one_answer=True) as server:
+            with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+                await post_once(server.url, arrivals)
+        return arrivals
+
+    for answer in (reset, cut):
+        arrivals = asyncio.run(scenario(answer))
+        assert body_of(arrivals.body) == b"onetwo"
+        assert arrivals.status == 200
+
+
+def test_what_is_no_http_is_a_protocol_error(serve) -> None:
+    async def answer(body, writer) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+    async def scenario() -> None:
+        async with serve(answer) as server:
+            with pytest.raises(httpx.RemoteProtocolError, match=r"not an HTTP/1.1 response.*SSH-2.0"):
+                await post_once(server.url, Arrivals())
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_connection_names_host_port_and_reason() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        arrivals = Arrivals()
+        with pytest.raises(httpx.ConnectError, match=rf"cannot connect to 127\.0\.0\.1:{port}.*refused"):
+            asyncio.run(post_once(f"http://127.0.0.1:{port}/v1", arrivals))
+    assert arrivals.sent_ns is None
+    assert arrivals.closed_ns is not None
+
+
+def test_a_long_request_is_sent_whole_and_ipv6_works(serve, wire) -> None:
+    async def answer(body, writer) -> None:
+        writer.write(wire.sized(str(len(body["text"])).encode()))
+
+    async def scenario(host: str) -> bytes:
+        async with serve(answer, host=host) as server:
+            transport = SocketTransport()
+            request = httpx.Request("POST", server.url, json={"text": "x" * 5_000_000})
+            content = await (await transport.handle_async_request(request)).aread()
+            await transport.aclose()
+            return content
+
+    hosts = ["127.0.0.1", "::1"] if socket.has_ipv6 and Path("/proc/net/if_inet6").exists() else ["127.0.0.1"]
+    for host in hosts:
+        assert asyncio.run(scenario(host)) == b"5000000"
+
+
+def test_it_is_an_ordinary_transport_under_an_httpx_client(serve, wire) -> None:
+    async def answer(body, writer) -> None:
+        writer.write(wire.stream("a", "b"))
+
+    async def scenario() -> list[str]:
+        async with (
+            serve(answer) as server,
+            httpx.AsyncClient(transport=SocketTransport()) as client,
+            client.stream("POST", server.url, json={}) as response,
+        ):
+            response.raise_for_status()
+            return [line async for line in response.aiter_lines() if line]
+
+    lines = asyncio.run(scenario())
+    assert len(lines) == 5
+    assert lines[-1] == "data: [DONE]"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A self-signed certificate of localhost with its key, in one PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(private + signed.public_bytes(pem))
+    yield path
+
+
+def test_tls_streams_are_stamped_too_and_connections_kept(serve, wire, certificate: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    async def answer(body, writer) -> None:
+        writer.write(wire.STREAM_HEAD + wire.chunk(b"one"))
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.write(wire.chunk(b"two" * 20_000) + wire.END)
+
+    async def scenario() -> tuple[list[int], int, Arrivals]:
+        transport = SocketTransport(verify=False)
+        arrivals = Arrivals()
+        async with serve(answer, tls=context, host="127.0.0.1") as server:
+            sizes = []
+            for _ in range(2):
+                sizes.append(len(await (await post(transport, server.url)).aread()))
+                await asyncio.sleep(0.5)  # the first stream's connection rests
+            await post(transport, server.url, arrivals)
+            await transport.aclose()
+            return sizes, server.connections, arrivals
+
+    sizes, connections, arrivals = asyncio.run(scenario())
+    assert sizes == [60_003, 60_003]
+    assert connections == 1
+    assert arrivals.stamps[-1] - arrivals.headers_ns >= 0.05e9
+
+
+def test_an_unknown_certificate_is_refused_unless_asked_otherwise(serve, wire, certificate: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    async def answer(body, writer) -> None:
+        writer.write(wire.sized(b"hello"))
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)  # the server's own complaint
+        async with serve(answer, tls=context) as server:
+            with pytest.raises(httpx.ConnectError, match=r"TLS with localhost.*certificate"):
+                await post_once(server.url, Arrivals())
+
+    asyncio.run(scenario())
