@@ -1,0 +1,142 @@
+"""The runner orders SQL files by what they read, checks what they make, and says what is wrong."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from schemas.columns import CURATED_TABLES, MIN_SAMPLES, STATISTICS, Column, Table
+from tests.transforms.factory import Given
+from transforms.errors import BuildError, OrderError
+from transforms.order import build_order, tables_read
+from transforms.runner import build, discover
+
+NUMBERS = Table("curated", "numbers", ("n",), "Numbers.", (Column("n", "INTEGER", "A number", "1"),))
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    """Write SQL files below a folder."""
+    for name, sql in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(sql)
+    return folder
+
+
+def test_the_tables_that_a_query_reads_are_found_without_binding_it() -> None:
+    sql = """with a as (select * from raw.x), b as (select * from a)
+    select (select max(n) from staging.y) from b, lateral (from some_macro(b.n)) where n in (from curated.z)"""
+    with duckdb.connect() as con:
+        assert tables_read(con, "q", sql) == {"raw.x", "staging.y", "curated.z"}
+
+
+def test_a_file_with_two_statements_is_refused() -> None:
+    with duckdb.connect() as con, pytest.raises(OrderError, match=r"curated\.x: a SQL file holds exactly one SELECT"):
+        tables_read(con, "curated.x", "select 1; select 2")
+
+
+def test_the_order_follows_what_each_file_reads_and_not_its_name() -> None:
+    reads = {"curated.a": {"curated.b"}, "curated.b": {"staging.c"}, "staging.c": {"raw.x"}}
+    assert build_order(reads, {"raw.x"}) == ["staging.c", "curated.b", "curated.a"]
+
+
+def test_a_cycle_is_refused_with_its_path() -> None:
+    with pytest.raises(OrderError, match=r"in a circle: .*staging.a.*staging.b"):
+        build_order({"staging.a": {"staging.b"}, "staging.b": {"staging.a"}}, set())
+
+
+def test_an_unknown_table_is_named() -> None:
+    with pytest.raises(OrderError, match=r"curated\.a reads raw\.requests_traces, which no SQL file makes"):
+        build_order({"curated.a": {"raw.requests_traces"}}, {"raw.request_traces"})
+
+
+def test_a_failing_assertion_stops_the_build_with_table_assertion_and_rows(tmp_path: Path) -> None:
+    files = {
+        "curated/numbers.sql": "-- grain: n\nselect unnest([1, -2, 3]) as n",
+        "curated/numbers.test.sql": "-- assert: numbers are positive\nselect n from curated.numbers where n < 0;\n",
+    }
+    with duckdb.connect() as con, pytest.raises(BuildError) as caught:
+        build(con, folder=write(tmp_path, files), sources=(), contract=(NUMBERS,))
+    assert "curated.numbers: the assertion 'numbers are positive' does not hold" in str(caught.value)
+    assert "{'n': -2}" in str(caught.value)
+
+
+def test_two_rows_of_one_grain_stop_the_build(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"staging/numbers.sql": "-- grain: n\nselect unnest([1, 1]) as n"})
+    with duckdb.connect() as con, pytest.raises(BuildError, match="one row for each n") as caught:
+        build(con, folder=folder, sources=(), contract=())
+    assert "'row_count': 2" in str(caught.value)
+
+
+def test_columns_other_than_the_contract_stop_the_build(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"curated/numbers.sql": "-- grain: n\nselect 1.5::double as n"})
+    with duckdb.connect() as con, pytest.raises(BuildError, match=r"curated.numbers: .*\('n', 'DOUBLE'\)"):
+        build(con, folder=folder, sources=(), contract=(NUMBERS,))
+
+
+def test_a_header_without_a_grain_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"curated/numbers.sql": "select 1 as n"})
+    with pytest.raises(BuildError, match="-- grain:"):
+        discover(folder)
+
+
+def test_an_empty_warehouse_builds_with_no_rows_anywhere(given: Given) -> None:
+    report = given.build()
+    assert {name: rows for name, rows in report.rows.items() if name.startswith("curated.")} == {
+        f"curated.{table.name}": 0 for table in CURATED_TABLES
+    }
+
+
+def test_raw_and_staging_stay_out_of_the_file(given: Given) -> None:
+    given.build()
+    own = given.all("select distinct schema_name from duckdb_tables() where database_name = current_database()")
+    assert own == [{"schema_name": "curated"}]
+
+
+def test_every_column_has_its_comment_and_unit(given: Given) -> None:
+    given.build()
+    bare = "select table_name, column_name from duckdb_columns() where schema_name = 'curated' and comment is null"
+    assert given.all(bare) == []
+    comment = given.all(
+        "select comment from duckdb_columns() where column_name = 'ttft_p99_ms' order by comment nulls last"
+    )
+    assert comment[0]["comment"] == "p99 of time to first token, first_token - sent; null under 662 [ms]"
+    assert given.one("select comment from duckdb_tables() where table_name = 'server_counts'")["comment"].endswith(
+        "One row for each fleet_id."
+    )
+
+
+def test_building_twice_gives_the_same_tables(given: Given) -> None:
+    given.run().closed_loop(2, 10).slo().demand().plan().build()
+    before = {table.name: given.all(f"from curated.{table.name} order by all") for table in CURATED_TABLES}
+    build(given.con)
+    assert before == {table.name: given.all(f"from curated.{table.name} order by all") for table in CURATED_TABLES}
+
+
+def test_the_grain_in_a_header_is_the_grain_of_the_contract() -> None:
+    files = discover()
+    assert {table.name: files[f"curated.{table.name}"].grain for table in CURATED_TABLES} == {
+        table.name: table.grain for table in CURATED_TABLES
+    }
+
+
+def test_the_percentiles_of_the_sql_are_those_of_the_contract(given: Given) -> None:
+    given.build()
+    rows = given.all("select statistic, probability, min_samples from staging.statistics")
+    assert {row["statistic"]: row["probability"] for row in rows} == {k: v for k, v in STATISTICS.items() if v}
+    assert {row["statistic"]: row["min_samples"] for row in rows} == {
+        k: MIN_SAMPLES[k] for k in MIN_SAMPLES if k != "mean"
+    }
+    assert given.one("select metric_version from staging.metric_version") == {"metric_version": 1}
+
+
+def test_a_warehouse_file_of_the_old_storage_version_answers_what_if_read_only(given: Given, tmp_path: Path) -> None:
+    path = str(tmp_path / "warehouse.duckdb")
+    given.con.execute(f"attach '{path}' as warehouse (storage_version 'v1.2.0'); use warehouse")
+    given.run().closed_loop(2, 10).build()
+    given.con.close()
+    with duckdb.connect(path, read_only=True) as con:
+        assert con.execute("select servers from size_fleet(95, 10, 2, 8)").fetchall() == [(3,)]
+        assert con.execute("select count(*) from curated.operating_points").fetchall() == [(1,)]
+    with duckdb.connect() as con:
+        con.execute(f"attach '{path}' as w (read_only)")
+        assert con.execute("select count(*) from w.price_fleet(3, 87500, 40, 1000, 1000)").fetchall() == [(3,)]

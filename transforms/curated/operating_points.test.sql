@@ -1,0 +1,38 @@
+-- assert: an interval holds its rate
+select
+    operating_point_id,
+    request_rps_lo,
+    request_rps,
+    request_rps_hi,
+from curated.operating_points
+where request_rps not between request_rps_lo and request_rps_hi;
+
+-- assert: shares lie between 0 and 1
+select
+    operating_point_id,
+    error_share,
+    window_share,
+    cached_share,
+from curated.operating_points
+where
+    error_share not between 0 and 1
+    or window_share not between 0 and 1 + 1e-9
+    or cached_share not between 0 and 1;
+
+-- assert: a run attempt has one saturation level at most
+select
+    run_id,
+    attempt,
+    count(*) as saturation_levels,
+from curated.operating_points
+where is_saturation
+group by run_id, attempt
+having count(*) > 1;
+
+-- assert: a count is never larger than what holds it
+select
+    operating_point_id,
+    requests,
+    requests_in_window,
+from curated.operating_points
+where requests_in_window > requests or completions_in_window > requests;

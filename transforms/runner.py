@@ -1,0 +1,164 @@
+"""Builds the warehouse's tables: discover the SQL files, order them, create, comment, check.
+
+A file `staging/x.sql` or `curated/x.sql` makes the table `staging.x` or `curated.x`; its header has a line
+`-- grain: a, b`. A file `x.test.sql` beside it holds queries, each under a line `-- assert: what must hold`, that
+return the rows which break it. `macros/x.sql` makes the macro `x` in schema `main`.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+
+from schemas.columns import CURATED_TABLES, SOURCE_TABLES, Table
+from transforms.errors import BuildError
+from transforms.order import build_order, tables_read
+
+SQL_FOLDER = Path(__file__).parent
+SOURCES = tuple(f"raw.{table.name}" for table in SOURCE_TABLES)
+LAYERS = ("staging", "curated")
+_GRAIN = re.compile(r"^-- grain: (.+)$", re.MULTILINE)
+_ASSERT = re.compile(r"^-- assert: (.+)$", re.MULTILINE)
+_SAMPLE_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SqlTable:
+    """One SQL file: `assertions` are pairs of what must hold and the query of the rows that break it."""
+
+    name: str
+    sql: str
+    grain: tuple[str, ...]
+    assertions: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class BuildReport:
+    """What a build made: rows and seconds by table in build order, and the number of assertions that held."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    assertions: int = 0
+
+
+def build(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    folder: Path = SQL_FOLDER,
+    sources: Iterable[str] = SOURCES,
+    contract: Sequence[Table] = CURATED_TABLES,
+) -> BuildReport:
+    """Build every table of `folder` through `con` and check it; the default builds Ratecard's warehouse.
+
+    `con`'s default database is the new warehouse file; it gets the schema `curated` and the macros. `sources` must be
+    readable as `raw.<table>`: views in a database attached as `raw` keep them out of the file. Staging tables go into
+    a database attached as `staging` (a file, to keep memory free), or else into one in memory, attached for the time
+    of the build. Raises BuildError with table, assertion and sample rows.
+    """
+    files = discover(folder)
+    order = build_order({name: tables_read(con, name, file.sql) for name, file in files.items()}, set(sources))
+    attached = {row[0] for row in con.execute("select database_name from duckdb_databases()").fetchall()}
+    own_staging = "staging" not in attached
+    if own_staging:
+        con.execute("attach ':memory:' as staging")
+    try:
+        con.execute("create schema if not exists curated")
+        for path in sorted((folder / "macros").glob("*.sql")):
+            con.execute(path.read_text())
+        report = BuildReport()
+        for name in order:
+            _make(con, files[name], report)
+        _check_contract(con, contract)
+        for table in contract:
+            _comment(con, table)
+        return report
+    finally:
+        if own_staging:
+            con.execute("detach staging")
+
+
+def discover(folder: Path = SQL_FOLDER) -> dict[str, SqlTable]:
+    """Read the SQL files of a folder, by table name. Raises BuildError where a header has no grain."""
+    files = {}
+    for layer in LAYERS:
+        for path in sorted((folder / layer).glob("*.sql")):
+            if not path.name.endswith(".test.sql"):
+                files[f"{layer}.{path.stem}"] = _read(path, f"{layer}.{path.stem}")
+    return files
+
+
+def _read(path: Path, name: str) -> SqlTable:
+    sql = path.read_text()
+    grain = _GRAIN.search(sql)
+    if not grain:
+        raise BuildError(f"{path}: the header needs a line '-- grain: column, column'")
+    tests = path.with_suffix(".test.sql")
+    parts = _ASSERT.split(tests.read_text())[1:] if tests.exists() else []
+    pairs = zip(parts[::2], (query.strip().rstrip(";") for query in parts[1::2]), strict=True)
+    return SqlTable(name, sql, tuple(column.strip() for column in grain[1].split(",")), tuple(pairs))
+
+
+def _make(con: duckdb.DuckDBPyConnection, file: SqlTable, report: BuildReport) -> None:
+    started = time.perf_counter()
+    try:
+        con.execute(f"create or replace table {file.name} as\n{file.sql}")
+    except duckdb.Error as error:
+        raise BuildError(f"{file.name}: {error}") from error
+    keys = ", ".join(file.grain)
+    duplicates = f"select {keys}, count(*) as row_count from {file.name} group by all having count(*) > 1"
+    for assertion, query in ((f"one row for each {keys}", duplicates), *file.assertions):
+        _assert(con, file.name, assertion, query)
+    count = con.execute(f"select count(*) from {file.name}").fetchone()
+    report.rows[file.name] = count[0] if count else 0
+    report.seconds[file.name] = time.perf_counter() - started
+    report.assertions += 1 + len(file.assertions)
+
+
+def _assert(con: duckdb.DuckDBPyConnection, table: str, assertion: str, query: str) -> None:
+    try:
+        result = con.execute(query)
+        names = [column[0] for column in result.description or ()]
+        rows = result.fetchmany(_SAMPLE_ROWS)
+    except duckdb.Error as error:
+        raise BuildError(f"{table}: the assertion '{assertion}' cannot run: {error}") from error
+    if rows:
+        sample = "\n".join(f"  {dict(zip(names, row, strict=True))}" for row in rows)
+        raise BuildError(f"{table}: the assertion '{assertion}' does not hold; the first failing rows:\n{sample}")
+
+
+def _check_contract(con: duckdb.DuckDBPyConnection, contract: Sequence[Table]) -> None:
+    """Hold what was built against `schemas.columns`: tables, column names, order and types."""
+    built: dict[str, list[tuple[str, str]]] = {}
+    for table_name, column, type_ in con.execute(
+        "select table_name, column_name, data_type from duckdb_columns() "
+        "where database_name = current_database() and schema_name = 'curated' order by table_name, column_index"
+    ).fetchall():
+        built.setdefault(table_name, []).append((column, type_))
+    expected = {table.name: [(column.name, column.type) for column in table.columns] for table in contract}
+    for name in sorted({*built, *expected}):
+        if built.get(name) != expected.get(name):
+            raise BuildError(f"curated.{name}: {_difference(built.get(name), expected.get(name))}")
+
+
+def _difference(built: list[tuple[str, str]] | None, expected: list[tuple[str, str]] | None) -> str:
+    if built is None or expected is None:
+        return f"is only in {'schemas/columns.py' if built is None else 'transforms/curated/'}: add it to the other"
+    extra = [column for column in built if column not in expected]
+    missing = [column for column in expected if column not in built]
+    what = f"not in schemas/columns.py: {extra}, missing: {missing}" if extra or missing else "order of the columns"
+    return f"the columns are not those of schemas/columns.py ({what})"
+
+
+def _comment(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+    grain = f"{table.comment} One row for each {' x '.join(table.grain)}."
+    con.execute(f"comment on table {table.schema}.{table.name} is {_quoted(grain)}")
+    for column in table.columns:
+        text = f"{column.comment} [{column.unit}]" if column.unit else column.comment
+        con.execute(f'comment on column {table.schema}.{table.name}."{column.name}" is {_quoted(text)}')
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,280 @@
+-- staging.latency_statistics: mean and percentiles of every latency metric of every level (docs/metrics.md).
+-- grain: level_no, metric, statistic
+-- columns: value over the ok requests sent in the window, ms (tokens/s for interactivity); adjusted_value, with each
+--   failed request at +infinity (the mean has no adjusted form and repeats value); n and adjusted_n, samples.
+--   A percentile is null below min_samples. itl and chunk_gap pool the gaps of all requests: n counts gaps, itl
+--   takes each as often as its chunk has tokens, and a failed request stands for as many infinite values as an
+--   ok one has on average. The percentiles of interactivity are those of TPOT turned over: its p99 is the slow tail.
+-- Interpolating between two infinities gives NaN, so that 1e300 stands for infinity until the end.
+with requests as (
+    select * from staging.requests
+    where sent_in_window and (is_ok or is_failed)
+),
+
+by_request as (
+    select
+        level_no,
+        is_ok,
+        unnest([
+            'ttft', 'ttft_from_schedule', 'ttfa', 'tpot', 'e2e', 'ntpot', 'e2e_to_close', 'tpot_osl_minus_1',
+            'tpot_including_ttft', 'e2e_databricks', 'interactivity'
+        ]) as metric,
+        unnest([
+            ttft_ms, ttft_from_schedule_ms, ttfa_ms, tpot_ms, e2e_ms, ntpot_ms, e2e_to_close_ms, tpot_osl_minus_1_ms,
+            tpot_including_ttft_ms, e2e_databricks_ms, interactivity_tps
+        ]) as sample,
+    from requests
+),
+
+request_quantiles as (
+    select
+        level_no,
+        metric,
+        count(sample) filter (where is_ok) as n,
+        count(case when is_ok then sample else 1e300 end) as adjusted_n,
+        avg(sample) filter (where is_ok) as mean,
+        quantile_cont(sample, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999]) filter (where is_ok) as quantiles,
+        quantile_cont(case when is_ok then sample else 1e300 end, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999])
+            as adjusted_quantiles,
+    from by_request
+    group by level_no, metric
+),
+
+pooled_samples as (
+    select
+        level_no,
+        'chunk_gap' as metric,
+        gap_us / 1000 as sample,
+        occurrences as weight,
+        occurrences,
+    from staging.gap_histogram
+    union all
+    select
+        level_no,
+        'itl' as metric,
+        gap_us / 1000 / coalesce(chunk_tokens, mean_tokens) as sample,
+        occurrences * coalesce(chunk_tokens, 1) as weight,
+        occurrences,
+    from staging.gap_histogram
+    where coalesce(chunk_tokens, mean_tokens) > 0
+),
+
+outcomes as (
+    select
+        level_no,
+        count(*) filter (where is_failed) as failed,
+        count(*) filter (where is_ok) as succeeded,
+    from requests
+    group by level_no
+),
+
+pooled_totals as (
+    select
+        level_no,
+        metric,
+        sum(occurrences) as n,
+        cast(sum(weight) as double) as weight,
+        sum(sample * weight) / sum(weight) as mean,
+    from pooled_samples
+    group by level_no, metric
+),
+
+-- a failed request stands for as many infinite values as an ok one has, and for one where none is ok
+missing as (
+    select
+        outcomes.level_no,
+        kinds.metric,
+        pooled_totals.n,
+        pooled_totals.mean,
+        coalesce(pooled_totals.weight, 0) as weight,
+        outcomes.failed * greatest(1, round(coalesce(pooled_totals.weight / nullif(outcomes.succeeded, 0), 1)))
+            as missing_weight,
+    from outcomes
+    cross join (select unnest(['chunk_gap', 'itl']) as metric,) as kinds
+    left join pooled_totals
+        on outcomes.level_no = pooled_totals.level_no and kinds.metric = pooled_totals.metric
+),
+
+weighted as (
+    select
+        level_no,
+        metric,
+        sample,
+        weight,
+    from pooled_samples
+    union all
+    select
+        level_no,
+        metric,
+        1e300 as sample,
+        missing_weight as weight,
+    from missing
+    where missing_weight > 0
+),
+
+cumulated as (
+    select
+        level_no,
+        metric,
+        sample,
+        cast(sum(weight) over (partition by level_no, metric order by sample) as double) as reached,
+    from weighted
+),
+
+-- linear interpolation between the samples at ranks floor(h) and ceil(h), h = p (n - 1), counted from 0
+positions as (
+    select
+        missing.level_no,
+        missing.metric,
+        statistics.statistic,
+        statistics.probability * (missing.weight - 1) as h,
+        statistics.probability * (missing.weight + missing.missing_weight - 1) as adjusted_h,
+    from missing
+    cross join staging.statistics as statistics
+    where missing.weight + missing.missing_weight > 0
+),
+
+ranks as (
+    select
+        *,
+        unnest(['below', 'above', 'adjusted_below', 'adjusted_above']) as side,
+        unnest([floor(h), ceil(h), floor(adjusted_h), ceil(adjusted_h)]) as rank_wanted,
+    from positions
+),
+
+found as (
+    select
+        ranks.level_no,
+        ranks.metric,
+        ranks.statistic,
+        ranks.h,
+        ranks.adjusted_h,
+        ranks.side,
+        cumulated.sample,
+    from ranks
+    asof left join cumulated
+        on
+            ranks.level_no = cumulated.level_no
+            and ranks.metric = cumulated.metric
+            and ranks.rank_wanted < cumulated.reached
+),
+
+neighbours as (
+    select
+        level_no,
+        metric,
+        statistic,
+        h,
+        adjusted_h,
+        any_value(sample) filter (where side = 'below') as below,
+        any_value(sample) filter (where side = 'above') as above,
+        any_value(sample) filter (where side = 'adjusted_below') as adjusted_below,
+        any_value(sample) filter (where side = 'adjusted_above') as adjusted_above,
+    from found
+    group by level_no, metric, statistic, h, adjusted_h
+),
+
+pooled_percentiles as (
+    select
+        neighbours.level_no,
+        neighbours.metric,
+        neighbours.statistic,
+        coalesce(missing.n, 0) as n,
+        coalesce(missing.n, 0) + missing.missing_weight as adjusted_n,
+        neighbours.below + (neighbours.above - neighbours.below) * (neighbours.h - floor(neighbours.h)) as value,
+        neighbours.adjusted_below
+        + (neighbours.adjusted_above - neighbours.adjusted_below)
+        * (neighbours.adjusted_h - floor(neighbours.adjusted_h)) as adjusted_value,
+    from neighbours
+    inner join missing using (level_no, metric)
+),
+
+every_percentile as (
+    select
+        request_quantiles.level_no,
+        request_quantiles.metric,
+        statistics.statistic,
+        request_quantiles.n,
+        request_quantiles.adjusted_n,
+        request_quantiles.quantiles[statistics.position] as value,
+        request_quantiles.adjusted_quantiles[statistics.position] as adjusted_value,
+    from request_quantiles
+    cross join staging.statistics as statistics
+    where request_quantiles.metric <> 'interactivity'
+    union all
+    select
+        level_no,
+        metric,
+        statistic,
+        n,
+        adjusted_n,
+        value,
+        adjusted_value,
+    from pooled_percentiles
+),
+
+percentiles as (
+    select
+        every_percentile.level_no,
+        every_percentile.metric,
+        every_percentile.statistic,
+        every_percentile.n,
+        every_percentile.adjusted_n,
+        case when every_percentile.n >= statistics.min_samples then every_percentile.value end as value,
+        case
+            when every_percentile.adjusted_n < statistics.min_samples then null
+            when every_percentile.adjusted_value > 1e200 then cast('infinity' as double)
+            else every_percentile.adjusted_value
+        end as adjusted_value,
+    from every_percentile
+    inner join staging.statistics as statistics using (statistic)
+),
+
+means as (
+    select
+        level_no,
+        metric,
+        n,
+        adjusted_n,
+        mean,
+    from request_quantiles
+    union all
+    select
+        level_no,
+        metric,
+        coalesce(n, 0) as n,
+        coalesce(n, 0) + missing_weight as adjusted_n,
+        mean,
+    from missing
+)
+
+select
+    level_no,
+    metric,
+    'mean' as statistic,
+    n,
+    adjusted_n,
+    mean as value,
+    mean as adjusted_value,
+from means
+union all
+select
+    level_no,
+    metric,
+    statistic,
+    n,
+    adjusted_n,
+    value,
+    adjusted_value,
+from percentiles
+union all
+select
+    level_no,
+    'interactivity' as metric,
+    statistic,
+    n,
+    adjusted_n,
+    1000 / nullif(value, 0) as value,
+    1000 / nullif(adjusted_value, 0) as adjusted_value,
+from percentiles
+where metric = 'tpot'

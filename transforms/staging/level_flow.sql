@@ -1,0 +1,141 @@
+-- staging.level_flow: what had been delivered at each of the 11 edges of a window's 10 equal slices.
+-- grain: level_no, edge
+-- columns: edge_ns; completions, input_tokens, output_tokens: of ok requests, counted up from some instant before
+--   the window, so that only differences between edges mean anything. Input tokens count when the first token
+--   shows that the prompt was done. Output tokens count as their chunks arrive: a request that straddles an edge
+--   gives the share that its chunks before the edge had, and only such requests are taken apart chunk by chunk.
+--   Null where a request has no token count.
+with windows as (
+    select
+        level_no,
+        run_id,
+        attempt,
+        level_index,
+        window_started_ns,
+        window_ended_ns,
+    from staging.levels
+    where window_started_ns is not null
+),
+
+edges as (
+    select
+        level_no,
+        edge,
+        window_started_ns + (window_ended_ns - window_started_ns) * edge // 10 as edge_ns,
+    from windows
+    cross join (select unnest(range(11)) as edge,) as positions
+),
+
+delivered as (
+    select
+        requests.level_no,
+        requests.shard,
+        requests.request_index,
+        requests.first_token_ns,
+        requests.last_token_ns,
+        requests.closed_ns,
+        requests.input_tokens,
+        requests.output_tokens,
+    from staging.requests as requests
+    inner join windows using (level_no)
+    where
+        requests.is_ok
+        and requests.closed_ns > windows.window_started_ns
+        and requests.first_token_ns <= windows.window_ended_ns
+),
+
+straddling as (
+    select
+        delivered.*,
+        edges.edge,
+        edges.edge_ns,
+    from delivered
+    inner join edges
+        on
+            delivered.level_no = edges.level_no
+            and delivered.first_token_ns <= edges.edge_ns
+            and delivered.last_token_ns > edges.edge_ns
+),
+
+-- the few requests first: their keys filter the scan of the long lists
+straddlers as (
+    select
+        windows.run_id,
+        windows.attempt,
+        windows.level_index,
+        keys.level_no,
+        keys.shard,
+        keys.request_index,
+        keys.first_token_ns,
+    from (select distinct level_no, shard, request_index, first_token_ns, from straddling) as keys
+    inner join windows using (level_no)
+),
+
+chunks as (
+    select
+        straddlers.level_no,
+        straddlers.shard,
+        straddlers.request_index,
+        straddlers.first_token_ns,
+        unnest(list_prepend(0, traces.gaps_us)) as gap_us,
+        unnest(coalesce(traces.chunk_tokens, repeat([1], traces.token_chunks))) as weight,
+        generate_subscripts(list_prepend(0, traces.gaps_us), 1) as chunk,
+    from raw.request_traces as traces
+    inner join straddlers using (run_id, attempt, level_index, shard, request_index)
+),
+
+arrivals as (
+    select
+        level_no,
+        shard,
+        request_index,
+        weight,
+        first_token_ns + 1000 * sum(gap_us) over (
+            partition by level_no, shard, request_index order by chunk
+        ) as arrived_ns,
+    from chunks
+),
+
+arrived as (
+    select
+        straddling.level_no,
+        straddling.shard,
+        straddling.request_index,
+        straddling.edge,
+        coalesce(sum(arrivals.weight) filter (where arrivals.arrived_ns <= straddling.edge_ns), 0)
+        / sum(arrivals.weight) as share,
+    from straddling
+    inner join arrivals using (level_no, shard, request_index)
+    group by straddling.level_no, straddling.shard, straddling.request_index, straddling.edge
+),
+
+flows as (
+    select
+        edges.level_no,
+        edges.edge,
+        any_value(edges.edge_ns) as edge_ns,
+        count(*) filter (where delivered.closed_ns <= edges.edge_ns) as completions,
+        sum(case when delivered.first_token_ns <= edges.edge_ns then delivered.input_tokens else 0 end) as input_tokens,
+        sum(
+            case
+                when delivered.last_token_ns <= edges.edge_ns then delivered.output_tokens
+                when delivered.first_token_ns > edges.edge_ns then 0
+                else delivered.output_tokens * arrived.share
+            end
+        ) as output_tokens,
+        bool_and(delivered.input_tokens is not null) as knows_input,
+        bool_and(delivered.output_tokens is not null) as knows_output,
+    from edges
+    inner join delivered using (level_no)
+    left join arrived using (level_no, shard, request_index, edge)
+    group by edges.level_no, edges.edge
+)
+
+select
+    level_no,
+    edge,
+    edge_ns,
+    completions,
+    case when knows_input then cast(input_tokens as double) end as input_tokens,
+    case when knows_output then cast(output_tokens as double) end as output_tokens,
+from flows
