@@ -29,13 +29,18 @@ def connect(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         WarehouseError: there is none yet, or it cannot be opened.
+
     """
     if not home.warehouse.exists():
-        raise WarehouseError(f"no warehouse at {home.warehouse}: `ratecard demo` or `ratecard run` makes one, `ratecard build` rebuilds it from raw/")
+        raise WarehouseError(
+            f"no warehouse at {home.warehouse}: `ratecard demo` or `ratecard run` makes one, `ratecard build` rebuilds it from raw/"
+        )
     try:
         con = duckdb.connect(str(home.warehouse), read_only=True)
     except duckdb.Error as error:
-        raise WarehouseError(f"{home.warehouse} cannot be opened ({error}): `ratecard build` rebuilds it from raw/") from error
+        raise WarehouseError(
+            f"{home.warehouse} cannot be opened ({error}): `ratecard build` rebuilds it from raw/"
+        ) from error
     with con:
         con.execute("set search_path = 'main,curated'")
         yield con
@@ -47,6 +52,7 @@ def ask(home: Home, query: str, parameters: Sequence[Any] | Mapping[str, Any] = 
     Raises:
         WarehouseError: no warehouse.
         UsageError: the query is wrong; the message is DuckDB's.
+
     """
     with connect(home) as con:
         try:

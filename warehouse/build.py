@@ -45,6 +45,7 @@ def build(home: Home, catalog: Catalog | None = None, wait_s: float = 600.0) -> 
         LandingError: a manifest or snapshot cannot be read.
         WarehouseError: a part is missing or has changed, a check of the transforms failed, or the disk is full; the
             published file is untouched.
+
     """
     with _building(home, wait_s) as (new, staging):
         closed = _intact(home)
@@ -97,7 +98,9 @@ def _one_at_a_time(home: Home, wait_s: float) -> Iterator[None]:
         time.sleep(0.2)
 
 
-def _transform(home: Home, closed: list[manifests.Manifest], catalog: Catalog | None, new: Path, staging: Path) -> BuildReport:
+def _transform(
+    home: Home, closed: list[manifests.Manifest], catalog: Catalog | None, new: Path, staging: Path
+) -> BuildReport:
     with duckdb.connect(":memory:", config={"temp_directory": str(home.root / ".spill")}) as con:
         con.execute(f"attach '{_quoted(new)}' as warehouse (storage_version '{STORAGE_VERSION}')")
         con.execute(f"attach '{_quoted(staging)}' as staging")

@@ -13,6 +13,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
     Raises:
         LandingError: no space, no permission; the temporary file is removed and `path` is as it was.
+
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -23,14 +24,20 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise LandingError(f"cannot write {path}: {error.strerror or error}. Free space there and run again: nothing was changed") from error
+        raise LandingError(
+            f"cannot write {path}: {error.strerror or error}. Free space there and run again: nothing was changed"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """`write_whole` of `content`."""
-    write_whole(path, lambda temporary: temporary.write_bytes(content) and None)
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_whole(path, write)
 
 
 def sync_folder(folder: Path) -> None:

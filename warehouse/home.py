@@ -63,6 +63,7 @@ class Home:
 
         Raises:
             LandingError: the home cannot be written.
+
         """
         try:
             for folder in (self.incoming, self.raw, self.quarantine, self.locks):
@@ -108,6 +109,7 @@ def endpoint_lock(home: Home, endpoint: str, holder: str) -> Iterator[int]:
 
     Raises:
         EndpointBusyError: another run has it.
+
     """
     path = home.locks / f"{endpoint}.lock"
     with exclusive(path) as descriptor:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from schemas.arrow import arrow_schema, write_options
 from schemas.columns import REQUEST_TRACES
-from schemas.contracts import WholePartRefused, split_request_traces
+from schemas.contracts import PartRefusedError, split_request_traces
 from schemas.errors import LandingError
 from warehouse.files import sha256_of, sync_folder, write_bytes, write_whole
 from warehouse.home import Home
@@ -40,7 +40,9 @@ class LandedPart:
 
 def partition(identity: dict[str, Any]) -> Path:
     """Folder of a run below `raw/request_traces` and its like."""
-    return Path(f"run_date={identity['run_date']}") / f"endpoint={identity['endpoint']}" / f"run_id={identity['run_id']}"
+    return (
+        Path(f"run_date={identity['run_date']}") / f"endpoint={identity['endpoint']}" / f"run_id={identity['run_id']}"
+    )
 
 
 def land_part(home: Home, part: Path, identity: dict[str, Any]) -> None:
@@ -48,13 +50,14 @@ def land_part(home: Home, part: Path, identity: dict[str, Any]) -> None:
 
     Raises:
         LandingError: `raw/` or `quarantine/` cannot be written; the part stays in `incoming/`.
+
     """
     target, rejected = _places(home, part.name, identity)
     try:
         frame = pl.read_parquet(part, hive_partitioning=False)
         _same_run(frame, identity)
         split = split_request_traces(frame)
-    except (WholePartRefused, pl.exceptions.PolarsError, OSError) as error:
+    except (PartRefusedError, pl.exceptions.PolarsError, OSError) as error:
         _refuse(part, rejected, f"{type(error).__name__}: {error}")
         return
     if not split.bad.height:
@@ -100,7 +103,7 @@ def _same_run(frame: pl.DataFrame, identity: dict[str, Any]) -> None:
         if name in frame.columns:
             strange = frame.filter(pl.col(name) != identity[name])
             if strange.height:
-                raise WholePartRefused(f"{name}: found {strange[name][0]!r} in a part of {identity[name]!r}")
+                raise PartRefusedError(f"{name}: found {strange[name][0]!r} in a part of {identity[name]!r}")
 
 
 def _refuse(part: Path, rejected: Path, why: str) -> None:
@@ -124,7 +127,9 @@ def _rename(source: Path, target: Path) -> None:
         source.replace(target)
         sync_folder(target.parent)
     except OSError as error:
-        raise LandingError(f"cannot move {source} to {target}: {error.strerror}. The part is kept; free space and run again") from error
+        raise LandingError(
+            f"cannot move {source} to {target}: {error.strerror}. The part is kept; free space and run again"
+        ) from error
 
 
 def _rewrite(frame: pl.DataFrame, path: Path) -> None:

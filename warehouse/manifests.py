@@ -56,6 +56,7 @@ def read_all(home: Home) -> list[Manifest]:
 
     Raises:
         LandingError: one cannot be read, or was written by a newer Ratecard.
+
     """
     found = [_read(path) for path in sorted((home.raw / "manifests").glob("run_date=*/*.json"))]
     return sorted(found, key=lambda manifest: (manifest.run["night"], manifest.name))
@@ -66,10 +67,14 @@ def _read(path: Path) -> Manifest:
         raw = json.loads(path.read_bytes())
         version = raw["manifest_version"]
         if version > MANIFEST_VERSION:
-            raise LandingError(f"{path} was written by a newer Ratecard (manifest version {version}): upgrade ratecard to read it")
+            raise LandingError(
+                f"{path} was written by a newer Ratecard (manifest version {version}): upgrade ratecard to read it"
+            )
         return Manifest(raw["run"], raw["levels"], raw["parts"], raw["plan"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LandingError(f"{path} is not a readable manifest ({error}): restore it from a backup, or move it away to build without it") from error
+        raise LandingError(
+            f"{path} is not a readable manifest ({error}): restore it from a backup, or move it away to build without it"
+        ) from error
 
 
 def attempts(home: Home, run_id: str, run_date: str) -> list[dict[str, Any]]:
@@ -106,12 +111,15 @@ def read_catalog(home: Home, catalog_hash: str) -> Catalog:
 
     Raises:
         LandingError: it is missing or not readable.
+
     """
     path = _catalog_path(home, catalog_hash)
     try:
         return Catalog.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise LandingError(f"the catalog snapshot {path} cannot be read ({error}): restore it, or build with --catalog DIR") from error
+        raise LandingError(
+            f"the catalog snapshot {path} cannot be read ({error}): restore it, or build with --catalog DIR"
+        ) from error
 
 
 def _money(catalog: Catalog) -> Catalog:

@@ -60,7 +60,11 @@ class RunFolder:
     def parts(self, level_index: int | None = None) -> list[Path]:
         """Parts that wait to be landed."""
         found = {path: _PART.fullmatch(path.name) for path in sorted(self.path.glob("a*.parquet"))}
-        return [path for path, match in found.items() if match and (level_index is None or int(match["level"]) == level_index)]
+        return [
+            path
+            for path, match in found.items()
+            if match and (level_index is None or int(match["level"]) == level_index)
+        ]
 
     def land_level(self, level: dict[str, Any]) -> list[LandedPart]:
         """Land the waiting parts of `level` (columns of `raw.levels` but the row counts) and note it as landed."""
@@ -88,7 +92,9 @@ class RunFolder:
             "rows_quarantined": sum(entry["level"]["rows_quarantined"] for entry in landed),
         }
         parts = [part for entry in landed for part in entry["parts"]]
-        path = manifests.write(self.home, manifests.Manifest(run, levels, parts, json.loads(self.plan_path.read_bytes())))
+        path = manifests.write(
+            self.home, manifests.Manifest(run, levels, parts, json.loads(self.plan_path.read_bytes()))
+        )
         shutil.rmtree(self.path)
         return path
 
@@ -98,6 +104,7 @@ def begin(home: Home, plan: dict[str, Any], catalog: Catalog) -> RunFolder:
 
     Raises:
         LandingError: the home cannot be written.
+
     """
     folder = RunFolder(home, home.incoming / f"{plan['run_id']}-a{plan['attempt']}")
     write_bytes(folder.plan_path, json.dumps(plan, indent=1, sort_keys=True).encode())
@@ -113,7 +120,18 @@ def _known(plan: dict[str, Any]) -> dict[str, Any]:
         "engine", "engine_version", "precision", "accelerator", "gpus_per_instance", "gpus_per_server",
         "instances_measured", "role", "quality_score", "quality_source", "memory_gib_per_gpu",
     )  # fmt: skip
-    from_plan = ("run_id", "attempt", "suite", "endpoint", "workload", "load", "night", "run_date", "config_hash", "client_version")
+    from_plan = (
+        "run_id",
+        "attempt",
+        "suite",
+        "endpoint",
+        "workload",
+        "load",
+        "night",
+        "run_date",
+        "config_hash",
+        "client_version",
+    )
     return {
         **{name: plan[name] for name in from_plan},
         **{name: endpoint[name] for name in from_endpoint},

@@ -26,7 +26,9 @@ Row = dict[str, Any]
 _DAY = timedelta(days=1)
 
 
-def attach(con: duckdb.DuckDBPyConnection, home: Home, closed: list[manifests.Manifest], override: Catalog | None) -> None:
+def attach(
+    con: duckdb.DuckDBPyConnection, home: Home, closed: list[manifests.Manifest], override: Catalog | None
+) -> None:
     """Make `raw.*` in `con` from `closed` runs of `home`.
 
     `override` replaces the SLOs, demands and prices that each night was landed with (what-if).
@@ -70,7 +72,9 @@ def _traces(con: duckdb.DuckDBPyConnection, files: list[str]) -> None:
     columns = ", ".join(c.name for c in REQUEST_TRACES.columns)
     if files:
         listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        con.execute(f"create view raw.{REQUEST_TRACES.name} as select {columns} from read_parquet([{listed}], hive_partitioning = false)")
+        con.execute(
+            f"create view raw.{REQUEST_TRACES.name} as select {columns} from read_parquet([{listed}], hive_partitioning = false)"
+        )
     else:
         _table(con, REQUEST_TRACES, [])
 
@@ -144,12 +148,15 @@ def price_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
             yield base | {"valid_from": first, "valid_to": last} | _figures(plan, prices) | _ratio(reference, first)
 
 
-def _spans(plan: OwnPlan | RentPlan, reference: ApiPlan | None) -> Iterator[tuple[date, date | None, OwnPrices | RentPrices]]:
-    cuts = sorted(p.valid_from for p in reference.periods) if reference else []
-    if reference:
-        cuts += [p.valid_to + _DAY for p in reference.periods if p.valid_to]
-    for prices in sorted(plan.periods, key=lambda p: p.valid_from):
-        inside = [c for c in sorted(set(cuts)) if c > prices.valid_from and (prices.valid_to is None or c <= prices.valid_to)]
+def _spans(
+    plan: OwnPlan | RentPlan, reference: ApiPlan | None
+) -> Iterator[tuple[date, date | None, OwnPrices | RentPrices]]:
+    """Days from, days to, prices: each period of `plan`, cut where its reference's prices begin or end."""
+    periods = reference.periods if reference else []
+    cuts = {p.valid_from for p in periods} | {p.valid_to + _DAY for p in periods if p.valid_to}
+    by_date: list[OwnPrices | RentPrices] = sorted(plan.periods, key=lambda p: p.valid_from)
+    for prices in by_date:
+        inside = sorted(c for c in cuts if c > prices.valid_from and (prices.valid_to is None or c <= prices.valid_to))
         starts = [prices.valid_from, *inside]
         ends = [c - _DAY for c in inside]
         yield from ((start, end, prices) for start, end in zip(starts, [*ends, prices.valid_to], strict=True))
@@ -167,5 +174,9 @@ def _ratio(reference: Any, day: date) -> Row:
     periods: list[ApiPrices] = reference.periods if isinstance(reference, ApiPlan) else []
     for p in periods:
         if p.valid_from <= day and (p.valid_to is None or day <= p.valid_to):
-            return {"price_in": p.usd_per_mtok_input, "price_cached": p.usd_per_mtok_cached_input, "price_out": p.usd_per_mtok_output}
+            return {
+                "price_in": p.usd_per_mtok_input,
+                "price_cached": p.usd_per_mtok_cached_input,
+                "price_out": p.usd_per_mtok_output,
+            }
     return {"price_in": None, "price_cached": None, "price_out": None}

@@ -105,7 +105,7 @@ def test_a_full_disk_leaves_the_part_and_says_so(home: Home, monkeypatch: pytest
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(LandingError, match="No space left on device.*Free space"):
+    with pytest.raises(LandingError, match=r"No space left on device.*Free space"):
         folder.land_level(LEVEL)
     monkeypatch.undo()
     assert part.exists()
@@ -124,7 +124,7 @@ def test_a_manifest_of_a_newer_version_is_refused(home: Home) -> None:
     folder = begin(home)
     path = folder.close("complete", None)
     path.write_text(path.read_text().replace('"manifest_version": 1', '"manifest_version": 2'))
-    with pytest.raises(LandingError, match="newer Ratecard.*upgrade"):
+    with pytest.raises(LandingError, match=r"newer Ratecard.*upgrade"):
         manifests.read_all(home)
 
 

@@ -51,7 +51,9 @@ def in_the_second_level(folder: runs.RunFolder) -> int:
 @pytest.mark.parametrize(
     "died", [before_anything, with_a_part_waiting, with_a_part_moved_but_not_noted, after_a_level, in_the_second_level]
 )
-def test_what_was_measured_before_the_death_is_kept_and_marked(home: Home, died: Callable[[runs.RunFolder], int]) -> None:
+def test_what_was_measured_before_the_death_is_kept_and_marked(
+    home: Home, died: Callable[[runs.RunFolder], int]
+) -> None:
     rows = died(begin(home))
     [line] = runs.recover(home)
     assert "closed r (attempt 1)" in line
@@ -66,7 +68,10 @@ def test_a_level_that_was_done_stays_complete_beside_the_one_cut_short(home: Hom
     in_the_second_level(begin(home))
     runs.recover(home)
     [manifest] = manifests.read_all(home)
-    assert [(level["concurrency"], level["status"]) for level in manifest.levels] == [(1, "complete"), (2, "interrupted")]
+    assert [(level["concurrency"], level["status"]) for level in manifest.levels] == [
+        (1, "complete"),
+        (2, "interrupted"),
+    ]
 
 
 def test_a_run_that_is_alive_is_left_alone(home: Home) -> None:
@@ -86,7 +91,10 @@ def test_the_next_attempt_counts_on(home: Home) -> None:
 
 def test_two_loads_never_reach_one_endpoint(home: Home) -> None:
     with endpoint_lock(home, "e", "first run"):
-        with pytest.raises(EndpointBusyError, match=f"first run, process {os.getpid()}"), endpoint_lock(home, "e", "second"):
+        with (
+            pytest.raises(EndpointBusyError, match=f"first run, process {os.getpid()}"),
+            endpoint_lock(home, "e", "second"),
+        ):
             pass
         with endpoint_lock(home, "another", "second"):
             pass
