@@ -1,0 +1,35 @@
+# Everything a fresh machine needs is made by `make install`; the other targets call it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench docs clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv with the ratecard command in it
+
+# two `make` at once in a fresh clone: the second waits for the first
+$(STAMP): pyproject.toml constraints.txt scripts/install.py
+	@$(PYTHON) scripts/install.py $(VENV) $(STAMP)
+
+demo: install ## measure a real engine on this machine and print its rate card (about 4 minutes)
+	@$(BIN)/ratecard demo
+
+test: install ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: install ## check style, types, SQL, imports and generated docs
+	@scripts/lint
+
+bench: install ## measure the client and the pipeline (ratios in one run; takes minutes)
+	@$(BIN)/python -m benchmarks
+
+docs: install ## write the generated docs again
+	@$(BIN)/python -m scripts.docs
+
+clean: ## remove .venv and caches, never data
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

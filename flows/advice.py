@@ -1,0 +1,27 @@
+"""From the way the first request failed to what the user can do about it."""
+
+from typing import Any
+
+from loadgen.spec import Target
+
+_BY_STATUS = {
+    401: "the server wants a key: put it in an environment variable and name that with api_key_env (--api-key-env NAME)",
+    403: "the server refuses this key: check the variable that api_key_env (--api-key-env) names",
+    404: "check the model name, the url and the api (chat or completions): the server knows no such thing",
+    429: "the server limits the rate: lower the concurrency or raise the limit there",
+}
+_BY_OUTCOME = {
+    "connect_error": "is the server up, and are host and port right?",
+    "timeout": "the server took the request and did not answer in time: is it stuck, or is timeout_s too short?",
+    "empty": "the server answered without a token: does the model generate text with these settings?",
+    "malformed": "the server must stream server-sent events in the OpenAI format (stream: true)",
+    "truncated": "the server broke off the stream: its log may say why",
+}
+
+
+def advice(target: Target, failure: dict[str, Any] | None) -> str:
+    """One line: what failed at `target`, how, and what to do."""
+    failure = failure or {}
+    outcome, status = str(failure.get("outcome", "failed")), failure.get("http_status")
+    do = _BY_STATUS.get(status or 0) or _BY_OUTCOME.get(outcome) or "the server's log may say more"
+    return f"{target.url} ({target.api}, model {target.model!r}) cannot be measured: {outcome}: {failure.get('error') or 'no message'}. What to do: {do}"

@@ -1,0 +1,143 @@
+"""Child processes: load-generator workers and launched engines, their JSON lines, and their end.
+
+Every child holds the read end of a pipe as its standard input: when this process dies, however it dies, the child
+reads the end of that pipe and stops by itself.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import EndpointError, RatecardError
+
+Event = dict[str, Any]
+STOP_S = 30.0
+"""How long a child may take to write what it has and end."""
+
+LINE_LIMIT = 2**20
+
+
+class WorkerError(RatecardError):
+    """A load-generator worker could not do its work."""
+
+
+async def _spawn(arguments: Sequence[str], inherit: Sequence[int]) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        *arguments,
+        "--stop-on-stdin-eof",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        pass_fds=inherit,
+        limit=LINE_LIMIT,
+        # a folder of the user's named like one of our packages must not shadow it
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+    )
+
+
+async def _events(process: asyncio.subprocess.Process) -> AsyncIterator[Event]:
+    assert process.stdout is not None
+    async for line in process.stdout:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            yield event
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _last_words(errors: "asyncio.Task[bytes]") -> str:
+    return (await errors).decode(errors="replace").strip()[-500:]
+
+
+async def run_worker(spec: Path, lock: int, stop: asyncio.Event, tell: Callable[[Event], None]) -> Event:
+    """Run one shard to its end and return its `done` event; `tell` gets its progress.
+
+    `stop` makes it write what it has and end. `lock` is the endpoint's lock, which the worker holds as long as it lives.
+
+    Raises:
+        WorkerError: it ended without a `done` event.
+
+    """
+    process = await _spawn(["loadgen", str(spec)], [lock])
+    assert process.stderr is not None
+    errors = asyncio.create_task(process.stderr.read())
+    stopper = asyncio.create_task(_stop_when(stop, process))
+    last: Event = {}
+    try:
+        async for event in _events(process):
+            last = event
+            tell(event)
+        await process.wait()
+    finally:
+        stopper.cancel()
+        await _end(process)
+    if last.get("event") != "done":
+        said = last.get("message") or await _last_words(errors) or "it said nothing"
+        raise WorkerError(f"the load generator ended with code {process.returncode}: {said}")
+    return last
+
+
+async def _stop_when(stop: asyncio.Event, process: asyncio.subprocess.Process) -> None:
+    await stop.wait()
+    await _end(process)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A launched engine that is ready."""
+
+    url: str
+    model: str
+    engine: str
+    engine_version: str
+
+
+@asynccontextmanager
+async def launched(
+    launch: dict[str, Any], models: Path, log: Path, most_in_flight: int, tell: Callable[[str], None]
+) -> AsyncIterator[Engine]:
+    """A server of ours, as the catalog's `launch` says, for the length of the block.
+
+    Raises:
+        EndpointError: it did not start; the message says why.
+
+    """
+    arguments = [f"endpoints.{launch['engine']}", "--model-dir", str(models), "--slots", str(launch["slots"])]
+    process = await _spawn([*arguments, "--max-concurrency", str(most_in_flight), "--log", str(log)], [])
+    assert process.stderr is not None
+    errors = asyncio.create_task(process.stderr.read())
+    try:
+        yield await _ready(process, errors, tell)
+    finally:
+        await _end(process)
+
+
+async def _ready(
+    process: asyncio.subprocess.Process, errors: "asyncio.Task[bytes]", tell: Callable[[str], None]
+) -> Engine:
+    async for event in _events(process):
+        if event["event"] == "ready":
+            return Engine(event["url"], event["model"], event["engine"], str(event["engine_version"]))
+        if event["event"] == "error":
+            raise EndpointError(f"the local engine did not start: {event['message']}")
+        tell(str(event.get("message", "")))
+    raise EndpointError(f"the local engine ended before it was ready: {await _last_words(errors) or 'it said nothing'}")

@@ -1,0 +1,388 @@
+"""The `ratecard` command: reads arguments, calls the room that does the work, prints, and gives an exit code.
+
+Exit codes: 0 ok, 1 the work failed, 2 wrong usage or catalog, 3 a regression or gate tripped.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from schemas.errors import RatecardError, UsageError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+home_option = click.option("--home", metavar="DIR", help="Data home.  [default: RATECARD_HOME, else ./data]")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of row objects.")
+catalog_option = click.option(
+    "--catalog", metavar="DIR", help="Catalog folder.  [default: ./catalog if it is there, else the starter catalog]"
+)
+
+
+class _Group(click.Group):
+    """Shows an error of ours as its message and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RatecardError as error:
+            click.echo(f"ratecard: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=_Group, context_settings=CONTEXT)
+@click.version_option(package_name="ratecard", prog_name="ratecard")
+def cli() -> None:
+    """Measure LLM endpoints; see operating points, server counts and cost per million tokens."""
+
+
+def main() -> None:
+    """Entry point of the `ratecard` command."""
+    cli(prog_name="ratecard")
+
+
+@cli.command()
+@home_option
+@json_option
+def demo(home: str | None, as_json: bool) -> None:
+    r"""Measure a real engine on this machine and print its rate card.
+
+    Starts llama.cpp's server with a small Llama of random weights, sweeps concurrency 1 to 16 through the Prefect
+    flow, and takes about three minutes.
+
+    \b
+    Example:
+      ratecard demo --home /tmp/ratecard
+    """
+    from flows.catalogs import starter
+    from flows.settings import quiet_prefect
+
+    _supervise()
+    quiet_prefect()
+    from flows.night import NightParameters
+
+    parameters = NightParameters(suite="demo", home=home, catalog=str(starter()))
+    _measure(parameters, as_json)
+    if not as_json:
+        click.echo(
+            "\nThe weights of this Llama are random: speeds are real, the text is noise. The dollars are this machine's\n"
+            "at the invented demo price plans (catalog/prices.yaml), not those of any GPU.\n\n"
+            "Next:\n"
+            '  ratecard sql "select * from operating_points"\n'
+            "  ratecard run --url http://HOST:PORT --model NAME --concurrency 1,2,4,8,16\n"
+            "  ratecard init my-catalog"
+        )
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def init(directory: Path) -> None:
+    r"""Write a commented catalog to start from into DIRECTORY.
+
+    \b
+    Example:
+      ratecard init catalog && $EDITOR catalog/endpoints.yaml
+    """
+    from flows import catalogs
+
+    for path in catalogs.init(directory):
+        click.echo(f"wrote {path}")
+    click.echo(f"Next: edit {directory / 'endpoints.yaml'}, then: ratecard plan nightly --catalog {directory}")
+
+
+def _numbers(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> list[int] | None:
+    """`1,2,4` as numbers."""
+    if value is None:
+        return None
+    try:
+        return [int(part) for part in value.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"found {value!r}, expected numbers such as 1,2,4,8") from None
+
+
+def _object(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, Any]:
+    try:
+        content = json.loads(value) if value else {}
+    except ValueError as error:
+        raise click.BadParameter(f"not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise click.BadParameter(f"found {value}, expected a JSON object")
+    return content
+
+
+_WHAT = (
+    click.argument("suite", required=False),
+    click.option("--url", metavar="URL", help="Any OpenAI-compatible server, with or without /v1; needs no catalog."),
+    click.option("--model", metavar="NAME", help="Model name that the server knows (with --url)."),
+    click.option("--api", type=click.Choice(["chat", "completions"]), default="chat", show_default=True),
+    click.option("--api-key-env", metavar="NAME", help="Environment variable that holds the key."),
+    click.option("--concurrency", metavar="N,N,…", callback=_numbers, default="1,2,4,8,16", show_default=True, help="Closed-loop levels."),
+    click.option("--requests", metavar="N", type=click.IntRange(1), help="Requests a level, at least 7 x concurrency.  [default: 100]"),
+    click.option("--duration", metavar="S", type=click.FloatRange(0, min_open=True), help="Or: seconds a level."),
+    click.option("--input-tokens", metavar="N", type=click.IntRange(1), default=512, show_default=True),
+    click.option("--output-tokens", metavar="N", type=click.IntRange(1), default=128, show_default=True),
+    click.option("--warmup", metavar="N", type=click.IntRange(0), help="Requests before each level.  [default: the concurrency]"),
+    click.option("--seed", metavar="N", type=click.IntRange(0), help="Same seed, same prompts.  [default: each run its own]"),
+    click.option("--endpoint", metavar="NAME", help="Name in the history.  [default: from model and address]"),
+    click.option("--accelerator", metavar="NAME", help="Such as h200: which price plans apply."),
+    click.option("--gpus-per-instance", metavar="N", type=click.IntRange(1), default=1, show_default=True),
+    click.option("--gpus-per-server", metavar="N", type=click.IntRange(1), default=8, show_default=True),
+    click.option("--extra-body", metavar="JSON", callback=_object, help='Extra request fields, such as \'{"ignore_eos": true}\'.'),
+    click.option("--timeout", metavar="S", type=click.FloatRange(0, min_open=True), default=600.0, show_default=True, help="Longest wait for one request."),
+    click.option("--slo", metavar="NAME", help="SLO to size for.  [default: every SLO for all workloads]"),
+    click.option("--peak-rps", metavar="R", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Demand to size for."),
+    click.option("--schedule", metavar="NAME", help="Instead of SUITE: every suite of the catalog with this schedule."),
+    catalog_option,
+    home_option,
+)  # fmt: skip
+
+
+def _what(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_WHAT):
+        command = option(command)
+    return command
+
+
+def _catalog_of(options: dict[str, Any], folder: Path) -> tuple[str | None, str | None, Path]:
+    """(suite, schedule, catalog folder) that the options mean; a catalog for --url is written to `folder`."""
+    from flows import catalogs
+
+    base = catalogs.catalog_folder(options["catalog"])
+    if options["url"] is None:
+        if options["suite"] is None and options["schedule"] is None:
+            raise UsageError("say what to measure: a suite of the catalog, or --url URL --model NAME")
+        return options["suite"], options["schedule"], base
+    if options["suite"] is not None or options["schedule"] is not None:
+        raise UsageError("--url measures one server without a suite: give one or the other")
+    if options["model"] is None:
+        raise UsageError("--url needs --model NAME: the name that the server knows (curl URL/v1/models lists them)")
+    if options["requests"] is not None and options["duration"] is not None:
+        raise UsageError("give --requests or --duration, not both")
+    catalogs.write_adhoc(
+        catalogs.AdHoc(
+            url=options["url"],
+            model=options["model"],
+            api=options["api"],
+            api_key_env=options["api_key_env"],
+            concurrency=options["concurrency"],
+            requests=options["requests"] or (None if options["duration"] else 100),
+            duration_s=options["duration"],
+            input_tokens=options["input_tokens"],
+            output_tokens=options["output_tokens"],
+            warmup=options["warmup"],
+            seed=options["seed"],
+            name=options["endpoint"],
+            accelerator=options["accelerator"],
+            gpus_per_instance=options["gpus_per_instance"],
+            gpus_per_server=options["gpus_per_server"],
+            extra_body=options["extra_body"],
+            timeout_s=options["timeout"],
+            slo=options["slo"],
+            peak_rps=options["peak_rps"],
+        ),
+        base,
+        folder,
+    )
+    return catalogs.SUITE, None, folder
+
+
+@cli.command()
+@_what
+@click.option(
+    "--night",
+    metavar="TIME",
+    type=click.DateTime(),
+    help="Scheduled night (UTC) that the run belongs to.  [default: now]",
+)
+@click.option(
+    "--wait",
+    metavar="S",
+    type=click.FloatRange(0),
+    default=600.0,
+    show_default=True,
+    help="Longest wait for an endpoint in use.",
+)
+@json_option
+def run(night: datetime | None, wait: float, as_json: bool, **options: Any) -> None:
+    r"""Measure SUITE of the catalog, or any server with --url, and print the rate card.
+
+    A night that is already measured is not measured again (--night); what was measured when a run is interrupted is
+    kept.
+
+    \b
+    Examples:
+      ratecard run nightly
+      ratecard run --url http://localhost:8000 --model my-model --concurrency 1,2,4,8,16
+      ratecard run --url https://api.example.com/v1 --model m --api-key-env API_KEY --duration 60
+    """
+    from flows.plans import plan_suites
+    from flows.settings import quiet_prefect
+    from schemas.catalog_files import load
+
+    _supervise()
+    with tempfile.TemporaryDirectory(prefix="ratecard-") as folder:
+        suite, schedule, catalog = _catalog_of(options, Path(folder))
+        plan_suites(load(catalog), suite, schedule, datetime.now(UTC))  # a mistake shows before Prefect starts
+        quiet_prefect()
+        from flows.night import NightParameters
+
+        parameters = NightParameters(
+            suite=suite,
+            schedule=schedule,
+            home=options["home"],
+            catalog=str(catalog),
+            night=night.replace(tzinfo=UTC) if night else None,
+            wait_s=wait,
+        )
+        _measure(parameters, as_json)
+
+
+@cli.command()
+@_what
+@json_option
+def plan(as_json: bool, **options: Any) -> None:
+    r"""Show what `run` would do: levels, requests and how long. Sends nothing.
+
+    \b
+    Examples:
+      ratecard plan demo
+      ratecard plan --url http://localhost:8000 --model my-model --concurrency 1,8,64 --requests 500
+    """
+    from flows.plans import plan_rows, plan_suites, plan_summary
+    from reports.plan import pace
+    from reports.tables import plain_table, to_json
+    from schemas.catalog_files import load
+    from warehouse.home import resolve
+
+    with tempfile.TemporaryDirectory(prefix="ratecard-") as folder:
+        suite, schedule, catalog = _catalog_of(options, Path(folder))
+        plans = plan_suites(load(catalog), suite, schedule, datetime.now(UTC))
+    rows = plan_rows(plans, pace(resolve(options["home"])))
+    if as_json:
+        click.echo(to_json(rows))
+    else:
+        click.echo(plain_table(list(rows[0]), [list(row.values()) for row in rows], "Plan"))
+        click.echo(f"\n{plan_summary(plans, rows)}")
+
+
+@cli.command()
+@home_option
+@click.option(
+    "--catalog", metavar="DIR", help="Price all of history with this catalog's SLOs, demands and prices (what-if)."
+)
+@json_option
+def build(home: str | None, catalog: str | None, as_json: bool) -> None:
+    r"""Rebuild the warehouse and the report from raw/ alone.
+
+    Without --catalog every night keeps the SLOs, demands and prices that it was measured with.
+
+    \b
+    Examples:
+      ratecard build
+      ratecard build --catalog my-catalog
+    """
+    from reports.page import write_report
+    from schemas.catalog_files import load
+    from warehouse import runs
+    from warehouse.build import build as build_warehouse
+    from warehouse.home import resolve
+
+    at = resolve(home)
+    at.prepare()
+    for line in runs.recover(at):
+        click.echo(line, err=True)
+    built = build_warehouse(at, load(Path(catalog)) if catalog else None)
+    counts = {name.removeprefix("curated."): n for name, n in built.report.rows.items() if name.startswith("curated.")}
+    if as_json:
+        click.echo(json.dumps([{"table": name, "rows": rows} for name, rows in counts.items()]))
+    else:
+        listed = ", ".join(f"{name} {rows}" for name, rows in counts.items())
+        click.echo(f"built {built.path} from {built.runs} runs ({built.report.assertions} checks held): {listed}")
+    report_path = write_report(at)
+    if not as_json:
+        click.echo(f"wrote {report_path}")
+
+
+@cli.command()
+@click.argument("query")
+@home_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@json_option
+def sql(query: str, home: str | None, as_csv: bool, as_json: bool) -> None:
+    r"""Ask the warehouse; QUERY is DuckDB SQL, read-only. Tables need no schema in front.
+
+    \b
+    Examples:
+      ratecard sql "show tables"
+      ratecard sql "select endpoint, concurrency, output_tps, ttft_p50_ms from operating_points" --csv
+      ratecard sql "select * from size_fleet(95, 10, 2, 8)" --json
+    """
+    from reports.tables import as_csv_text, plain_table, to_json
+    from warehouse.ask import ask
+    from warehouse.home import resolve
+
+    if as_csv and as_json:
+        raise UsageError("give --csv or --json, not both")
+    answer = ask(resolve(home), query)
+    if as_json:
+        click.echo(to_json(answer.objects()))
+    elif as_csv:
+        click.echo(as_csv_text(answer.columns, answer.rows), nl=False)
+    else:
+        click.echo(plain_table(answer.columns, answer.rows))
+
+
+@cli.command()
+@home_option
+@click.option(
+    "--out", metavar="FILE", type=click.Path(path_type=Path), help="Where to write.  [default: HOME/report.html]"
+)
+def report(home: str | None, out: Path | None) -> None:
+    r"""Write the HTML report: one page, no outside request.
+
+    \b
+    Example:
+      ratecard report --out /tmp/report.html
+    """
+    from reports.page import write_report
+    from warehouse.home import resolve
+
+    click.echo(f"wrote {write_report(resolve(home), out)}")
+
+
+def _supervise() -> None:
+    """Carry on only in the watched child; the parent ends here with its exit code."""
+    from flows.supervise import run_supervised, supervised
+
+    if not supervised():
+        sys.exit(run_supervised(sys.argv[1:]))
+
+
+def _measure(parameters: Any, as_json: bool) -> None:
+    """Run the flow; print the rate card of what was measured, also where some of it failed."""
+    import asyncio
+
+    from flows.night import NightFailedError, night
+    from reports.card import card_text, read_card
+    from reports.tables import to_json
+    from warehouse.home import resolve
+
+    home, failed = resolve(parameters.home), None
+    try:
+        run_ids = asyncio.run(night(parameters))
+    except NightFailedError as error:
+        failed, run_ids = error, error.run_ids
+    card = read_card(home, run_ids)
+    if as_json:
+        click.echo(to_json({"run_ids": run_ids, **card.as_json()}))
+    else:
+        click.echo(
+            f"\n{card_text(card)}\n\nreport      {home.report}\nwarehouse   {home.warehouse}\nraw traces  {home.raw}"
+        )
+    if failed is not None:
+        raise failed

@@ -1,0 +1,132 @@
+"""The flow of a night: measure every run of its suites, build, publish, report. `nightly` and `demo` deploy it."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from prefect import flow
+from prefect.artifacts import acreate_link_artifact, acreate_table_artifact
+from prefect.runtime import deployment, flow_run
+from pydantic import BaseModel, Field
+from rich.console import Console
+
+from flows.catalogs import catalog_folder
+from flows.measure import RunOutcome, measure
+from flows.plans import plan_suites
+from flows.progress import Progress
+from flows.publish import publish
+from loadgen.plan import RunPlan
+from reports.card import read_card
+from schemas.catalog import Catalog
+from schemas.catalog_files import load
+from schemas.errors import RatecardError
+from warehouse import runs
+from warehouse.home import Home, resolve
+
+
+class NightParameters(BaseModel):
+    """What a night measures and where its data live."""
+
+    suite: str | None = Field(None, description="One suite of the catalog")
+    schedule: str | None = Field(None, description="Or: every suite of the catalog with this schedule")
+    home: str | None = Field(None, description="Data home; RATECARD_HOME or ./data where left out")
+    catalog: str | None = Field(None, description="Catalog folder; ./catalog or the starter catalog where left out")
+    night: datetime | None = Field(None, description="Scheduled start; the schedule's, or now, where left out")
+    wait_s: float = Field(600.0, ge=0, description="How long to wait for an endpoint that another run holds")
+
+
+def _name() -> str:
+    """Of a flow run: what it measures."""
+    parameters = NightParameters.model_validate(flow_run.parameters["parameters"])
+    return f"night {parameters.suite or parameters.schedule}"
+
+
+class NightFailedError(RatecardError):
+    """At least one run of the night did not complete; the others did and are published."""
+
+    def __init__(self, outcomes: list[RunOutcome]) -> None:
+        self.run_ids = [outcome.run_id for outcome in outcomes]
+        unfinished = [o for o in outcomes if o.status in ("failed", "interrupted")]
+        super().__init__("\n".join(f"{o.run_id}: {o.status}: {o.message}" for o in unfinished))
+
+
+@flow(name="night", flow_run_name=_name, persist_result=False)
+async def night(parameters: NightParameters) -> list[str]:
+    """Measure, build, publish, report. Returns the ids of the runs measured.
+
+    One endpoint that fails does not stop the others. A signal stops the load, lands what was measured, builds and ends.
+
+    Raises:
+        NightFailedError: a run failed or was interrupted; the message names each.
+        RatecardError: the catalog is wrong, or the warehouse could not be built.
+
+    """
+    home = resolve(parameters.home)
+    home.prepare()
+    progress = Progress(Console(stderr=True))
+    catalog = load(catalog_folder(parameters.catalog))
+    plans = plan_suites(catalog, parameters.suite, parameters.schedule, scheduled(parameters))
+    for line in runs.recover(home):
+        progress.say(line)
+    with stop_on_signal(progress) as stop:
+        outcomes = await _measure_all(home, plans, catalog, stop, progress, parameters.wait_s)
+        await publish(str(home.root))
+    await _artifacts(home, [outcome.run_id for outcome in outcomes])
+    if any(outcome.status in ("failed", "interrupted") for outcome in outcomes):
+        raise NightFailedError(outcomes)
+    return [outcome.run_id for outcome in outcomes]
+
+
+def scheduled(parameters: NightParameters) -> datetime:
+    """The night's identity: as given, else when Prefect had scheduled it, else now."""
+    at = parameters.night
+    if at is None and deployment.id is not None:  # the schedule's time, the same for a retry and a late start
+        at = flow_run.scheduled_start_time
+    at = at or datetime.now(UTC)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).replace(microsecond=0)
+
+
+async def _measure_all(
+    home: Home, plans: list[RunPlan], catalog: Catalog, stop: asyncio.Event, progress: Progress, wait_s: float
+) -> list[RunOutcome]:
+    outcomes = []
+    for plan in plans:
+        if stop.is_set():
+            outcomes.append(RunOutcome(plan.run_id, plan.endpoint, "interrupted", "not begun"))
+            continue
+        progress.say(f"measuring {plan.endpoint} x {plan.workload} x {plan.load} ({plan.run_id})")
+        outcome = await measure(home, plan, catalog, stop=stop, progress=progress, wait_s=wait_s)
+        if outcome.message:
+            progress.say(f"{outcome.status}: {outcome.message}")
+        outcomes.append(outcome)
+    return outcomes
+
+
+@contextmanager
+def stop_on_signal(progress: Progress) -> Iterator[asyncio.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the handlers that were there come back afterwards."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask() -> None:
+        if not stop.is_set():
+            progress.say("stopping: requests in flight are cancelled, what was measured is landed and built")
+        stop.set()
+
+    for number in before:
+        loop.add_signal_handler(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+async def _artifacts(home: Home, run_ids: list[str]) -> None:
+    """The rate card and a link to the report, in Prefect's UI."""
+    rows = [{key: str(value) for key, value in row.items()} for row in read_card(home, run_ids).costs.objects()]
+    await acreate_table_artifact(key="rate-card", table=rows, description=f"Rate card of {', '.join(run_ids)}")
+    await acreate_link_artifact(key="report", link=home.report.as_uri(), link_text=f"Report: {home.report}")

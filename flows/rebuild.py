@@ -1,0 +1,18 @@
+"""The flow `rebuild`: the warehouse and the report again, from `raw/` alone."""
+
+from prefect import flow
+
+from flows.publish import publish
+from warehouse import runs
+from warehouse.home import resolve
+
+
+@flow(name="rebuild", persist_result=False)
+async def rebuild(home: str | None = None, catalog: str | None = None) -> str:
+    """Close what a crash left open, rebuild, publish, report; returns the home. `catalog` reprices history with it."""
+    at = resolve(home)
+    at.prepare()
+    for line in runs.recover(at):
+        print(line)
+    await publish(str(at.root), catalog)
+    return str(at.root)

@@ -1,0 +1,1 @@
+"""Chores of the repository: installing, linting, generated docs."""

@@ -1,0 +1,81 @@
+"""A Prefect API for the flows that run in this process, the reference endpoint, and the command as a user calls it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RATECARD = [sys.executable, "-m", "flows"]
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[None]:
+    """One temporary Prefect server for all tests of this process."""
+    from flows.settings import quiet_prefect
+
+    quiet_prefect()
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@contextmanager
+def child(*arguments: str) -> Iterator[dict[str, Any]]:
+    """`python -m ARGUMENTS` until the end of the block; yields its `ready` event."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments, "--stop-on-stdin-eof"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        for line in process.stdout:
+            event = json.loads(line)
+            assert event["event"] != "error", event
+            if event["event"] == "ready":
+                yield event
+                break
+    finally:
+        process.stdin.close()
+        process.wait(20)
+        process.stdout.close()
+
+
+@pytest.fixture
+def reference(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
+    """`reference("--no-usage")` starts a quick reference endpoint with these options and returns its URL."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda *options: stack.enter_context(
+            child("endpoints.reference", "--ttft-ms", "20", "--itl-ms", "2", *options)
+        )["url"]
+
+
+@pytest.fixture
+def ratecard(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`ratecard("sql", "select 1")` as a user calls it, in an empty folder."""
+
+    def call(*arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*RATECARD, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=timeout_s, env=environment()
+        )
+
+    return call
+
+
+def environment() -> dict[str, str]:
+    """Of a user who has set nothing for Prefect or Ratecard, and whose Prefect home is his own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RATECARD_"))}
+    return kept | {"PYTHONSAFEPATH": "1"}

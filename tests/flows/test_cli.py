@@ -1,0 +1,127 @@
+"""The command without a load: usage, catalog, plan, sql, build; exit codes 0, 1 and 2."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from flows.cli import cli
+from flows.supervise import supervised
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RATECARD_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("flows.cli._supervise", lambda: None)
+    return lambda *arguments: CliRunner().invoke(cli, list(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["plan"], "a suite of the catalog, or --url URL --model NAME"),
+        (["plan", "nope"], "no suite 'nope' in suites.yaml: expected one of demo, nightly"),
+        (["run", "demo", "--url", "http://x"], "give one or the other"),
+        (["run", "--url", "http://x"], "--url needs --model"),
+        (["run", "--url", "x", "--model", "m"], "url: found 'x'"),
+        (["run", "--url", "http://x", "--model", "m", "--requests", "9", "--duration", "9"], "not both"),
+        (["run", "--url", "http://x", "--model", "m", "--concurrency", "1,x"], "found '1,x', expected numbers"),
+        (["run", "--url", "http://x", "--model", "m", "--concurrency", "4,2"], "must rise without repeats"),
+        (
+            ["run", "--url", "http://x", "--model", "m", "--slo", "nope"],
+            "--slo nope: expected one of interactive, offline",
+        ),
+        (["plan", "demo", "--catalog", "nowhere"], "no catalog folder at nowhere: `ratecard init nowhere`"),
+        (["sql", "select 1", "--csv", "--json"], "not both"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_says_what_to_do(
+    call: Callable[..., Result], arguments: list[str], says: str
+) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert says in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_mistake_in_the_catalog_is_exit_code_2_with_file_and_line(
+    call: Callable[..., Result], tmp_path: Path
+) -> None:
+    assert call("init", "mine").exit_code == 0
+    path = tmp_path / "mine" / "workloads.yaml"
+    path.write_text("chat:\n  input_tokens: many\n  output_tokens: 4\n")
+    result = call("plan", "demo", "--catalog", "mine")
+    assert result.exit_code == 2
+    assert "mine/workloads.yaml:2: chat.input_tokens: found 'many', expected: a valid integer" in result.output
+
+
+def test_init_never_overwrites(call: Callable[..., Result], tmp_path: Path) -> None:
+    call("init", "mine")
+    (tmp_path / "mine" / "slos.yaml").write_text("{}")
+    result = call("init", "mine")
+    assert result.exit_code == 2
+    assert "exists already" in result.output
+    assert (tmp_path / "mine" / "slos.yaml").read_text() == "{}"
+
+
+def test_plan_sends_nothing_and_counts_what_would_be_sent(call: Callable[..., Result]) -> None:
+    arguments = [
+        "plan",
+        "--url",
+        "http://localhost:9",
+        "--model",
+        "m",
+        "--concurrency",
+        "1,20",
+        "--requests",
+        "50",
+        "--warmup",
+        "3",
+    ]
+    rows = json.loads(call(*arguments, "--json").output)
+    # 50 requests at concurrency 1; at 20 the plan raises them to 7 x 20
+    assert [(row["concurrency"], row["warmup_requests"], row["requests"]) for row in rows] == [(1, 3, 50), (20, 3, 140)]
+    # 50 + 140 measured, 2 x 3 warm-up, 4 probes
+    assert "200 requests" in call(*arguments).output
+
+
+def test_plan_knows_the_time_of_a_level_with_a_duration(call: Callable[..., Result]) -> None:
+    result = call("plan", "--url", "http://localhost:9", "--model", "m", "--concurrency", "1,2", "--duration", "30")
+    assert "about 60 s" in result.output
+
+
+def test_an_unread_home_has_no_warehouse_and_says_so(call: Callable[..., Result]) -> None:
+    result = call("sql", "select 1")
+    assert result.exit_code == 1
+    assert "ratecard build" in result.output
+
+
+def test_build_and_sql_in_three_shapes(call: Callable[..., Result]) -> None:
+    assert call("build").exit_code == 0
+    query = "select 1 as a, null as b, 'x,y' as c"
+    assert json.loads(call("sql", query, "--json").output) == [{"a": 1, "b": None, "c": "x,y"}]
+    assert call("sql", query, "--csv").output == 'a,b,c\n1,,"x,y"\n'
+    assert "(1 row)" in call("sql", query).output
+    assert call("sql", "select nope").exit_code == 2
+
+
+def test_the_macros_are_there_for_any_sql_client(call: Callable[..., Result]) -> None:
+    call("build")
+    # ECONOMICS: 95 rps at 10 an instance of 2 GPUs, 8 GPUs a server: 10 instances, 3 servers, 4 GPUs stranded
+    [row] = json.loads(call("sql", "select * from size_fleet(95, 10, 2, 8)", "--json").output)
+    assert (row["instances"], row["servers"], row["stranded_gpus"]) == (10, 3, 4)
+
+
+def test_a_child_of_the_command_knows_that_it_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RATECARD_PARENT_PIPE", raising=False)
+    assert not supervised()
+
+
+def test_help_is_shown_without_importing_prefect(ratecard: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    shown = ratecard("--help")
+    assert shown.returncode == 0
+    assert "Commands:" in shown.stdout

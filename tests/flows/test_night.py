@@ -1,0 +1,174 @@
+"""The flow of a night against the reference endpoint: what lands, what is told, what a second night adds."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.catalogs import SUITE, AdHoc, write_adhoc
+from flows.night import NightFailedError, NightParameters, night
+from tests.traces import STARTER
+from warehouse.ask import ask
+from warehouse.home import Home, endpoint_lock
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect_api"),
+    pytest.mark.timeout(120),
+    # Prefect's own clients leave sockets to the garbage collector
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "default::ResourceWarning"),
+]
+NIGHT = datetime(2026, 11, 20, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def parameters(tmp_path: Path, home: Home) -> Callable[..., NightParameters]:
+    """Parameters that measure `url` at concurrency 1 and 2."""
+
+    def make(url: str, *, night: datetime = NIGHT, wait_s: float = 0.0, **changes: Any) -> NightParameters:
+        what: dict[str, Any] = {
+            "url": url, "model": "reference", "api": "chat", "api_key_env": None, "concurrency": [1, 2],
+            "requests": 40, "duration_s": None, "input_tokens": 50, "output_tokens": 8, "warmup": 2, "seed": None,
+            "name": "e", "accelerator": None, "gpus_per_instance": 2, "gpus_per_server": 8, "extra_body": {},
+            "timeout_s": 5.0, "slo": None, "peak_rps": 10.0,
+        }  # fmt: skip
+        folder = tmp_path / "catalog"
+        folder.mkdir(exist_ok=True)
+        write_adhoc(AdHoc(**(what | changes)), STARTER, folder)
+        return NightParameters(suite=SUITE, home=str(home.root), catalog=str(folder), night=night, wait_s=wait_s)
+
+    return make
+
+
+async def test_a_night_lands_traces_and_prices_them(
+    home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
+) -> None:
+    [run_id] = await night(parameters(reference()))
+    [run] = ask(home, "select * from runs").objects()
+    assert (run["run_id"], run["status"], run["levels_measured"], run["requests"]) == (run_id, "complete", 2, 80)
+    # the reference endpoint counts ceil(characters / 4) tokens and adds none
+    assert run["chars_per_token"] == pytest.approx(4.0, rel=0.05)
+    points = ask(home, "select * from operating_points order by concurrency").objects()
+    assert [p["concurrency"] for p in points] == [1, 2]
+    assert [p["output_tokens_mean"] for p in points] == [8, 8]
+    assert [p["input_tokens_mean"] for p in points] == pytest.approx([50, 50], abs=2)
+    # 20 ms to the first token and 7 more 2 ms apart; a token that is late itself has the next one sooner behind it
+    assert all(20 <= p["ttft_mean_ms"] < 1000 and 1 <= p["tpot_mean_ms"] < 100 for p in points), points
+    assert [p["validity"] for p in points] == ["valid", "valid"], points
+    costs = ask(home, "select * from cost_per_million_tokens where usd_per_mtok is not null").objects()
+    assert {c["price_plan"] for c in costs} >= {"own-8gpu", "cloud-8gpu-low"}
+    phases = ask(
+        home, f"select phase, count(*) from read_parquet('{home.raw}/request_traces/**/*.parquet') group by all"
+    ).rows
+    assert dict(phases) == {"probe": 4, "warmup": 4, "measure": 80}
+    assert not list(home.incoming.iterdir())
+    assert home.report.exists()
+
+
+async def test_the_same_night_twice_changes_nothing_and_another_night_adds_history(
+    home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
+) -> None:
+    url = reference()
+    await night(parameters(url))
+    before = ask(home, "select * from operating_points order by all").rows
+    await night(parameters(url))
+    assert ask(home, "select * from operating_points order by all").rows == before
+    await night(parameters(url, night=datetime(2026, 11, 21, 2, tzinfo=UTC)))
+    assert ask(home, "select count(*), count(distinct night) from operating_points").rows == [(4, 2)]
+
+
+async def test_completions_are_measured_too(
+    home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
+) -> None:
+    await night(parameters(reference(), api="completions"))
+    assert ask(home, "select distinct api, status from runs").rows == [("completions", "complete")]
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "says"),
+    [
+        (["--api-key", "right"], {}, "401.*api_key_env"),
+        (["--model", "another"], {}, "404.*check the model name"),
+        (["--no-stream"], {}, "malformed.*must stream server-sent events"),
+        (["--hang"], {"timeout_s": 0.5}, "timeout.*did not answer in time"),
+    ],
+)
+async def test_an_endpoint_that_cannot_be_measured_fails_with_advice_and_leaves_rows(
+    home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters],
+    options: list[str], changes: dict[str, Any], says: str,
+) -> None:  # fmt: skip
+    with pytest.raises(NightFailedError, match=says):
+        await night(parameters(reference(*options), **changes))
+    [run] = ask(home, "select status, failure, rows_landed from runs").objects()
+    assert run["status"] == "failed"
+    # the probe's requests, each a row with its outcome; the probe gives up after three at the most
+    assert 1 <= run["rows_landed"] <= 3
+    assert not list(home.incoming.iterdir())
+
+
+async def test_an_unreachable_server_fails_with_advice(home: Home, parameters: Callable[..., NightParameters]) -> None:
+    with pytest.raises(NightFailedError, match=r"connect_error.*is the server up"):
+        await night(parameters("http://127.0.0.1:9"))
+    assert ask(home, "select status from runs").rows == [("failed",)]
+
+
+async def test_a_missing_key_variable_is_named(
+    home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
+) -> None:
+    with pytest.raises(NightFailedError, match="environment variable NO_SUCH_KEY, which is not set"):
+        await night(parameters(reference(), api_key_env="NO_SUCH_KEY"))
+
+
+async def test_the_key_reaches_the_server_and_no_file(
+    home: Home,
+    reference: Callable[..., str],
+    parameters: Callable[..., NightParameters],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REFERENCE_KEY", "sesame-7391")
+    await night(parameters(reference("--api-key", "sesame-7391"), api_key_env="REFERENCE_KEY"))
+    assert ask(home, "select status from runs").rows == [("complete",)]
+    assert not [path for path in home.root.rglob("*") if path.is_file() and b"sesame-7391" in path.read_bytes()]
+
+
+async def test_without_usage_rates_are_measured_and_token_costs_stay_unknown(
+    home: Home,
+    reference: Callable[..., str],
+    parameters: Callable[..., NightParameters],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    await night(parameters(reference("--no-usage")))
+    assert "sends no usage" in capsys.readouterr().err
+    points = ask(home, "select request_rps, output_tps, output_tokens_mean, tpot_mean_ms from operating_points").rows
+    assert all(rps > 0 and (tps, tokens, tpot) == (None, None, None) for rps, tps, tokens, tpot in points)
+    costs = ask(home, "select usd_per_1k_prompts, usd_per_mtok from cost_per_million_tokens where slo = 'offline'").rows
+    assert costs
+    assert all(per_prompt > 0 and per_token is None for per_prompt, per_token in costs)
+
+
+async def test_a_held_endpoint_is_not_loaded_twice(
+    home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
+) -> None:
+    home.prepare()
+    with endpoint_lock(home, "e", "the other run"), pytest.raises(NightFailedError, match=r"the other run.*--wait"):
+        await night(parameters(reference()))
+    await night(parameters(reference()))
+
+
+async def test_a_failed_attempt_is_followed_by_a_second_that_stands_for_the_night(
+    home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
+) -> None:
+    url = reference()
+    port = url.rsplit(":", 1)[1]
+    with pytest.raises(NightFailedError):
+        await night(parameters(f"http://127.0.0.1:{port}/nowhere"))
+    assert ask(home, "select attempt, status from runs").rows == [(1, "failed")]
+    with pytest.raises(NightFailedError):
+        await night(parameters(f"http://127.0.0.1:{port}/nowhere"))
+    assert ask(home, "select attempt, status from runs order by attempt").rows == [(1, "failed"), (2, "failed")]
