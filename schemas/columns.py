@@ -471,6 +471,21 @@ SLO_ATTAINMENT = Table(
     ),
 )
 
+SLO_BOUNDS = Table(
+    "curated",
+    "slo_bounds",
+    ("catalog_hash", "slo", "bound_index"),
+    "What each SLO asks for, by catalog snapshot.",
+    (
+        *SLO_BOUNDS_SOURCE.columns,
+        _N(
+            "attainment_share",
+            "DOUBLE",
+            "Share of requests within every bound that decides; null: each by its statistic",
+        ),
+    ),
+)
+
 PARETO_FRONTIER = Table(
     "curated",
     "pareto_frontier",
@@ -638,6 +653,7 @@ CURATED_TABLES = (
     RUNS,
     OPERATING_POINTS,
     SLO_ATTAINMENT,
+    SLO_BOUNDS,
     PARETO_FRONTIER,
     BEST_OPERATING_POINTS,
     SERVER_COUNTS,

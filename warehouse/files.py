@@ -1,5 +1,6 @@
 """Writing files so that a reader sees all or nothing: temporary name, fsync, rename."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -28,7 +29,8 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
             f"cannot write {path}: {error.strerror or error}. Free space there and run again: nothing was changed"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

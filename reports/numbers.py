@@ -1,0 +1,62 @@
+"""How the page writes numbers: four significant figures, money by its currency, a dash for what is not known."""
+
+import math
+from datetime import datetime
+
+from markupsafe import Markup
+
+DASH = "–"
+_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """`value` to `digits` significant figures, thousands separated, never in scientific notation."""
+    if value is None or math.isnan(value):
+        return DASH
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    decimals = digits - 1 - math.floor(math.log10(abs(value)))
+    if decimals <= 0:
+        return f"{round(value, decimals):,.0f}"
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def money(value: float | None, currency: str | None, digits: int = 4) -> str:
+    """An amount with its currency: $0.03468, $262,500, CHF 12.50."""
+    if value is None or not math.isfinite(value):
+        return number(value)
+    sign = _SIGNS.get(currency or "", f"{currency} " if currency else "")
+    text = f"{abs(value):.2f}" if 1 <= abs(value) < 1000 else number(abs(value), digits)
+    if value and len(text.partition(".")[2]) == 1:
+        text += "0"
+    return f"{'−' if value < 0 else ''}{sign}{text}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage to three significant figures."""
+    return DASH if share is None or math.isnan(share) else f"{number(share * 100, 3)} %"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """A 95 % interval to three figures; nothing where one end is not known."""
+    return "" if low is None or high is None else f"{number(low, 3)}–{number(high, 3)}"
+
+
+def money_interval(low: float | None, high: float | None, currency: str | None) -> str:
+    """The same of an amount."""
+    return "" if low is None or high is None else f"{money(low, currency, 3)}–{money(high, currency, 3)}"
+
+
+def when(at: datetime | None) -> str:
+    """A UTC time to the minute."""
+    return DASH if at is None else f"{at:%Y-%m-%d %H:%M}"
+
+
+def exact(text: str, value: float | None) -> Markup:
+    """`text` for the reader with the unrounded `value` beside it for a script."""
+    if value is None:
+        return Markup('<span class="unknown">{}</span>').format(text)
+    return Markup('<data value="{}">{}</data>').format(repr(value), text)

@@ -1,0 +1,27 @@
+-- The attempts behind a section.
+-- $1 endpoint, $2 workload, $3 night
+select
+    run_id,
+    attempt,
+    is_current,
+    load,
+    status,
+    failure,
+    levels_planned,
+    levels_measured,
+    requests,
+    requests_ok,
+    rows_quarantined,
+    model,
+    engine,
+    engine_version,
+    precision,
+    accelerator,
+    gpus_per_instance,
+    gpus_per_server,
+    instances_measured,
+    catalog_hash,
+    started_at,
+from curated.runs
+where endpoint = $1 and workload = $2 and night = $3
+order by run_id, attempt

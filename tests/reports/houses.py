@@ -1,0 +1,166 @@
+"""Homes with a small published warehouse, built by the real transforms from chosen raw rows."""
+
+import math
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from schemas.catalog import Catalog
+from tests.transforms.factory import DEMAND, NIGHT, OWN_PLAN, Given
+from warehouse import manifests, sources
+from warehouse.home import Home
+
+CATALOG = Catalog.model_validate(
+    {
+        "slos": {
+            "interactive": {"attainment_share": 0.9, "bounds": [
+                {"metric": "ttft", "max_ms": 500}, {"metric": "tpot", "max_ms": 40}]},
+            "strict": {"bounds": [{"metric": "ttft", "statistic": "p50", "max_ms": 60}]},
+            "offline": {},
+        },
+        "demands": {
+            "assistant": {"application": "assistant", "workload": "chat", "slo": "interactive", "peak_rps": 95,
+                          "headroom": 0.1, "spares": 1},
+            "search": {"application": "search", "workload": "chat", "slo": "strict", "peak_rps": 10},
+            "summaries": {"application": "nightly summaries", "workload": "chat", "slo": "offline", "peak_rps": 40},
+        },
+        "prices": {
+            "api": {"kind": "api", "source": "list", "periods": [
+                {"valid_from": date(2025, 1, 1), "usd_per_mtok_input": 1, "usd_per_mtok_output": 3}]},
+            "own-8gpu": {"kind": "own", "reference_plan": "api", "source": "NVIDIA TCO post, 2025", "periods": [
+                {"valid_from": date(2025, 1, 1), "server_price": 320000, "depreciation_years": 4, "hosting_year": 3000,
+                 "software_year": 4500}]},
+            "rent-gpu": {"kind": "rent", "rent_unit": "gpu", "source": "a price list", "periods": [
+                {"valid_from": date(2025, 1, 1), "usd_per_hour": 1.6}]},
+        },
+    }
+)  # fmt: skip
+"""An SLO by attainment that is met, one by statistic that is not, one without bounds."""
+
+
+def level(given: Given, index: int, concurrency: int, *, run: str, slower: float = 1.0, **changes: Any) -> None:
+    """A closed loop whose TTFT grows with the load and varies by request; 8 requests at once are as fast as it gets."""
+    queueing = max(1.0, concurrency / 8)
+    tpot = 10 * slower * (1 + concurrency / 16)
+    for slot in range(concurrency):
+        sent = 7.0 * slot
+        for turn in range(max(20, 160 // concurrency)):
+            ttft = 50 * slower * queueing**2 * (1 + concurrency / 16) * (1 + 0.4 * math.sin(slot * 7 + turn * 3))
+            gaps = (round(tpot, 3),) * 9
+            where: dict[str, Any] = {"run": run, "level_index": index, "concurrency": concurrency}
+            given.request(sent, ttft_ms=ttft, gaps_ms=gaps, **where, **changes)
+            sent += ttft + sum(gaps)
+
+
+def ladder(
+    given: Given,
+    run: str,
+    night: datetime = NIGHT,
+    *,
+    concurrencies: tuple[int, ...] = (1, 2, 4, 8, 16, 32),
+    slower: float = 1.0,
+    level_changes: dict[int, dict[str, Any]] | None = None,
+    **changes: Any,
+) -> None:
+    """A run of load levels; `level_changes` by concurrency."""
+    levels = {"levels_planned": len(concurrencies), "levels_measured": len(concurrencies)}
+    given.run(run_id=run, night=night, run_date=night.date(), started_at=night, **levels, **changes)
+    for index, concurrency in enumerate(concurrencies, 1):
+        level(given, index, concurrency, run=run, slower=slower, **(level_changes or {}).get(concurrency, {}))
+
+
+def publish(home: Home, fill: Any) -> Home:
+    """Build the warehouse of `home` from the rows that `fill(given)` adds."""
+    home.prepare()
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute("attach ':memory:' as raw; attach ':memory:' as staging")
+        given = Given(con)
+        fill(given)
+        given.build()
+    return home
+
+
+def measured_home(root: Path) -> Home:
+    """Two nights of one endpoint with the catalog above; its level of concurrency 2 hit a cache."""
+    home = Home(root)
+    catalog_hash = manifests.write_catalog(home, CATALOG)
+
+    def fill(given: Given) -> None:
+        known: dict[str, Any] = {
+            "endpoint": "llama-8b-h200", "workload": "chat", "catalog_hash": catalog_hash, "model": "llama-3.1-8b",
+            "engine": "vllm", "engine_version": "0.12.0", "accelerator": "h200",
+        }  # fmt: skip
+        ladder(given, "monday", NIGHT - timedelta(days=1), slower=1.15, concurrencies=(1, 4, 8), **known)
+        ladder(given, "tuesday", **known, level_changes={2: {"cached_input_tokens": 50}})
+        given.rows["slos"] += sources.slo_rows(catalog_hash, CATALOG)
+        given.rows["slo_bounds"] += sources.bound_rows(catalog_hash, CATALOG)
+        given.rows["demands"] += sources.demand_rows(catalog_hash, CATALOG)
+        given.rows["price_plans"] += sources.price_rows(catalog_hash, CATALOG)
+
+    return publish(home, fill)
+
+
+HOSTILE = """</script><script>alert('x')</script> "q" 'q' & <b>bold</b> 🚀 {{ 7 * 7 }}"""
+
+
+def hostile_home(root: Path) -> Home:
+    """Every name that a catalog or a server could give is markup; there is no catalog snapshot to read either."""
+
+    def fill(given: Given) -> None:
+        ladder(given, HOSTILE, endpoint=HOSTILE, workload=HOSTILE, model=HOSTILE, engine=HOSTILE, concurrencies=(1, 4))
+        given.slo(("ttft", "p50", 500.0), slo=HOSTILE)
+        given.rows["demands"].append(DEMAND | {"demand": HOSTILE, "workload": HOSTILE, "slo": HOSTILE})
+        given.rows["price_plans"].append(OWN_PLAN | {"price_plan": HOSTILE, "source": HOSTILE, "currency": "CHF"})
+
+    return publish(Home(root), fill)
+
+
+def one_point_home(root: Path) -> Home:
+    """One level of three requests, no token counts, half of them failed: few latencies are known and no price."""
+
+    def fill(given: Given) -> None:
+        given.run()
+        for index in range(3):
+            outcome = {"outcome": "timeout"} if index == 1 else {"input_tokens": None, "output_tokens": None}
+            given.request(1000.0 * index, **outcome)
+        given.slo(("ttft", "p50", 500.0)).slo(("tpot", None, 50.0), slo="share", attainment_share=0.9)
+        given.demand().plan()
+
+    return publish(Home(root), fill)
+
+
+def bare_home(root: Path) -> Home:
+    """A good run on a CPU, but the server counts no tokens and no SLO applies."""
+
+    def fill(given: Given) -> None:
+        uncounted = {"input_tokens": None, "output_tokens": None}
+        changes = dict.fromkeys((1, 4, 8), uncounted)
+        ladder(given, "run", accelerator="cpu", concurrencies=(1, 4, 8), level_changes=changes)
+
+    return publish(Home(root), fill)
+
+
+def uncounted_home(root: Path) -> Home:
+    """A good run with a demand and a price, but the server counts no tokens, and another SLO needs them."""
+
+    def fill(given: Given) -> None:
+        uncounted = {"input_tokens": None, "output_tokens": None}
+        changes = dict.fromkeys((1, 4, 8), uncounted)
+        ladder(given, "run", concurrencies=(1, 4, 8), level_changes=changes)
+        given.slo(("ttft", "p50", 500.0)).slo(("tpot", "p50", 40.0), slo="steady")
+        given.demand().demand(demand="frugal", max_instances=2).plan()
+
+    return publish(Home(root), fill)
+
+
+def unmeasured_home(root: Path) -> Home:
+    """A run that landed nothing."""
+    failed = {"status": "failed", "failure": "connection refused", "levels_measured": 0}
+    return publish(Home(root), lambda given: given.run(**failed))
+
+
+def empty_home(root: Path) -> Home:
+    """A warehouse without a row."""
+    return publish(Home(root), lambda given: None)
