@@ -12,14 +12,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.tables import Section, as_json, as_text
 from loadgen.spec import PromptScale, ShardSpec, Target
 
 TTFT_MS, ITL_MS, OUTPUT_TOKENS, INPUT_TOKENS = 200, 20, 64, 64
@@ -154,6 +155,17 @@ def _run(command: list[str], output: Path) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def run(quick: bool) -> list[Section]:
+    """64 and 256 streams, or a short look at 64."""
+    return [compare([64], 3) if quick else compare([64, 256], 10)]
+
+
+def compare(streams: Sequence[int], seconds: float) -> Section:
+    """Each client at each number of streams."""
+    rows = [measure(name, count, seconds) for count in streams for name in CLIENTS]
+    return Section("client", "clients beside the reference endpoint's kernel stamps", rows)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.client", description="TTFT, ITL and CPU of clients.")
@@ -161,19 +173,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="length of each run")
     parser.add_argument("--json", action="store_true", help="a list of row objects instead of a table")
     options = parser.parse_args()
-    rows = [
-        measure(name, streams, options.seconds) for streams in map(int, options.streams.split(",")) for name in CLIENTS
-    ]
-    if options.json:
-        print(json.dumps([asdict(row) for row in rows]))
-        return
-    names = [field.name for field in fields(Row)]
-    lines = [
-        [f"{value:.2f}" if isinstance(value, float) else str(value) for value in asdict(row).values()] for row in rows
-    ]
-    widths = [max(map(len, column)) for column in zip(names, *lines, strict=True)]
-    for line in [names, *lines]:
-        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+    section = compare(list(map(int, options.streams.split(","))), options.seconds)
+    print(json.dumps(as_json(section)) if options.json else as_text(section))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.advice import advice
 from flows.children import Engine, Event, launched, run_worker
 from flows.progress import Progress
-from loadgen.plan import RunPlan, probe_spec, shard_specs
+from loadgen.plan import PROBE_STAGES, RunPlan, probe_spec, shard_specs
 from loadgen.prompts import fit_prompt_scale
 from loadgen.spec import PromptScale, ShardSpec
 from schemas.catalog import Catalog
@@ -146,18 +146,23 @@ async def probe(run_folder: str) -> None:
     around = _around.get()
     run = runs.RunFolder(around.home, Path(run_folder))
     plan = RunPlan.read(run.plan_path)
-    spec = probe_spec(plan, run.path)
-    done = await _worker(spec, f"{plan.endpoint} probe")
-    run.land_level(_level_row(spec, 1, None, [done]))
-    if around.stop.is_set() or done["interrupted"]:
+    scale: PromptScale | None = PromptScale()
+    done: list[Event] = []
+    for stage in range(len(PROBE_STAGES)):
+        spec = probe_spec(plan, stage, scale or PromptScale(), run.path)
+        done.append(await _worker(spec, f"{plan.endpoint} probe"))
+        if done[-1]["interrupted"] or not done[-1]["outcomes"].get("ok"):
+            break
+        scale = fit_prompt_scale(done[-1]["probe"])
+    run.land_level(_level_row(spec, 1, None, done))
+    if around.stop.is_set() or done[-1]["interrupted"]:
         return
-    if not done["outcomes"].get("ok"):
-        raise EndpointError(advice(plan.target, done["first_failure"]))
-    scale = fit_prompt_scale(done["probe"])
+    if not done[-1]["outcomes"].get("ok"):
+        raise EndpointError(advice(plan.target, done[-1]["first_failure"]))
     if scale is None:
         around.progress.say(
-            f"{plan.endpoint} sends no usage, so its tokens cannot be counted: rates of requests and latencies are measured, "
-            "costs per token stay unknown. Turn on usage in streams (stream_options.include_usage) at the server"
+            f"{plan.endpoint} sends no usage, so its tokens cannot be counted: rates of requests and latencies are "
+            "measured, costs per token stay unknown. Turn on usage in streams (stream_options.include_usage) at the server"
         )
     else:
         run.update(chars_per_token=scale.chars_per_token, prompt_overhead_tokens=scale.overhead_tokens)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from loadgen.plan import PROBE_REQUESTS, LevelPlan, RunPlan, plan_run
+from loadgen.plan import PROBE_STAGES, LevelPlan, RunPlan, plan_run
 from schemas.catalog import Catalog
 from schemas.errors import UsageError
 
@@ -73,7 +73,7 @@ def _row(plan: RunPlan, level: LevelPlan, seconds_per_request: float | None) -> 
 
 def plan_summary(plans: list[RunPlan], rows: list[dict[str, Any]]) -> str:
     """The whole in words: runs, requests, time."""
-    requests = sum(row["requests"] + row["warmup_requests"] for row in rows) + PROBE_REQUESTS * len(plans)
+    requests = sum(row["requests"] + row["warmup_requests"] for row in rows) + sum(PROBE_STAGES) * len(plans)
     least = "" if all(row["requests_are"] == "exact" for row in rows) else "at least "
     known = [row["expected_s"] for row in rows if row["expected_s"] is not None]
     at_most = sum(row["at_most_s"] for row in rows)

@@ -56,8 +56,8 @@ async def _run(spec: ShardSpec, stop_on_stdin_eof: bool) -> dict[str, Any]:
 
     def on_start(level: Level) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
-            # stays in place while the part is written: a second signal does not lose it
-            loop.add_signal_handler(number, level.interrupt)
+            # not the loop's handlers, which end with it: a second signal must not lose the part or the last word
+            signal.signal(number, lambda *_: _interrupt(loop, level))
         if stop_on_stdin_eof:
             threading.Thread(target=_wait_for_eof, args=(loop, level), daemon=True).start()
 
@@ -68,6 +68,10 @@ def _wait_for_eof(loop: asyncio.AbstractEventLoop, level: Level) -> None:
     with contextlib.suppress(OSError):  # no stdin at all is an end too
         while os.read(0, 4096):
             pass
+    _interrupt(loop, level)
+
+
+def _interrupt(loop: asyncio.AbstractEventLoop, level: Level) -> None:
     with contextlib.suppress(RuntimeError):  # the level was over first
         loop.call_soon_threadsafe(level.interrupt)
 

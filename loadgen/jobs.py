@@ -97,9 +97,8 @@ class JobQueue:
         return Job(index, phase, input_tokens, output_tokens, chars, digest, request)
 
     def _key(self, phase: str, index: int) -> str:
-        identity = self._spec.identity
-        level = (identity.get("run_id"), identity.get("attempt"), identity.get("level_index"))
-        return "/".join(str(part) for part in (self._spec.seed, *level, self._spec.shard, phase, index))
+        level_index = self._spec.identity.get("level_index")
+        return "/".join(str(part) for part in (self._spec.seed, level_index, self._spec.shard, phase, index))
 
 
 def _probe_tokens(index: int, requests: int, input_tokens: int) -> int:

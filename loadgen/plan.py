@@ -21,7 +21,8 @@ if TYPE_CHECKING:  # a worker machine has no pydantic
 CLOSED_LOOP_FACTOR = 7
 """A level sends at least this many requests per unit of concurrency (METRICS: steady-state window)."""
 
-PROBE_REQUESTS = 4
+PROBE_STAGES = (2, 6)
+"""Requests of a probe: a first guess at the characters a token, then more around the length that is wanted."""
 PROBE_PATIENCE_S = 120.0
 """Longest wait for a probe's short answer: an endpoint that hangs is told within this time."""
 
@@ -174,24 +175,27 @@ def shard_specs(plan: RunPlan, level: LevelPlan, scale: PromptScale, folder: Pat
     ]
 
 
-def probe_spec(plan: RunPlan, folder: Path) -> ShardSpec:
-    """A few requests one after another before the levels: is the endpoint there, and how long are its tokens?"""
+def probe_spec(plan: RunPlan, stage: int, scale: PromptScale, folder: Path) -> ShardSpec:
+    """A few requests one after another before the levels: is the endpoint there, and how long are its tokens?
+
+    `scale` is what the stage before found out.
+    """
     patience_s = min(PROBE_PATIENCE_S, plan.target.timeout_s)
     return _spec(
         replace(plan, target=replace(plan.target, timeout_s=patience_s)),
         0,
         folder,
         phase="probe",
-        shard=0,
-        shards=1,
+        shard=stage,
+        shards=len(PROBE_STAGES),
         concurrency=1,
         level_concurrency=1,
         warmup_requests=0,
-        requests=PROBE_REQUESTS,
+        requests=PROBE_STAGES[stage],
         duration_s=None,
-        min_requests=PROBE_REQUESTS,
+        min_requests=PROBE_STAGES[stage],
         max_duration_s=patience_s,
-        prompt_scale=PromptScale(),
+        prompt_scale=scale,
     )
 
 

@@ -84,7 +84,7 @@ class _Across:
         return x / self.high
 
     def axis(self, title: str) -> alt.X:
-        kind = alt.ScaleType("log" if self.is_log else "linear")
+        kind: Any = "log" if self.is_log else "linear"
         scale = alt.Scale(type=kind, domain=[self.low, self.high], nice=False)
         full = f"{title.removesuffix(')')}, log scale)" if self.is_log else title
         return alt.X("x", type="quantitative", title=full, scale=scale, axis=alt.Axis(tickCount=6, grid=False))

@@ -85,8 +85,8 @@ def test_plan_sends_nothing_and_counts_what_would_be_sent(call: Callable[..., Re
     rows = json.loads(call(*arguments, "--json").output)
     # 50 requests at concurrency 1; at 20 the plan raises them to 7 x 20
     assert [(row["concurrency"], row["warmup_requests"], row["requests"]) for row in rows] == [(1, 3, 50), (20, 3, 140)]
-    # 50 + 140 measured, 2 x 3 warm-up, 4 probes
-    assert "200 requests" in call(*arguments).output
+    # 50 + 140 measured, 2 x 3 warm-up, 8 probes
+    assert "204 requests" in call(*arguments).output
 
 
 def test_plan_knows_the_time_of_a_level_with_a_duration(call: Callable[..., Result]) -> None:

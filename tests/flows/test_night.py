@@ -66,7 +66,7 @@ async def test_a_night_lands_traces_and_prices_them(
     phases = ask(
         home, f"select phase, count(*) from read_parquet('{home.raw}/request_traces/**/*.parquet') group by all"
     ).rows
-    assert dict(phases) == {"probe": 4, "warmup": 4, "measure": 80}
+    assert dict(phases) == {"probe": 8, "warmup": 4, "measure": 80}
     assert not list(home.incoming.iterdir())
     assert home.report.exists()
 
@@ -107,8 +107,8 @@ async def test_an_endpoint_that_cannot_be_measured_fails_with_advice_and_leaves_
         await night(parameters(reference(*options), **changes))
     [run] = ask(home, "select status, failure, rows_landed from runs").objects()
     assert run["status"] == "failed"
-    # the probe's requests, each a row with its outcome; the probe gives up after three at the most
-    assert 1 <= run["rows_landed"] <= 3
+    # the first requests of the probe, each a row with its outcome
+    assert 1 <= run["rows_landed"] <= 2
     assert not list(home.incoming.iterdir())
 
 

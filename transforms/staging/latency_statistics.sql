@@ -5,6 +5,7 @@
 --   A percentile is null below min_samples. itl and chunk_gap pool the gaps of all requests: n counts gaps, itl
 --   takes each as often as its chunk has tokens, and a failed request stands for as many infinite values as an
 --   ok one has on average. The percentiles of interactivity are those of TPOT turned over: its p99 is the slow tail.
+-- Means are rounded far below a nanosecond: threads add in any order, and a rebuild is to be equal.
 -- Interpolating between two infinities gives NaN, so that 1e300 stands for infinity until the end.
 with requests as (
     select * from staging.requests
@@ -32,7 +33,7 @@ request_quantiles as (
         metric,
         count(sample) filter (where is_ok) as n,
         count(case when is_ok then sample else 1e300 end) as adjusted_n,
-        avg(sample) filter (where is_ok) as mean,
+        round(avg(sample) filter (where is_ok), 9) as mean,
         quantile_cont(sample, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999]) filter (where is_ok) as quantiles,
         quantile_cont(case when is_ok then sample else 1e300 end, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999])
             as adjusted_quantiles,
@@ -74,7 +75,7 @@ pooled_totals as (
         metric,
         sum(occurrences) as n,
         cast(sum(weight) as double) as weight,
-        sum(sample * weight) / sum(weight) as mean,
+        round(sum(sample * weight) / sum(weight), 9) as mean,
     from pooled_samples
     group by level_no, metric
 ),

@@ -116,12 +116,16 @@ flows as (
         any_value(edges.edge_ns) as edge_ns,
         count(*) filter (where delivered.closed_ns <= edges.edge_ns) as completions,
         sum(case when delivered.first_token_ns <= edges.edge_ns then delivered.input_tokens else 0 end) as input_tokens,
-        sum(
-            case
-                when delivered.last_token_ns <= edges.edge_ns then delivered.output_tokens
-                when delivered.first_token_ns > edges.edge_ns then 0
-                else delivered.output_tokens * arrived.share
-            end
+        -- rounded: threads add in any order, and a rebuild is to be equal
+        round(
+            sum(
+                case
+                    when delivered.last_token_ns <= edges.edge_ns then delivered.output_tokens
+                    when delivered.first_token_ns > edges.edge_ns then 0
+                    else delivered.output_tokens * arrived.share
+                end
+            ),
+            6
         ) as output_tokens,
         bool_and(delivered.input_tokens is not null) as knows_input,
         bool_and(delivered.output_tokens is not null) as knows_output,

@@ -1,0 +1,93 @@
+"""End to end on a real engine: the warehouse holds what llama.cpp's own counters say, and a rebuild is equal."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.flows.conftest import child
+from transforms.runner import CURATED_TABLES
+from warehouse.ask import ask
+from warehouse.build import build
+from warehouse.home import Home
+
+pytest.importorskip("xllamacpp", reason="the real engine is in the extra demo")
+pytestmark = pytest.mark.timeout(280)
+
+SMALL = ("--hidden", "128", "--layers", "2", "--ffn", "256", "--vocabulary", "512")
+LEVELS = {1: 40, 2: 40, 4: 40}
+BODY = '{"ignore_eos": true, "cache_prompt": false}'
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """llama.cpp's server with a tiny random Llama."""
+    with child(
+        "endpoints.llama", "--model-dir", str(tmp_path_factory.mktemp("models")), "--slots", "4", *SMALL
+    ) as ready:
+        yield ready
+
+
+def counters(engine: dict[str, Any]) -> dict[str, float]:
+    """The engine's own counts, by name without prefix."""
+    lines = httpx.get(engine["metrics_url"]).text.splitlines()
+    pairs = (line.split() for line in lines if line.startswith("llamacpp:"))
+    return {name.removeprefix("llamacpp:"): float(value) for name, value in pairs}
+
+
+def test_the_warehouse_holds_what_the_engine_counted(
+    engine: dict[str, Any], ratecard: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    before = counters(engine)
+    shown = ratecard(
+        "run", "--url", engine["url"].removesuffix("/v1"), "--model", engine["model"], "--endpoint", "tiny",
+        "--concurrency", ",".join(map(str, LEVELS)), "--requests", "40", "--warmup", "3", "--input-tokens", "60",
+        "--output-tokens", "12", "--extra-body", BODY, "--home", str(home.root), timeout_s=240,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert "Operating points" in shown.stdout
+    counted = {name: value - before[name] for name, value in counters(engine).items()}
+
+    traces = f"read_parquet('{home.raw}/request_traces/**/*.parquet', hive_partitioning = false)"
+    [total] = ask(
+        home, f"select count(*) as requests, sum(input_tokens) as input, sum(output_tokens) as output from {traces}"
+    ).objects()
+    # 8 probes, 3 warm-up and 40 measured requests a level; each token that the engine counts is one of ours
+    assert total["requests"] == 8 + sum(3 + requests for requests in LEVELS.values())
+    assert total["output"] == counted["tokens_predicted_total"]
+    assert total["input"] == counted["prompt_tokens_total"] + counted["prompt_tokens_cached_total"]
+    assert ask(home, f"select distinct outcome from {traces}").rows == [("ok",)]
+
+    points = ask(home, "select * from operating_points order by concurrency").objects()
+    assert [(p["concurrency"], p["requests"]) for p in points] == list(LEVELS.items())
+    # the prompt length is held to its target by the engine's own count
+    assert [p["output_tokens_mean"] for p in points] == [12] * 3
+    assert [p["input_tokens_mean"] for p in points] == pytest.approx([60] * 3, rel=0.1)
+    assert all("cache_contaminated" not in p["validity"] for p in points)
+
+    published = {t.name: ask(home, f"select * from {t.schema}.{t.name} order by all").rows for t in CURATED_TABLES}
+    home.warehouse.unlink()
+    build(home)
+    assert published == {
+        t.name: ask(home, f"select * from {t.schema}.{t.name} order by all").rows for t in CURATED_TABLES
+    }
+
+
+def test_a_server_that_caches_prompts_finds_nothing_of_ours_in_its_cache(
+    engine: dict[str, Any], ratecard: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    for api in ("chat", "completions"):
+        shown = ratecard(
+            "run", "--url", engine["url"], "--model", engine["model"], "--api", api, "--endpoint", f"tiny-{api}",
+            "--concurrency", "2", "--requests", "30", "--input-tokens", "200", "--output-tokens", "4",
+            "--extra-body", '{"ignore_eos": true, "cache_prompt": true}', "--home", str(home.root), timeout_s=120,
+        )  # fmt: skip
+        assert shown.returncode == 0, shown.stderr
+    shares = ask(home, "select endpoint, cached_share from operating_points").rows
+    assert len(shares) == 2
+    assert all(share < 0.01 for _, share in shares), shares
