@@ -16,7 +16,7 @@ install: $(STAMP) ## make .venv with the ratecard command in it
 $(STAMP): pyproject.toml constraints.txt scripts/install.py
 	@$(PYTHON) scripts/install.py $(VENV) $(STAMP)
 
-demo: install ## measure a real engine on this machine and print its rate card (about 4 minutes)
+demo: install ## measure a real engine on this machine and print its rate card (about 2 minutes)
 	@$(BIN)/ratecard demo
 
 test: install ## run the tests

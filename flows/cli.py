@@ -50,10 +50,10 @@ def main() -> None:
 @home_option
 @json_option
 def demo(home: str | None, as_json: bool) -> None:
-    r"""Measure a real engine on this machine and print its rate card.
+    """Measure a real engine on this machine and print its rate card.
 
     Starts llama.cpp's server with a small Llama of random weights, sweeps concurrency 1 to 16 through the Prefect
-    flow, and takes about three minutes.
+    flow, and takes about two minutes.
 
     \b
     Example:
@@ -82,7 +82,7 @@ def demo(home: str | None, as_json: bool) -> None:
 @cli.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def init(directory: Path) -> None:
-    r"""Write a commented catalog to start from into DIRECTORY.
+    """Write a commented catalog to start from into DIRECTORY.
 
     \b
     Example:
@@ -209,7 +209,7 @@ def _catalog_of(options: dict[str, Any], folder: Path) -> tuple[str | None, str 
 )
 @json_option
 def run(night: datetime | None, wait: float, as_json: bool, **options: Any) -> None:
-    r"""Measure SUITE of the catalog, or any server with --url, and print the rate card.
+    """Measure SUITE of the catalog, or any server with --url, and print the rate card.
 
     A night that is already measured is not measured again (--night); what was measured when a run is interrupted is
     kept.
@@ -246,7 +246,7 @@ def run(night: datetime | None, wait: float, as_json: bool, **options: Any) -> N
 @_what
 @json_option
 def plan(as_json: bool, **options: Any) -> None:
-    r"""Show what `run` would do: levels, requests and how long. Sends nothing.
+    """Show what `run` would do: levels, requests and how long. Sends nothing.
 
     \b
     Examples:
@@ -277,7 +277,7 @@ def plan(as_json: bool, **options: Any) -> None:
 )
 @json_option
 def build(home: str | None, catalog: str | None, as_json: bool) -> None:
-    r"""Rebuild the warehouse and the report from raw/ alone.
+    """Rebuild the warehouse and the report from raw/ alone.
 
     Without --catalog every night keeps the SLOs, demands and prices that it was measured with.
 
@@ -288,15 +288,17 @@ def build(home: str | None, catalog: str | None, as_json: bool) -> None:
     """
     from reports.page import write_report
     from schemas.catalog_files import load
-    from warehouse import runs
+    from warehouse import recovery
     from warehouse.build import build as build_warehouse
     from warehouse.home import resolve
 
     at = resolve(home)
     at.prepare()
-    for line in runs.recover(at):
+    for line in recovery.recover(at):
         click.echo(line, err=True)
     built = build_warehouse(at, load(Path(catalog)) if catalog else None)
+    if catalog:
+        click.echo(f"priced all of history with {catalog}; `ratecard build` goes back to each night's own", err=True)
     counts = {name.removeprefix("curated."): n for name, n in built.report.rows.items() if name.startswith("curated.")}
     if as_json:
         click.echo(json.dumps([{"table": name, "rows": rows} for name, rows in counts.items()]))
@@ -314,7 +316,7 @@ def build(home: str | None, catalog: str | None, as_json: bool) -> None:
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @json_option
 def sql(query: str, home: str | None, as_csv: bool, as_json: bool) -> None:
-    r"""Ask the warehouse; QUERY is DuckDB SQL, read-only. Tables need no schema in front.
+    """Ask the warehouse; QUERY is DuckDB SQL, read-only. Tables need no schema in front.
 
     \b
     Examples:
@@ -343,7 +345,7 @@ def sql(query: str, home: str | None, as_csv: bool, as_json: bool) -> None:
     "--out", metavar="FILE", type=click.Path(path_type=Path), help="Where to write.  [default: HOME/report.html]"
 )
 def report(home: str | None, out: Path | None) -> None:
-    r"""Write the HTML report: one page, no outside request.
+    """Write the HTML report: one page, no outside request.
 
     \b
     Example:

@@ -22,7 +22,7 @@ from loadgen.prompts import fit_prompt_scale
 from loadgen.spec import PromptScale, ShardSpec
 from schemas.catalog import Catalog
 from schemas.errors import EndpointBusyError, EndpointError, RatecardError
-from warehouse import manifests, runs
+from warehouse import manifests, recovery, runs
 from warehouse.home import Home, endpoint_lock
 from warehouse.landing import LandedPart
 
@@ -60,7 +60,7 @@ async def measure(
     try:
         async with AsyncExitStack() as stack:
             lock = await stack.enter_async_context(_locked(home, plan, wait_s, stop, progress))
-            for line in runs.recover_held(home, plan.endpoint):
+            for line in recovery.recover_held(home, plan.endpoint):
                 progress.say(line)
             plan = replace(plan, attempt=runs.next_attempt(home, plan.run_id, plan.run_date))
             if plan.launch:

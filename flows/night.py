@@ -22,7 +22,7 @@ from reports.card import read_card
 from schemas.catalog import Catalog
 from schemas.catalog_files import load
 from schemas.errors import RatecardError
-from warehouse import runs
+from warehouse import recovery
 from warehouse.home import Home, resolve
 
 
@@ -68,7 +68,7 @@ async def night(parameters: NightParameters) -> list[str]:
     progress = Progress(Console(stderr=True))
     catalog = load(catalog_folder(parameters.catalog))
     plans = plan_suites(catalog, parameters.suite, parameters.schedule, scheduled(parameters))
-    for line in runs.recover(home):
+    for line in recovery.recover(home):
         progress.say(line)
     with stop_on_signal(progress) as stop:
         outcomes = await _measure_all(home, plans, catalog, stop, progress, parameters.wait_s)

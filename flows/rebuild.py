@@ -3,7 +3,7 @@
 from prefect import flow
 
 from flows.publish import publish
-from warehouse import runs
+from warehouse import recovery
 from warehouse.home import resolve
 
 
@@ -12,7 +12,7 @@ async def rebuild(home: str | None = None, catalog: str | None = None) -> str:
     """Close what a crash left open, rebuild, publish, report; returns the home. `catalog` reprices history with it."""
     at = resolve(home)
     at.prepare()
-    for line in runs.recover(at):
+    for line in recovery.recover(at):
         print(line)
     await publish(str(at.root), catalog)
     return str(at.root)

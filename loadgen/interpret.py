@@ -101,7 +101,7 @@ def _outcome(exchange: Exchange, generation: Generation, chunks: Chunks) -> tupl
     """The outcome and, unless it is ok, why.
 
     An error object inside a 200 stream is `malformed` whatever code it carries: `http_error` is kept for the status
-    line. A stream cut after its finish reason is ok (METRICS: a finish reason and at least one token), so a missing
+    line. A stream cut after its finish reason is ok (docs/metrics.md: a finish reason and at least one token), so a missing
     [DONE] or last chunk does no harm.
     """
     failure, status = exchange.failure, exchange.arrivals.status

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a worker machine has no pydantic
     from schemas.catalog import Endpoint, Load, Workload
 
 CLOSED_LOOP_FACTOR = 7
-"""A level sends at least this many requests per unit of concurrency (METRICS: steady-state window)."""
+"""A level sends at least this many requests per unit of concurrency (docs/metrics.md: the steady-state window)."""
 
 PROBE_STAGES = (2, 6)
 """Requests of a probe: a first guess at the characters a token, then more around the length that is wanted."""

@@ -222,7 +222,7 @@ class Period(Model):
 
 
 class OwnPrices(Period):
-    """Yearly cost of an owned server, all per server (ECONOMICS: Own)."""
+    """Yearly cost of an owned server, all per server (docs/economics.md)."""
 
     server_price: Positive
     depreciation_years: Positive
@@ -237,7 +237,9 @@ class OwnPrices(Period):
     other_year: NonNegative = 0.0
 
     @model_validator(mode="after")
-    def _salvage_below_price(self) -> Self:
+    def _plausible(self) -> Self:
+        if self.power_kw and not self.usd_per_kwh:
+            raise ValueError("power_kw needs usd_per_kwh: electricity is not free")
         if self.salvage > self.server_price:
             raise ValueError(f"salvage ({self.salvage:g}) is above server_price ({self.server_price:g})")
         return self

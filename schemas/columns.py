@@ -38,7 +38,7 @@ STATISTICS = {"mean": None, "p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p
 """Statistic name -> probability (null for the mean)."""
 
 MIN_SAMPLES = {"mean": 1, "p50": 11, "p75": 24, "p90": 64, "p95": 130, "p99": 662, "p99_9": 6636}
-"""Least n for a percentile: the least n with P(Bin(n, 1-p) <= 1) <= 0.01 (METRICS: percentiles)."""
+"""Least n for a percentile: the least n with P(Bin(n, 1-p) <= 1) <= 0.01 (docs/metrics.md: percentiles)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ DEMANDS_SOURCE = Table(
         _R("headroom", "DOUBLE", "Capacity above the peak, 0.1 = 10 %"),
         _R("spares", "INTEGER", "Spare instances (N+1 and the like)"),
         _R("uptime", "DOUBLE", "Share of the year that the fleet serves"),
-        _N("max_instances", "INTEGER", "Hard budget of instances, from max_gpus where that is given; null: none"),
+        _N("max_instances", "INTEGER", "Hard budget of instances, beside max_gpus; null: none"),
         _N("max_gpus", "INTEGER", "Hard budget of GPUs; null: none"),
         _R("price_plans", "VARCHAR[]", "Plans to price it with; empty: every plan that fits the hardware"),
     ),

@@ -31,15 +31,15 @@ class Manifest:
     parts: list[dict[str, Any]]
     plan: dict[str, Any]
 
-    @property
-    def name(self) -> str:
-        """File name without suffix."""
-        return f"{self.run['run_id']}-a{self.run['attempt']}"
+
+def path_of(home: Home, run: dict[str, Any]) -> Path:
+    """Where the manifest of an attempt stands, or will."""
+    return home.raw / "manifests" / f"run_date={run['run_date']}" / f"{run['run_id']}-a{run['attempt']}.json"
 
 
 def write(home: Home, manifest: Manifest) -> Path:
     """Close the attempt: write its manifest, last of all, so that its parts count."""
-    path = home.raw / "manifests" / f"run_date={manifest.run['run_date']}" / f"{manifest.name}.json"
+    path = path_of(home, manifest.run)
     content = {
         "manifest_version": MANIFEST_VERSION,
         "run": manifest.run,
@@ -59,7 +59,7 @@ def read_all(home: Home) -> list[Manifest]:
 
     """
     found = [_read(path) for path in sorted((home.raw / "manifests").glob("run_date=*/*.json"))]
-    return sorted(found, key=lambda manifest: (manifest.run["night"], manifest.name))
+    return sorted(found, key=lambda manifest: (manifest.run["night"], manifest.run["run_id"], manifest.run["attempt"]))
 
 
 def _read(path: Path) -> Manifest:

@@ -1,7 +1,7 @@
-"""A run on its way: from `incoming/<run>/` over landed levels to its manifest; and picking up what a crash left.
+"""A run on its way: from `incoming/<run>/` over landed levels to its manifest.
 
 `run.json` (what is known at the start) and `level-NNN.json` (one a landed level) are what a manifest is made of.
-A process that dies at any moment leaves them and its parts behind; `recover` closes such a run as interrupted.
+A process that dies at any moment leaves them and its parts behind, for `warehouse.recovery` to close.
 """
 
 import json
@@ -18,13 +18,14 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from schemas.catalog import Catalog
-from schemas.errors import EndpointBusyError, LandingError
 from warehouse import manifests
 from warehouse.files import write_bytes
-from warehouse.home import Home, endpoint_lock
-from warehouse.landing import LandedPart, land_part, landed_parts, levels_present
+from warehouse.home import Home
+from warehouse.landing import LandedPart, land_part, landed_parts
 
 _PART = re.compile(r"a\d+-l(?P<level>\d+)-s\d+\.parquet")
+CLOSED = ".closed-"
+"""Prefix of a folder that is being removed."""
 
 
 def now() -> str:
@@ -57,22 +58,19 @@ class RunFolder:
         """Landed levels, each {"level": columns of `raw.levels`, "parts": [...]}; index 0 is the probe."""
         return [json.loads(path.read_bytes()) for path in sorted(self.path.glob("level-*.json"))]
 
-    def parts(self, level_index: int | None = None) -> list[Path]:
-        """Parts that wait to be landed."""
+    def parts(self) -> dict[Path, int]:
+        """Parts that wait to be landed, and the level of each."""
         found = {path: _PART.fullmatch(path.name) for path in sorted(self.path.glob("a*.parquet"))}
-        return [
-            path
-            for path, match in found.items()
-            if match and (level_index is None or int(match["level"]) == level_index)
-        ]
+        return {path: int(match["level"]) for path, match in found.items() if match}
 
     def land_level(self, level: dict[str, Any]) -> list[LandedPart]:
         """Land the waiting parts of `level` (columns of `raw.levels` but the row counts) and note it as landed."""
         run = self.run()
         identity = {name: run[name] for name in ("run_id", "attempt", "endpoint", "run_date")}
         identity["level_index"] = level["level_index"]
-        for part in self.parts(level["level_index"]):
-            land_part(self.home, part, identity)
+        for part, index in self.parts().items():
+            if index == level["level_index"]:
+                land_part(self.home, part, identity)
         landed = landed_parts(self.home, identity)
         row = {"run_id": run["run_id"], "attempt": run["attempt"]} | level
         row |= {"rows_landed": sum(p.rows for p in landed), "rows_quarantined": sum(p.rows_quarantined for p in landed)}
@@ -95,8 +93,14 @@ class RunFolder:
         path = manifests.write(
             self.home, manifests.Manifest(run, levels, parts, json.loads(self.plan_path.read_bytes()))
         )
-        shutil.rmtree(self.path)
+        self.remove()
         return path
+
+    def remove(self) -> None:
+        """Take the folder away, by a rename first: half a folder would look like a run that was cut short."""
+        closed = self.path.with_name(f"{CLOSED}{self.path.name}")
+        self.path.rename(closed)
+        shutil.rmtree(closed)
 
 
 def begin(home: Home, plan: dict[str, Any], catalog: Catalog) -> RunFolder:
@@ -161,61 +165,3 @@ def next_attempt(home: Home, run_id: str, run_date: str) -> int:
     closed = [int(run["attempt"]) for run in manifests.attempts(home, run_id, run_date)]
     opened = [int(path.name.rpartition("-a")[2]) for path in home.incoming.glob(f"{run_id}-a*")]
     return max([0, *closed, *opened]) + 1
-
-
-def recover(home: Home) -> list[str]:
-    """Close what crashed runs left in `incoming/`; returns a line for each. Runs that are still alive are left alone."""
-    said = []
-    for path in sorted(home.incoming.iterdir()) if home.incoming.exists() else []:
-        folder = RunFolder(home, path)
-        if not (path / "run.json").exists():
-            continue  # being opened, or died before it began: nothing was measured
-        try:
-            with endpoint_lock(home, folder.run()["endpoint"], "recovery"):
-                if path.exists():
-                    said.append(_recover(folder))
-        except EndpointBusyError:
-            continue
-    return said
-
-
-def recover_held(home: Home, endpoint: str) -> list[str]:
-    """`recover` for one endpoint whose lock the caller holds."""
-    folders = [RunFolder(home, path) for path in sorted(home.incoming.iterdir()) if (path / "run.json").exists()]
-    return [_recover(folder) for folder in folders if folder.run()["endpoint"] == endpoint]
-
-
-def _recover(folder: RunFolder) -> str:
-    run = folder.run()
-    plan = json.loads(folder.plan_path.read_bytes())
-    known = {level["level_index"]: level for level in plan["levels"]}
-    landed = {entry["level"]["level_index"] for entry in folder.levels()}
-    waiting = {int(_level(part)) for part in folder.parts()}
-    moved = levels_present(folder.home, run)  # died between moving a part and noting its level
-    for index in sorted((waiting | moved) - landed):
-        folder.land_level(interrupted_level(index, known.get(index)))
-    try:
-        folder.close("interrupted", "the process that measured it ended without closing it (killed, or power lost)")
-    except OSError as error:
-        raise LandingError(f"cannot close the interrupted run in {folder.path}: {error}") from error
-    return f"closed {run['run_id']} (attempt {run['attempt']}), which an earlier process left open; what it had measured is kept"
-
-
-def _level(part: Path) -> str:
-    match = _PART.fullmatch(part.name)
-    assert match is not None
-    return match["level"]
-
-
-def interrupted_level(index: int, planned: dict[str, Any] | None) -> dict[str, Any]:
-    """Columns of `raw.levels` for a level that a crash cut short."""
-    return {
-        "level_index": index,
-        "load_kind": "closed",
-        "concurrency": planned["concurrency"] if planned else 1,
-        "request_rate": None,
-        "status": "interrupted",
-        "failure": "the process ended during this level",
-        "client_cpu_share": None,
-        "loop_lag_p99_ms": None,
-    }

@@ -111,7 +111,7 @@ def test_build_and_sql_in_three_shapes(call: Callable[..., Result]) -> None:
 
 def test_the_macros_are_there_for_any_sql_client(call: Callable[..., Result]) -> None:
     call("build")
-    # ECONOMICS: 95 rps at 10 an instance of 2 GPUs, 8 GPUs a server: 10 instances, 3 servers, 4 GPUs stranded
+    # docs/economics.md: 95 rps at 10 an instance of 2 GPUs, 8 GPUs a server: 10 instances, 3 servers, 4 GPUs stranded
     [row] = json.loads(call("sql", "select * from size_fleet(95, 10, 2, 8)", "--json").output)
     assert (row["instances"], row["servers"], row["stranded_gpus"]) == (10, 3, 4)
 

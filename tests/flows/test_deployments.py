@@ -1,6 +1,5 @@
 """`prefect deploy --all` against a server, and a run by a process worker, as the guide says."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -79,5 +78,5 @@ def test_all_deployments_are_made_and_a_worker_runs_one(server: dict[str, str], 
     subprocess.run(worker, env=server, cwd=tmp_path, capture_output=True, timeout=150, check=True)
     deadline = time.monotonic() + 60
     while not (folder / "data" / "warehouse.duckdb").exists():
-        assert time.monotonic() < deadline, os.listdir(folder)
+        assert time.monotonic() < deadline, list(folder.iterdir())
         time.sleep(0.2)

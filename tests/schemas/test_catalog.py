@@ -49,6 +49,7 @@ def test_the_starter_catalog_is_read_whole() -> None:
         ("demands", "workload: chat-1k", "workload: chat-1m", "chat.workload: found 'chat-1m', expected a name in workloads.yaml (chat-1k, demo-chat)"),
         ("prices", "usd_per_hour: 0.10", "usd_per_hour: -1", "demo-rent.periods.0.usd_per_hour: found -1, expected: greater than 0"),
         ("prices", "kind: api", "kind: apu", "reference-api: kind: found 'apu', expected own, rent or api"),
+        ("prices", ", usd_per_kwh: 0.15", "", "demo-own.periods.0: power_kw needs usd_per_kwh"),
         ("suites", "endpoints: [demo-llama]", "endpoints: [demo-lama]", "demo.measure.0.endpoints.0: found 'demo-lama', expected a name in endpoints.yaml (demo-llama)"),
     ],
 )  # fmt: skip

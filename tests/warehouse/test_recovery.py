@@ -12,7 +12,7 @@ import pytest
 
 from schemas.errors import EndpointBusyError
 from tests.traces import LEVEL, begin, row, write_part
-from warehouse import landing, manifests, runs
+from warehouse import landing, manifests, recovery, runs
 from warehouse.home import Home, endpoint_lock
 
 
@@ -55,18 +55,18 @@ def test_what_was_measured_before_the_death_is_kept_and_marked(
     home: Home, died: Callable[[runs.RunFolder], int]
 ) -> None:
     rows = died(begin(home))
-    [line] = runs.recover(home)
+    [line] = recovery.recover(home)
     assert "closed r (attempt 1)" in line
     [manifest] = manifests.read_all(home)
     assert manifest.run["status"] == "interrupted"
     assert sum(part["rows"] for part in manifest.parts) == rows
     assert list(manifests.check_parts(home, manifest)) == []
-    assert runs.recover(home) == []
+    assert recovery.recover(home) == []
 
 
 def test_a_level_that_was_done_stays_complete_beside_the_one_cut_short(home: Home) -> None:
     in_the_second_level(begin(home))
-    runs.recover(home)
+    recovery.recover(home)
     [manifest] = manifests.read_all(home)
     assert [(level["concurrency"], level["status"]) for level in manifest.levels] == [
         (1, "complete"),
@@ -74,18 +74,37 @@ def test_a_level_that_was_done_stays_complete_beside_the_one_cut_short(home: Hom
     ]
 
 
+def test_a_run_that_died_after_its_manifest_stays_as_it_was_closed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = begin(home)
+    after_a_level(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.RunFolder, "remove", lambda _: None)
+        folder.close("complete", None)
+    assert "cleared away" in recovery.recover(home)[0]
+    assert [manifest.run["status"] for manifest in manifests.read_all(home)] == ["complete"]
+    assert not list(home.incoming.iterdir())
+
+
+def test_half_a_removed_folder_is_removed(home: Home) -> None:
+    home.prepare()
+    (home.incoming / f"{runs.CLOSED}r-a1").mkdir()
+    (home.incoming / f"{runs.CLOSED}r-a1" / "plan.json").write_text("{}")
+    assert recovery.recover(home) == []
+    assert not list(home.incoming.iterdir())
+
+
 def test_a_run_that_is_alive_is_left_alone(home: Home) -> None:
     with_a_part_waiting(begin(home))
     with endpoint_lock(home, "e", "r"):
-        assert runs.recover(home) == []
-    assert len(runs.recover(home)) == 1
+        assert recovery.recover(home) == []
+    assert len(recovery.recover(home)) == 1
 
 
 def test_the_next_attempt_counts_on(home: Home) -> None:
     assert runs.next_attempt(home, "r", "2026-11-20") == 1
     begin(home)
     assert runs.next_attempt(home, "r", "2026-11-20") == 2
-    runs.recover(home)
+    recovery.recover(home)
     assert runs.next_attempt(home, "r", "2026-11-20") == 2
 
 
