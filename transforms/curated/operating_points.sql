@@ -30,7 +30,7 @@ whole_levels as (
             when bool_and(output_tokens is not null) filter (where is_ok) then sum(output_tokens) filter (where is_ok)
         end
             as output_tokens,
-        bool_and(clock_source = 'kernel') filter (where reads > 0) as has_kernel_stamps,
+        bool_and(clock_source = 'kernel') filter (where is_ok) as has_kernel_stamps,
     from requests
     group by level_no
 ),
