@@ -4,6 +4,7 @@ Exit codes: 0 ok, 1 the work failed, 2 wrong usage or catalog, 3 a regression or
 """
 
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -73,9 +74,9 @@ def demo(home: str | None, as_json: bool) -> None:
             "\nThe weights of this Llama are random: speeds are real, the text is noise. The dollars are this machine's\n"
             "at the invented demo price plans (catalog/prices.yaml), not those of any GPU.\n\n"
             "Next:\n"
-            '  ratecard sql "select * from operating_points"\n'
-            "  ratecard run --url http://HOST:PORT --model NAME --concurrency 1,2,4,8,16\n"
-            "  ratecard init my-catalog"
+            f'  {_myself()} sql "select concurrency, output_tps, ttft_p50_ms, validity from operating_points"\n'
+            f"  {_myself()} run --url http://HOST:PORT --model NAME --concurrency 1,2,4,8,16\n"
+            f"  {_myself()} init my-catalog"
         )
 
 
@@ -355,6 +356,14 @@ def report(home: str | None, out: Path | None) -> None:
     from warehouse.home import resolve
 
     click.echo(f"wrote {write_report(resolve(home), out)}")
+
+
+def _myself() -> str:
+    """How the user calls this command here."""
+    command = Path(sys.executable).with_name("ratecard")
+    if shutil.which("ratecard") == str(command):
+        return "ratecard"
+    return str(command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command)
 
 
 def _supervise() -> None:

@@ -64,6 +64,8 @@ def build(
     own_staging = "staging" not in attached
     if own_staging:
         con.execute("attach ':memory:' as staging")
+    # a few ranks looked up in millions of samples: DuckDB would take a nested loop for so small a left side
+    con.execute("set asof_loop_join_threshold = 0")
     try:
         con.execute("create schema if not exists curated")
         for path in sorted((folder / "macros").glob("*.sql")):
@@ -72,8 +74,10 @@ def build(
         for name in order:
             _make(con, files[name], report)
         _check_contract(con, contract)
+        con.execute("begin")
         for table in contract:
             _comment(con, table)
+        con.execute("commit")
         return report
     finally:
         if own_staging:
