@@ -43,7 +43,7 @@ def land(root: Path, levels: Sequence[Level], catalog: Catalog) -> Landed:
         gaps += pc.sum(pc.list_value_length(table["gaps_us"])).as_py()
         part = folder.path / f"a1-l{level.index:03d}-s000.parquet"
         pq.write_table(table, part, row_group_size=_ROWS_PER_GROUP, **write_options(REQUEST_TRACES))
-        for landed in folder.land_level(_level_row(level)):
+        for landed in folder.land_level(_level_row(level))[1]:
             if landed.rows_quarantined:
                 raise RuntimeError(f"level {level.index}: simulated rows broke the contract: {landed.reasons}")
     folder.close("complete", None)

@@ -24,4 +24,10 @@ def advice(target: Target, failure: dict[str, Any] | None) -> str:
     failure = failure or {}
     outcome, status = str(failure.get("outcome", "failed")), failure.get("http_status")
     do = _BY_STATUS.get(status or 0) or _BY_OUTCOME.get(outcome) or "the server's log may say more"
+    if status == 401 and target.api_key_env:
+        do = f"the server refuses the key in {target.api_key_env}"
+    if status is not None and 300 <= status < 400:
+        do = "the server redirects: give the address that it redirects to as the url"
+    if "CERTIFICATE_VERIFY_FAILED" in str(failure.get("error")):
+        do = "the certificate is not one that this machine trusts: install its authority, or verify_tls: false (--no-verify-tls)"
     return f"{target.url} ({target.api}, model {target.model!r}) cannot be measured: {outcome}: {failure.get('error') or 'no message'}. What to do: {do}"

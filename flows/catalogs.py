@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -39,8 +38,11 @@ def init(target: Path) -> list[Path]:
     there = [target / f"{name}.yaml" for name in FILES if (target / f"{name}.yaml").exists()]
     if there:
         raise UsageError(f"{', '.join(map(str, there))}: exists already and is left as it is; choose another folder")
-    target.mkdir(parents=True, exist_ok=True)
-    return [Path(shutil.copy(starter() / f"{name}.yaml", target)) for name in FILES]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        return [Path(shutil.copy(starter() / f"{name}.yaml", target)) for name in FILES]
+    except OSError as error:
+        raise UsageError(f"cannot write a catalog into {target}: {error.strerror}; choose another folder") from error
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class AdHoc:
     gpus_per_server: int
     extra_body: dict[str, Any]
     timeout_s: float
+    verify_tls: bool
     slo: str | None
     peak_rps: float
 
@@ -116,6 +119,7 @@ def _endpoint(what: AdHoc) -> dict[str, Any]:
         "gpus_per_server",
         "extra_body",
         "timeout_s",
+        "verify_tls",
     )
     return _known({name: getattr(what, name) for name in names})
 
@@ -146,5 +150,6 @@ def _demand(what: AdHoc, workload: str, slo: str) -> dict[str, Any]:
 
 def _name(what: AdHoc) -> str:
     """Model and address, in the letters of a catalog name."""
-    raw = f"{what.model.rpartition('/')[2]}-{urlsplit(what.url).netloc.rpartition('@')[2]}"
+    address = what.url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    raw = f"{what.model.rpartition('/')[2]}-{address}"
     return re.sub(r"[^A-Za-z0-9._-]+", "-", raw).strip("-._")[:64] or SUITE

@@ -7,6 +7,7 @@ reads the end of that pipe and stops by itself.
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,6 +22,13 @@ STOP_S = 30.0
 """How long a child may take to write what it has and end."""
 
 LINE_LIMIT = 2**20
+
+
+STOPPED_AT_START: Event = {
+    "event": "done", "rows": 0, "outcomes": {}, "interrupted": True, "stopped_early": None, "first_failure": None,
+    "probe": None, "health": None,
+}  # fmt: skip
+"""Of a worker that was asked to stop before it could send anything."""
 
 
 class WorkerError(RatecardError):
@@ -90,10 +98,18 @@ async def run_worker(spec: Path, lock: int, stop: asyncio.Event, tell: Callable[
     finally:
         stopper.cancel()
         await _end(process)
+    if last.get("event") != "done" and stop.is_set():
+        return STOPPED_AT_START
     if last.get("event") != "done":
         said = last.get("message") or await _last_words(errors) or "it said nothing"
-        raise WorkerError(f"the load generator ended with code {process.returncode}: {said}")
+        raise WorkerError(f"the load generator {_ended(process.returncode)}: {said}")
     return last
+
+
+def _ended(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"was ended by {signal.Signals(-code).name} (out of memory, or somebody's kill?)"
+    return "could not go on" if code == 1 else f"ended with code {code}"
 
 
 async def _stop_when(stop: asyncio.Event, process: asyncio.subprocess.Process) -> None:

@@ -7,22 +7,16 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from flows.options import card_json_option, home_option, json_option, planned, what
 from schemas.errors import RatecardError, UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
-
-home_option = click.option("--home", metavar="DIR", help="Data home.  [default: RATECARD_HOME, else ./data]")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of row objects.")
-catalog_option = click.option(
-    "--catalog", metavar="DIR", help="Catalog folder.  [default: ./catalog if it is there, else the starter catalog]"
-)
 
 
 class _Group(click.Group):
@@ -49,7 +43,7 @@ def main() -> None:
 
 @cli.command()
 @home_option
-@json_option
+@card_json_option
 def demo(home: str | None, as_json: bool) -> None:
     """Measure a real engine on this machine and print its rate card.
 
@@ -96,104 +90,8 @@ def init(directory: Path) -> None:
     click.echo(f"Next: edit {directory / 'endpoints.yaml'}, then: ratecard plan nightly --catalog {directory}")
 
 
-def _numbers(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> list[int] | None:
-    """`1,2,4` as numbers."""
-    if value is None:
-        return None
-    try:
-        return [int(part) for part in value.split(",")]
-    except ValueError:
-        raise click.BadParameter(f"found {value!r}, expected numbers such as 1,2,4,8") from None
-
-
-def _object(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, Any]:
-    try:
-        content = json.loads(value) if value else {}
-    except ValueError as error:
-        raise click.BadParameter(f"not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise click.BadParameter(f"found {value}, expected a JSON object")
-    return content
-
-
-_WHAT = (
-    click.argument("suite", required=False),
-    click.option("--url", metavar="URL", help="Any OpenAI-compatible server, with or without /v1; needs no catalog."),
-    click.option("--model", metavar="NAME", help="Model name that the server knows (with --url)."),
-    click.option("--api", type=click.Choice(["chat", "completions"]), default="chat", show_default=True),
-    click.option("--api-key-env", metavar="NAME", help="Environment variable that holds the key."),
-    click.option("--concurrency", metavar="N,N,…", callback=_numbers, default="1,2,4,8,16", show_default=True, help="Closed-loop levels."),
-    click.option("--requests", metavar="N", type=click.IntRange(1), help="Requests a level, at least 7 x concurrency.  [default: 100]"),
-    click.option("--duration", metavar="S", type=click.FloatRange(0, min_open=True), help="Or: seconds a level."),
-    click.option("--input-tokens", metavar="N", type=click.IntRange(1), default=512, show_default=True),
-    click.option("--output-tokens", metavar="N", type=click.IntRange(1), default=128, show_default=True),
-    click.option("--warmup", metavar="N", type=click.IntRange(0), help="Requests before each level.  [default: the concurrency]"),
-    click.option("--seed", metavar="N", type=click.IntRange(0), help="Same seed, same prompts.  [default: each run its own]"),
-    click.option("--endpoint", metavar="NAME", help="Name in the history.  [default: from model and address]"),
-    click.option("--accelerator", metavar="NAME", help="Such as h200: which price plans apply."),
-    click.option("--gpus-per-instance", metavar="N", type=click.IntRange(1), default=1, show_default=True),
-    click.option("--gpus-per-server", metavar="N", type=click.IntRange(1), default=8, show_default=True),
-    click.option("--extra-body", metavar="JSON", callback=_object, help='Extra request fields, such as \'{"ignore_eos": true}\'.'),
-    click.option("--timeout", metavar="S", type=click.FloatRange(0, min_open=True), default=600.0, show_default=True, help="Longest wait for one request."),
-    click.option("--slo", metavar="NAME", help="SLO to size for.  [default: every SLO for all workloads]"),
-    click.option("--peak-rps", metavar="R", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Demand to size for."),
-    click.option("--schedule", metavar="NAME", help="Instead of SUITE: every suite of the catalog with this schedule."),
-    catalog_option,
-    home_option,
-)  # fmt: skip
-
-
-def _what(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_WHAT):
-        command = option(command)
-    return command
-
-
-def _catalog_of(options: dict[str, Any], folder: Path) -> tuple[str | None, str | None, Path]:
-    """(suite, schedule, catalog folder) that the options mean; a catalog for --url is written to `folder`."""
-    from flows import catalogs
-
-    base = catalogs.catalog_folder(options["catalog"])
-    if options["url"] is None:
-        if options["suite"] is None and options["schedule"] is None:
-            raise UsageError("say what to measure: a suite of the catalog, or --url URL --model NAME")
-        return options["suite"], options["schedule"], base
-    if options["suite"] is not None or options["schedule"] is not None:
-        raise UsageError("--url measures one server without a suite: give one or the other")
-    if options["model"] is None:
-        raise UsageError("--url needs --model NAME: the name that the server knows (curl URL/v1/models lists them)")
-    if options["requests"] is not None and options["duration"] is not None:
-        raise UsageError("give --requests or --duration, not both")
-    catalogs.write_adhoc(
-        catalogs.AdHoc(
-            url=options["url"],
-            model=options["model"],
-            api=options["api"],
-            api_key_env=options["api_key_env"],
-            concurrency=options["concurrency"],
-            requests=options["requests"] or (None if options["duration"] else 100),
-            duration_s=options["duration"],
-            input_tokens=options["input_tokens"],
-            output_tokens=options["output_tokens"],
-            warmup=options["warmup"],
-            seed=options["seed"],
-            name=options["endpoint"],
-            accelerator=options["accelerator"],
-            gpus_per_instance=options["gpus_per_instance"],
-            gpus_per_server=options["gpus_per_server"],
-            extra_body=options["extra_body"],
-            timeout_s=options["timeout"],
-            slo=options["slo"],
-            peak_rps=options["peak_rps"],
-        ),
-        base,
-        folder,
-    )
-    return catalogs.SUITE, None, folder
-
-
 @cli.command()
-@_what
+@what
 @click.option(
     "--night",
     metavar="TIME",
@@ -208,7 +106,7 @@ def _catalog_of(options: dict[str, Any], folder: Path) -> tuple[str | None, str 
     show_default=True,
     help="Longest wait for an endpoint in use.",
 )
-@json_option
+@card_json_option
 def run(night: datetime | None, wait: float, as_json: bool, **options: Any) -> None:
     """Measure SUITE of the catalog, or any server with --url, and print the rate card.
 
@@ -221,14 +119,14 @@ def run(night: datetime | None, wait: float, as_json: bool, **options: Any) -> N
       ratecard run --url http://localhost:8000 --model my-model --concurrency 1,2,4,8,16
       ratecard run --url https://api.example.com/v1 --model m --api-key-env API_KEY --duration 60
     """
-    from flows.plans import plan_suites
     from flows.settings import quiet_prefect
-    from schemas.catalog_files import load
+    from warehouse.home import resolve
 
     _supervise()
     with tempfile.TemporaryDirectory(prefix="ratecard-") as folder:
-        suite, schedule, catalog = _catalog_of(options, Path(folder))
-        plan_suites(load(catalog), suite, schedule, datetime.now(UTC))  # a mistake shows before Prefect starts
+        # what is wrong shows before Prefect starts
+        suite, schedule, catalog, _ = planned(options, Path(folder))
+        resolve(options["home"]).prepare()
         quiet_prefect()
         from flows.night import NightParameters
 
@@ -244,7 +142,7 @@ def run(night: datetime | None, wait: float, as_json: bool, **options: Any) -> N
 
 
 @cli.command()
-@_what
+@what
 @json_option
 def plan(as_json: bool, **options: Any) -> None:
     """Show what `run` would do: levels, requests and how long. Sends nothing.
@@ -254,15 +152,13 @@ def plan(as_json: bool, **options: Any) -> None:
       ratecard plan demo
       ratecard plan --url http://localhost:8000 --model my-model --concurrency 1,8,64 --requests 500
     """
-    from flows.plans import plan_rows, plan_suites, plan_summary
+    from flows.plans import plan_rows, plan_summary
     from reports.plan import pace
     from reports.tables import plain_table, to_json
-    from schemas.catalog_files import load
     from warehouse.home import resolve
 
     with tempfile.TemporaryDirectory(prefix="ratecard-") as folder:
-        suite, schedule, catalog = _catalog_of(options, Path(folder))
-        plans = plan_suites(load(catalog), suite, schedule, datetime.now(UTC))
+        *_, plans = planned(options, Path(folder))
     rows = plan_rows(plans, pace(resolve(options["home"])))
     if as_json:
         click.echo(to_json(rows))
@@ -358,6 +254,23 @@ def report(home: str | None, out: Path | None) -> None:
     click.echo(f"wrote {write_report(resolve(home), out)}")
 
 
+def _reach_prefect() -> None:
+    """Raise UsageError where a Prefect server is set and does not answer; without one Prefect starts its own."""
+    import httpx
+    from prefect.settings import get_current_settings
+
+    url = get_current_settings().api.url
+    if url is None:
+        return
+    try:
+        httpx.get(f"{url}/health", timeout=10)
+    except httpx.HTTPError as error:
+        raise UsageError(
+            f"PREFECT_API_URL (or the Prefect profile) is {url}, and nothing answers there ({error}): start that server, "
+            "or unset it to run without one"
+        ) from None
+
+
 def _myself() -> str:
     """How the user calls this command here."""
     command = Path(sys.executable).with_name("ratecard")
@@ -384,6 +297,7 @@ def _measure(parameters: Any, as_json: bool) -> None:
     from warehouse.home import resolve
 
     home, failed = resolve(parameters.home), None
+    _reach_prefect()
     try:
         run_ids = asyncio.run(night(parameters))
     except NightFailedError as error:

@@ -181,7 +181,8 @@ async def run_level(run_folder: str, level_index: int) -> tuple[str, str | None]
     done = [result for result in results if isinstance(result, dict)]
     broken = next((result for result in results if isinstance(result, BaseException)), None)
     row = _level_row(specs[0], level.concurrency, broken, done)
-    _tell_rejected(around.progress, run.land_level(row))
+    row, landed = run.land_level(row)
+    _tell_rejected(around.progress, landed)
     around.progress.level_done(label, row, done)
     if broken is not None and not isinstance(broken, RatecardError):
         raise broken
@@ -221,9 +222,13 @@ def _level_row(spec: ShardSpec, concurrency: int, broken: BaseException | None, 
         "request_rate": None,
         "status": status,
         "failure": failure,
-        "client_cpu_share": max((d["health"]["cpu_share"] for d in done), default=None),
-        "loop_lag_p99_ms": max((d["health"]["loop_lag_p99_ms"] for d in done), default=None),
+        "client_cpu_share": _worst(done, "cpu_share"),
+        "loop_lag_p99_ms": _worst(done, "loop_lag_p99_ms"),
     }
+
+
+def _worst(done: list[Event], measure: str) -> float | None:
+    return max((d["health"][measure] for d in done if d["health"]), default=None)
 
 
 def _tell_rejected(progress: Progress, landed: list[LandedPart]) -> None:

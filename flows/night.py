@@ -98,8 +98,10 @@ async def _measure_all(
             continue
         progress.say(f"measuring {plan.endpoint} x {plan.workload} x {plan.load} ({plan.run_id})")
         outcome = await measure(home, plan, catalog, stop=stop, progress=progress, wait_s=wait_s)
-        if outcome.message:
-            progress.say(f"{outcome.status}: {outcome.message}")
+        if outcome.status == "skipped":
+            progress.say(f"skipped: {outcome.message}")
+        elif outcome.status != "complete":
+            progress.say(f"{outcome.status}; why is said at the end")
         outcomes.append(outcome)
     return outcomes
 

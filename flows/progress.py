@@ -77,7 +77,7 @@ class Progress:
                 outcomes[outcome] = outcomes.get(outcome, 0) + count
         said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items(), key=lambda item: -item[1]))
         why = f": {row['failure']}" if row["failure"] else ""
-        self.say(f"  {label}: {row['status']}, {said or 'no requests'}{why}")
+        self.say(f"  {label}: {row['status']}, {said or 'no requests'}, warm-up included{why}")
 
 
 def _note(event: Event) -> str:

@@ -13,13 +13,13 @@ select
     endpoint,
     workload,
     concurrency,
-    request_rps as "req/s",
-    output_tps as "out tok/s",
-    ttft_p50_ms as "TTFT p50 ms",
-    ttft_p90_ms as "TTFT p90 ms",
-    tpot_p50_ms as "TPOT p50 ms",
-    e2e_p50_ms as "E2E p50 ms",
-    error_share as "errors",
+    request_rps,
+    output_tps,
+    ttft_p50_ms,
+    ttft_p90_ms,
+    tpot_p50_ms,
+    e2e_p50_ms,
+    error_share,
     validity
 from curated.operating_points
 where list_contains($runs, run_id) and is_current
@@ -65,6 +65,17 @@ order by best.endpoint, best.workload, best.slo, fleet.demand, cost.usd_per_mtok
 """
 
 
+_HEADINGS = {
+    "request_rps": "req/s",
+    "output_tps": "out tok/s",
+    "ttft_p50_ms": "TTFT p50 ms",
+    "ttft_p90_ms": "TTFT p90 ms",
+    "tpot_p50_ms": "TPOT p50 ms",
+    "e2e_p50_ms": "E2E p50 ms",
+    "error_share": "errors",
+}
+
+
 @dataclass(frozen=True)
 class Card:
     """Operating points and costs of some runs."""
@@ -73,7 +84,7 @@ class Card:
     costs: Answer
 
     def as_json(self) -> dict[str, list[dict[str, Any]]]:
-        """For scripts: rows as objects, named as in the warehouse where they are costs."""
+        """For scripts: rows as objects, named as in the warehouse."""
         return {"operating_points": self.points.objects(), "rate_card": self.costs.objects()}
 
 
@@ -87,7 +98,8 @@ def card_text(card: Card) -> str:
     """The card for a terminal."""
     if not card.points.rows:
         return "No operating point was measured."
-    points = plain_table(card.points.columns, card.points.rows, "Operating points (steady-state window)")
+    headings = [_HEADINGS.get(column, column) for column in card.points.columns]
+    points = plain_table(headings, card.points.rows, "Operating points (steady-state window)")
     rows = card.costs.objects()
     said = list(dict.fromkeys(line for row in rows if (line := _verdict(row))))
     priced = [row for row in rows if row["price_plan"]]
@@ -108,6 +120,10 @@ def card_text(card: Card) -> str:
         [_priced(row) for row in priced],
         "Rate card (per 1M tokens; every server full)",
     )
+    unpriced = sorted({row["demand"] for row in rows if row["servers"] is not None and not row["price_plan"]})
+    said += [
+        f"demand {demand}: no price plan fits the endpoint's hardware on that date (prices.yaml)" for demand in unpriced
+    ]
     return "\n\n".join([points, "\n".join(said), *([costs] if priced else [])])
 
 

@@ -35,6 +35,8 @@ def short(value: Any) -> str:
     """A value for a person: numbers to five significant figures, nothing for null."""
     if value is None:
         return ""
+    if isinstance(value, dict | list | tuple):
+        return to_json(value)
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:,.0f}" if abs(value) >= 100_000 else f"{value:.5g}"
     return str(value)
@@ -45,8 +47,15 @@ def as_csv_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows([_field(value) for value in row] for row in rows)
     return out.getvalue()
+
+
+def _field(value: Any) -> Any:
+    """A value in CSV: lists and structs as JSON, true and false as SQL says them."""
+    if isinstance(value, dict | list | tuple | bool):
+        return to_json(value)
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def to_json(value: Any) -> str:
@@ -65,6 +74,8 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Decimal):
         return float(value)
+    if isinstance(value, bytes):
+        return value.hex()
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 

@@ -7,15 +7,20 @@ file, line, field, found and expected. Units are in the field names or their des
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(gt=0, le=2**31 - 1)]
+NonNegativeInt = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Rate = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+"""Requests a second."""
 Statistic = Literal["mean", "p50", "p75", "p90", "p95", "p99", "p99_9"]
 
 
@@ -23,6 +28,24 @@ class Model(BaseModel):
     """Base: unknown fields, wrong types and changes are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "api-key", "x-api-key"}
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError unless `url` is http(s)://HOST[:PORT][/PATH]; what it holds beyond that is never repeated."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # checks the range
+    except ValueError as error:
+        raise ValueError(f"not a URL: {error}") from None
+    if "@" in parts.netloc:
+        raise ValueError("a URL with a user or password would end in files and logs: name the key with api_key_env")
+    if parts.scheme not in ("http", "https") or not parts.hostname or " " in url:
+        raise ValueError(f"found {url!r}, expected http://HOST:PORT or https://HOST, with or without /v1")
+    if parts.query or parts.fragment:
+        raise ValueError(f"found {url!r}, expected no ?query and no #fragment: the API's paths are added at the end")
 
 
 class Launch(Model):
@@ -35,9 +58,7 @@ class Launch(Model):
 class Endpoint(Model):
     """One served model on one hardware and engine configuration (endpoints.yaml)."""
 
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+")] | None = Field(
-        None, description="API base, with or without /v1"
-    )
+    url: str | None = Field(None, description="API base, with or without /v1")
     launch: Launch | None = Field(None, description="Instead of url: a server that Ratecard starts")
     model: str | None = Field(None, description="Model name to send; a launched server names its own")
     api: Literal["chat", "completions"] = "chat"
@@ -58,6 +79,22 @@ class Endpoint(Model):
     quality_score: float | None = None
     quality_source: str | None = None
     memory_gib_per_gpu: Positive | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        if url is not None:
+            check_url(url)
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _no_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
+        if secret := sorted(name for name in headers if name.lower() in SECRET_HEADERS):
+            raise ValueError(
+                f"{secret[0]} is a secret and does not belong into a file: name its variable with api_key_env"
+            )
+        return headers
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -87,7 +124,7 @@ class Load(Model):
     requests: PositiveInt | None = Field(None, description="Measured requests a level, at least 7 x concurrency")
     duration_s: Positive | None = Field(None, description="Or: seconds a level, until 7 x concurrency were sent")
     max_duration_s: Positive = Field(600.0, description="A level ends here whatever was sent")
-    warmup_requests: Annotated[int, Field(ge=0)] | None = Field(
+    warmup_requests: NonNegativeInt | None = Field(
         None, description="Requests before measuring, with prompts of their own; null: as many as the concurrency"
     )
     shards: PositiveInt = Field(1, description="Worker processes")
@@ -159,8 +196,8 @@ class Slo(Model):
 class Users(Model):
     """A demand stated as users x requests an hour: the mean rate."""
 
-    count: Positive
-    requests_per_hour: Positive = Field(description="Requests of one user an hour")
+    count: Rate
+    requests_per_hour: Rate = Field(description="Requests of one user an hour")
 
 
 class Demand(Model):
@@ -169,14 +206,14 @@ class Demand(Model):
     application: str
     workload: Name
     slo: Name
-    peak_rps: Positive | None = None
-    mean_rps: Positive | None = None
-    peak_to_average: Annotated[float, Field(ge=1)] | None = None
+    peak_rps: Rate | None = None
+    mean_rps: Rate | None = None
+    peak_to_average: Annotated[float, Field(ge=1, le=1e6)] | None = None
     users: Users | None = None
-    growth: Annotated[float, Field(gt=-1)] = Field(0.0, description="A year; 0.5 is half as much again")
+    growth: Annotated[float, Field(gt=-1, le=100)] = Field(0.0, description="A year; 0.5 is half as much again")
     as_of: date | None = Field(None, description="Date of the rates, from which growth counts")
-    headroom: NonNegative = Field(0.0, description="Capacity above the peak; 0.1 is 10 %")
-    spares: Annotated[int, Field(ge=0)] = 0
+    headroom: Annotated[float, Field(ge=0, le=100)] = Field(0.0, description="Capacity above the peak; 0.1 is 10 %")
+    spares: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     uptime: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_gpus: PositiveInt | None = Field(None, description="Hard budget")
     max_instances: PositiveInt | None = Field(None, description="Hard budget")
@@ -231,7 +268,7 @@ class OwnPrices(Period):
     software_year: NonNegative = 0.0
     licence_basis: Literal["per_server", "per_gpu"] = "per_server"
     power_kw: NonNegative = 0.0
-    pue: Annotated[float, Field(ge=1)] = 1.0
+    pue: Annotated[float, Field(ge=1, le=10)] = 1.0
     usd_per_kwh: NonNegative = 0.0
     staff_year: NonNegative = 0.0
     other_year: NonNegative = 0.0

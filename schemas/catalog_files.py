@@ -7,13 +7,38 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from schemas.catalog import ApiPlan, Catalog, check_periods
+from schemas.catalog import NAME_PATTERN, ApiPlan, Catalog, check_periods
 from schemas.errors import CatalogError
 
 FILES = tuple(Catalog.model_fields)
 """Sections of the catalog, each in a file of its name: endpoints.yaml, workloads.yaml …"""
 
 Path_ = tuple[int | str, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people mean it in a catalog: a name stays the text that it is, a date that is none stays text too.
+
+    So `405:` or `on:` can name an entry, and 2025-02-30 is answered with its line by the model that wants a date.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Mapping with its keys as written."""
+        self.flatten_mapping(node)
+        return {
+            key.value if isinstance(key, yaml.ScalarNode) else "": self.construct_object(value, deep=deep)
+            for key, value in node.value
+        }
+
+    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
+        """Date or time, or the text where it is neither."""
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError:
+            return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
 
 
 class _Section:
@@ -25,17 +50,20 @@ class _Section:
         self.problems: list[str] = []
         try:
             text = path.read_text(encoding="utf-8")
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            self.data: Any = yaml.safe_load(text) if node is not None else {}
+            node = yaml.compose(text, Loader=_Loader)
+            self.data: Any = yaml.load(text, Loader=_Loader) if node is not None else {}
+            if node is not None:
+                self._index(node, ())
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            self.data, node = {}, None
+            self.data = {}
             self.problems.append(f"{path}:{line}: not YAML: {error.problem or error.context}")
+        except RecursionError:
+            self.data = {}
+            self.problems.append(f"{path}:1: cannot be read: an alias that holds itself, or too many brackets")
         except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
-            self.data, node = {}, None
+            self.data = {}
             self.problems.append(f"{path}:1: cannot be read: {error}")
-        if node is not None:
-            self._index(node, ())
         if not isinstance(self.data, dict):
             self.problems.append(f"{path}:1: found {self.data!r}, expected a mapping of names to fields")
             self.data = {}
@@ -47,6 +75,7 @@ class _Section:
                 inner = (*where, str(key.value))
                 if inner in self.lines:
                     self.problems.append(self.say(inner, f"is given twice (again on line {key.start_mark.line + 1})"))
+                    continue
                 self._index(value, inner)
                 self.lines[inner] = key.start_mark.line + 1
         elif isinstance(node, yaml.SequenceNode):
@@ -103,7 +132,7 @@ def _readable(error: ValidationError, sections: dict[str, _Section]) -> Iterator
 
 def _found_and_expected(item: Any) -> str:
     if item["type"] == "missing":
-        return "is missing"
+        return "is missing: expected a value; `ratecard init DIR` shows every field"
     if item["type"] == "extra_forbidden":
         return f"no such field (found {item['input']!r}); check the spelling, `ratecard init DIR` shows every field"
     if item["type"] == "value_error":
@@ -112,6 +141,10 @@ def _found_and_expected(item: Any) -> str:
         return f"kind: found {item['ctx'].get('tag', 'nothing')!r}, expected own, rent or api"
     found = item["input"]
     shown = type(found).__name__ if isinstance(found, dict | list) else repr(found)
+    if item["type"] == "string_pattern_mismatch" and item["ctx"]["pattern"] == NAME_PATTERN:
+        return f"found {shown}, expected a name of at most 64 letters, digits, '.', '_' and '-'"
+    if item["type"] == "model_type":
+        return f"found {shown}, expected a mapping of fields"
     return f"found {shown}, expected: {item['msg'].removeprefix('Input should be ')}"
 
 

@@ -56,8 +56,21 @@ def ask(home: Home, query: str, parameters: Sequence[Any] | Mapping[str, Any] = 
     """
     with connect(home) as con:
         try:
+            count = len(con.extract_statements(query))
+            if count != 1:
+                raise UsageError(f"found {count} SQL statements, expected one")
             result = con.execute(query, parameters)
             columns = [column[0] for column in result.description or ()]
-            return Answer(columns, result.fetchall())
-        except duckdb.Error as error:
+            return Answer(_distinct(columns), result.fetchall())
+        except (duckdb.Error, OverflowError, ValueError) as error:
             raise UsageError(str(error)) from error
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Column names, a repeated one with a number behind it: an object cannot hold two fields of one name."""
+    seen: dict[str, int] = {}
+    distinct = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        distinct.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return distinct

@@ -56,7 +56,10 @@ def build(home: Home, catalog: Catalog | None = None, wait_s: float = 600.0) -> 
             new.replace(home.warehouse)
             sync_folder(home.root)
         except (BuildError, duckdb.Error, OSError) as error:
-            raise WarehouseError(f"the warehouse was not rebuilt, the published one is untouched: {error}") from error
+            raise WarehouseError(
+                f"the warehouse was not rebuilt: {error}\nWhat was measured is kept in {home.raw}, and what was published "
+                "before is untouched. If the disk is full, free some space there; then `ratecard build`"
+            ) from error
     return Built(home.warehouse, len(closed), report)
 
 

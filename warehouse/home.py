@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from schemas.errors import EndpointBusyError, LandingError
+from schemas.errors import EndpointBusyError, LandingError, UsageError
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,18 @@ class Home:
 
 
 def resolve(root: str | Path | None = None) -> Home:
-    """Home at `root`, else RATECARD_HOME, else ./data."""
-    return Home(Path(root or os.environ.get("RATECARD_HOME") or "data").absolute())
+    """Home at `root`, else RATECARD_HOME, else ./data.
+
+    Raises:
+        UsageError: DuckDB cannot open files in a folder of that name.
+
+    """
+    folder = Path(root or os.environ.get("RATECARD_HOME") or "data").absolute()
+    if "?" in str(folder):
+        raise UsageError(
+            f"the data home {folder} has a question mark in its path, which DuckDB takes for options: choose another"
+        )
+    return Home(folder)
 
 
 @contextmanager

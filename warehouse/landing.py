@@ -54,7 +54,7 @@ def land_part(home: Home, part: Path, identity: dict[str, Any]) -> None:
     """
     target, rejected = _places(home, part.name, identity)
     try:
-        frame = pl.read_parquet(part, hive_partitioning=False)
+        frame = pl.read_parquet(part, glob=False, hive_partitioning=False)
         _same_run(frame, identity)
         split = split_request_traces(frame)
     except (PartRefusedError, pl.exceptions.PolarsError, OSError) as error:
@@ -145,7 +145,7 @@ def _reasons(rejected: Path) -> tuple[dict[str, int], int]:
     if not rejected.exists():
         return {}, 0
     counts: Counter[str] = Counter()
-    bad = pl.read_parquet(rejected, columns=["reasons"], hive_partitioning=False)["reasons"]
+    bad = pl.read_parquet(rejected, columns=["reasons"], glob=False, hive_partitioning=False)["reasons"]
     for reasons in bad:
         counts.update({f"{r['column']}: {r['check']}" for r in reasons})
     return dict(counts.most_common()), len(bad)

@@ -63,8 +63,11 @@ class RunFolder:
         found = {path: _PART.fullmatch(path.name) for path in sorted(self.path.glob("a*.parquet"))}
         return {path: int(match["level"]) for path, match in found.items() if match}
 
-    def land_level(self, level: dict[str, Any]) -> list[LandedPart]:
-        """Land the waiting parts of `level` (columns of `raw.levels` but the row counts) and note it as landed."""
+    def land_level(self, level: dict[str, Any]) -> tuple[dict[str, Any], list[LandedPart]]:
+        """Land the waiting parts of `level` and note it as landed; returns its columns of `raw.levels`, and the parts.
+
+        `level` has these columns but the row counts. A level of which no row kept the contract has failed.
+        """
         run = self.run()
         identity = {name: run[name] for name in ("run_id", "attempt", "endpoint", "run_date")}
         identity["level_index"] = level["level_index"]
@@ -74,9 +77,11 @@ class RunFolder:
         landed = landed_parts(self.home, identity)
         row = {"run_id": run["run_id"], "attempt": run["attempt"]} | level
         row |= {"rows_landed": sum(p.rows for p in landed), "rows_quarantined": sum(p.rows_quarantined for p in landed)}
+        if row["status"] == "complete" and not row["rows_landed"]:
+            row |= {"status": "failed", "failure": "no request row kept the contract: see quarantine/"}
         content = {"level": row, "parts": [part.as_json() for part in landed]}
         write_bytes(self.path / f"level-{level['level_index']:03d}.json", json.dumps(content, indent=1).encode())
-        return landed
+        return row, landed
 
     def close(self, status: str, failure: str | None) -> Path:
         """Write the manifest and remove the folder; returns the manifest's path."""

@@ -1,5 +1,6 @@
 """The tables that the transforms start from: `raw.*`, made of manifests, catalog snapshots and trace parts."""
 
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -71,12 +72,17 @@ def _traces(con: duckdb.DuckDBPyConnection, files: list[str]) -> None:
     """A view over the parts that manifests vouch for; an empty table where there are none."""
     columns = ", ".join(c.name for c in REQUEST_TRACES.columns)
     if files:
-        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        listed = ", ".join(f"'{_literal(file)}'" for file in files)
         con.execute(
             f"create view raw.{REQUEST_TRACES.name} as select {columns} from read_parquet([{listed}], hive_partitioning = false)"
         )
     else:
         _table(con, REQUEST_TRACES, [])
+
+
+def _literal(file: str) -> str:
+    """`file` for read_parquet, which would take [, * and ? as patterns."""
+    return re.sub(r"([\[*?])", r"[\1]", file).replace("'", "''")
 
 
 def slo_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:

@@ -1,6 +1,7 @@
 """The command without a load: usage, catalog, plan, sql, build; exit codes 0, 1 and 2."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,19 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
         (["plan", "nope"], "no suite 'nope' in suites.yaml: expected one of demo, nightly"),
         (["run", "demo", "--url", "http://x"], "give one or the other"),
         (["run", "--url", "http://x"], "--url needs --model"),
-        (["run", "--url", "x", "--model", "m"], "url: found 'x'"),
+        (["run", "--url", "x", "--model", "m"], "--url: found 'x', expected http://HOST:PORT"),
+        (["run", "--url", "http://[::1", "--model", "m"], "--url: not a URL"),
+        (["run", "--url", "http://x:99999", "--model", "m"], "--url: not a URL: Port out of range"),
+        (["run", "--url", "http://x/?a=b", "--model", "m"], "expected no ?query"),
+        (["run", "--url", "http://x", "--model", "m", "--endpoint", "a/b"], "expected a name of at most 64 letters"),
+        (
+            ["run", "--url", "http://x", "--model", "m", "--peak-rps", "1e30"],
+            "--peak-rps: found 1e+30, expected: less than",
+        ),
+        (
+            ["run", "--url", "http://x", "--model", "m", "--api-key-env", "NO_SUCH"],
+            "--api-key-env NO_SUCH: there is no such",
+        ),
         (["run", "--url", "http://x", "--model", "m", "--requests", "9", "--duration", "9"], "not both"),
         (["run", "--url", "http://x", "--model", "m", "--concurrency", "1,x"], "found '1,x', expected numbers"),
         (["run", "--url", "http://x", "--model", "m", "--concurrency", "4,2"], "must rise without repeats"),
@@ -57,6 +70,25 @@ def test_a_mistake_in_the_catalog_is_exit_code_2_with_file_and_line(
     result = call("plan", "demo", "--catalog", "mine")
     assert result.exit_code == 2
     assert "mine/workloads.yaml:2: chat.input_tokens: found 'many', expected: a valid integer" in result.output
+
+
+def test_a_password_in_the_url_is_refused_and_not_repeated(call: Callable[..., Result]) -> None:
+    result = call("plan", "--url", "http://user:hunter2@localhost:1", "--model", "m")
+    assert result.exit_code == 2
+    assert "api_key_env" in result.output
+    assert "hunter2" not in result.output
+
+
+def test_a_prefect_server_that_does_not_answer_is_told_in_a_line(
+    ratecard: Callable[..., subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tests.flows.conftest.environment", lambda: {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    )
+    shown = ratecard("run", "--url", "http://127.0.0.1:9", "--model", "m")
+    assert shown.returncode == 2
+    assert "nothing answers there" in shown.stderr
+    assert "Traceback" not in shown.stderr
 
 
 def test_init_never_overwrites(call: Callable[..., Result], tmp_path: Path) -> None:
@@ -107,6 +139,12 @@ def test_build_and_sql_in_three_shapes(call: Callable[..., Result]) -> None:
     assert call("sql", query, "--csv").output == 'a,b,c\n1,,"x,y"\n'
     assert "(1 row)" in call("sql", query).output
     assert call("sql", "select nope").exit_code == 2
+    assert json.loads(call("sql", "select 1 as a, 2 as a", "--json").output) == [{"a": 1, "a_2": 2}]
+    assert (
+        call("sql", "select [1, null] as l, {'k': true} as s", "--csv").output == 'l,s\n"[1, null]","{""k"": true}"\n'
+    )
+    for query in ("", "select 1; select 2", "select interval '100000000 years'"):
+        assert call("sql", query).exit_code == 2
 
 
 def test_the_macros_are_there_for_any_sql_client(call: Callable[..., Result]) -> None:

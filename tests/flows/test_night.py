@@ -36,7 +36,7 @@ def parameters(tmp_path: Path, home: Home) -> Callable[..., NightParameters]:
             "url": url, "model": "reference", "api": "chat", "api_key_env": None, "concurrency": [1, 2],
             "requests": 40, "duration_s": None, "input_tokens": 50, "output_tokens": 8, "warmup": 2, "seed": None,
             "name": "e", "accelerator": None, "gpus_per_instance": 2, "gpus_per_server": 8, "extra_body": {},
-            "timeout_s": 5.0, "slo": None, "peak_rps": 10.0,
+            "timeout_s": 5.0, "verify_tls": True, "slo": None, "peak_rps": 10.0,
         }  # fmt: skip
         folder = tmp_path / "catalog"
         folder.mkdir(exist_ok=True)

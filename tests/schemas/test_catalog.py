@@ -50,6 +50,11 @@ def test_the_starter_catalog_is_read_whole() -> None:
         ("prices", "usd_per_hour: 0.10", "usd_per_hour: -1", "demo-rent.periods.0.usd_per_hour: found -1, expected: greater than 0"),
         ("prices", "kind: api", "kind: apu", "reference-api: kind: found 'apu', expected own, rent or api"),
         ("prices", ", usd_per_kwh: 0.15", "", "demo-own.periods.0: power_kw needs usd_per_kwh"),
+        ("prices", "valid_from: 2025-01-01, usd_per_hour: 0.10", "valid_from: 2025-02-30, usd_per_hour: 0.10", "demo-rent.periods.0.valid_from: found '2025-02-30', expected: a valid date"),
+        ("demands", "headroom: 0.1 ", "headroom: 1.0e+300 ", "demo-assistant.headroom: found 1e+300, expected: less than or equal to 100"),
+        ("demands", "spares: 1 ", "spares: 100000000000000000000000 ", "demo-assistant.spares: found"),
+        ("endpoints", "  launch: {engine: llama, slots: 4}", "  url: http://u:secret@h\n  model: m", "demo-llama.url: a URL with a user or password"),
+        ("endpoints", "  precision: q4_0", "  headers: {Authorization: Bearer x}", "demo-llama.headers: Authorization is a secret"),
         ("suites", "endpoints: [demo-llama]", "endpoints: [demo-lama]", "demo.measure.0.endpoints.0: found 'demo-lama', expected a name in endpoints.yaml (demo-llama)"),
     ],
 )  # fmt: skip
@@ -75,6 +80,17 @@ def test_a_name_given_twice_is_refused_with_both_lines(folder: Path) -> None:
     path = folder / "workloads.yaml"
     path.write_text("w:\n  input_tokens: 1\n  output_tokens: 1\nw:\n  input_tokens: 2\n  output_tokens: 2\n")
     assert f"{path}:1: w: is given twice (again on line 4)" in complaint(folder)
+
+
+def test_a_name_may_look_like_a_number_or_a_truth(folder: Path) -> None:
+    path = folder / "endpoints.yaml"
+    path.write_text(path.read_text() + "405:\n  url: http://h\n  model: m\non:\n  url: http://h\n  model: m\n")
+    assert {"405", "on"} <= set(load(folder).endpoints)
+
+
+def test_an_alias_that_holds_itself_is_no_traceback(folder: Path) -> None:
+    (folder / "slos.yaml").write_text("a: &a\n  bounds: [*a]\n")
+    assert "slos.yaml:1: cannot be read" in complaint(folder)
 
 
 def test_a_file_that_is_not_yaml_is_named_with_its_line(folder: Path) -> None:

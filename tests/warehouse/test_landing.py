@@ -8,10 +8,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from schemas.errors import LandingError
+from schemas.errors import LandingError, UsageError
 from tests.traces import LEVEL, begin, frame, row, write_part
 from warehouse import files, manifests
-from warehouse.home import Home
+from warehouse.ask import ask
+from warehouse.build import build
+from warehouse.home import Home, resolve
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def test_a_clean_part_is_renamed_as_it_is(home: Home) -> None:
 def test_rejected_rows_are_kept_with_their_reasons_and_counted(home: Home) -> None:
     folder = begin(home)
     write_part(folder, row(0), row(1, outcome="fine"), row(2, outcome="fine", cached_input_tokens=99))
-    [landed] = folder.land_level(LEVEL)
+    _, [landed] = folder.land_level(LEVEL)
     assert (landed.rows, landed.rows_quarantined) == (1, 2)
     assert landed.reasons["cached_input_tokens: within_input"] == 1
     quarantined = pl.read_parquet(home.quarantine / "request_traces/**/*.parquet", hive_partitioning=False)
@@ -49,7 +51,7 @@ def test_a_part_that_is_no_parquet_is_put_aside_whole(home: Home) -> None:
     folder = begin(home)
     part = write_part(folder, row(0))
     part.write_bytes(part.read_bytes()[:-100])
-    [landed] = folder.land_level(LEVEL)
+    _, [landed] = folder.land_level(LEVEL)
     assert (landed.path, landed.rows, landed.rows_quarantined) == (None, 0, 1)
     [aside] = (home.quarantine / "request_traces").rglob("*.parquet")
     assert aside.with_suffix(".reason.json").exists()
@@ -58,7 +60,7 @@ def test_a_part_that_is_no_parquet_is_put_aside_whole(home: Home) -> None:
 def test_a_part_of_another_run_is_not_landed_here(home: Home) -> None:
     folder = begin(home)
     write_part(folder, row(0, run_id="other"))
-    [landed] = folder.land_level(LEVEL)
+    _, [landed] = folder.land_level(LEVEL)
     assert landed.rows == 0
     assert "run_id: found 'other' in a part of 'r'" in next(iter(landed.reasons))
 
@@ -67,7 +69,7 @@ def test_several_shards_are_one_level(home: Home) -> None:
     folder = begin(home)
     write_part(folder, row(0), shard=0)
     write_part(folder, row(0, shard=1), row(1, shard=1), shard=1)
-    assert [part.rows for part in folder.land_level(LEVEL)] == [1, 2]
+    assert [part.rows for part in folder.land_level(LEVEL)[1]] == [1, 2]
 
 
 def test_the_manifest_closes_the_run_with_counts_and_hashes(home: Home) -> None:
@@ -97,6 +99,26 @@ def test_a_changed_or_missing_part_is_noticed(home: Home) -> None:
     assert "is missing" in next(manifests.check_parts(home, manifest))
 
 
+def test_a_home_may_have_any_name_but_one_with_a_question_mark(tmp_path: Path) -> None:
+    home = Home(tmp_path / "it's a [home]*")
+    folder = begin(home)
+    write_part(folder, row(0))
+    level, _ = folder.land_level(LEVEL)
+    assert (level["status"], level["rows_landed"]) == ("complete", 1)
+    folder.close("complete", None)
+    build(home)
+    assert ask(home, "select rows_landed from runs").rows == [(1,)]
+    with pytest.raises(UsageError, match="question mark"):
+        resolve(tmp_path / "what?")
+
+
+def test_a_level_of_which_nothing_kept_the_contract_has_failed(home: Home) -> None:
+    folder = begin(home)
+    write_part(folder, row(0, outcome="fine"))
+    level, _ = folder.land_level(LEVEL)
+    assert (level["status"], level["rows_quarantined"]) == ("failed", 1)
+
+
 def test_a_full_disk_leaves_the_part_and_says_so(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = begin(home)
     part = write_part(folder, row(0), row(1, outcome="fine"))
@@ -110,7 +132,7 @@ def test_a_full_disk_leaves_the_part_and_says_so(home: Home, monkeypatch: pytest
     monkeypatch.undo()
     assert part.exists()
     assert not list(home.root.rglob("*.tmp"))
-    [landed] = folder.land_level(LEVEL)
+    _, [landed] = folder.land_level(LEVEL)
     assert (landed.rows, landed.rows_quarantined) == (1, 1)
 
 

@@ -45,9 +45,9 @@ create or replace macro size_fleet(
     )
 
     select
-        cast(n as bigint) as instances,
-        cast(n * g as bigint) as gpus,
-        cast(boxes as bigint) as servers,
-        cast(boxes * k - n * g as bigint) as stranded_gpus,
+        try_cast(n as bigint) as instances,
+        try_cast(n * g as bigint) as gpus,
+        try_cast(boxes as bigint) as servers,
+        try_cast(boxes * k - n * g as bigint) as stranded_gpus,
         peak / nullif(n * rate, 0) as utilisation,
     from housed
