@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import EndpointError, RatecardError
+from schemas.errors import EndpointError, WorkerError
 
 Event = dict[str, Any]
 STOP_S = 30.0
@@ -29,10 +29,6 @@ STOPPED_AT_START: Event = {
     "probe": None, "health": None,
 }  # fmt: skip
 """Of a worker that was asked to stop before it could send anything."""
-
-
-class WorkerError(RatecardError):
-    """A load-generator worker could not do its work."""
 
 
 async def _spawn(arguments: Sequence[str], inherit: Sequence[int]) -> asyncio.subprocess.Process:

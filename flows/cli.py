@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from flows.options import card_json_option, home_option, json_option, planned, what
-from schemas.errors import RatecardError, UsageError
+from schemas.errors import NightFailedError, RatecardError, UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
@@ -291,7 +291,7 @@ def _measure(parameters: Any, as_json: bool) -> None:
     """Run the flow; print the rate card of what was measured, also where some of it failed."""
     import asyncio
 
-    from flows.night import NightFailedError, night
+    from flows.night import night
     from reports.card import card_text, read_card
     from reports.tables import to_json
     from warehouse.home import resolve

@@ -21,7 +21,7 @@ from loadgen.plan import RunPlan
 from reports.card import read_card
 from schemas.catalog import Catalog
 from schemas.catalog_files import load
-from schemas.errors import RatecardError
+from schemas.errors import NightFailedError
 from warehouse import recovery
 from warehouse.home import Home, resolve
 
@@ -41,15 +41,6 @@ def _name() -> str:
     """Of a flow run: what it measures."""
     parameters = NightParameters.model_validate(flow_run.parameters["parameters"])
     return f"night {parameters.suite or parameters.schedule}"
-
-
-class NightFailedError(RatecardError):
-    """At least one run of the night did not complete; the others did and are published."""
-
-    def __init__(self, outcomes: list[RunOutcome]) -> None:
-        self.run_ids = [outcome.run_id for outcome in outcomes]
-        unfinished = [o for o in outcomes if o.status in ("failed", "interrupted")]
-        super().__init__("\n".join(f"{o.run_id}: {o.status}: {o.message}" for o in unfinished))
 
 
 @flow(name="night", flow_run_name=_name, persist_result=False)
@@ -74,8 +65,10 @@ async def night(parameters: NightParameters) -> list[str]:
         outcomes = await _measure_all(home, plans, catalog, stop, progress, parameters.wait_s)
         await publish(str(home.root))
     await _artifacts(home, [outcome.run_id for outcome in outcomes])
-    if any(outcome.status in ("failed", "interrupted") for outcome in outcomes):
-        raise NightFailedError(outcomes)
+    unfinished = [o for o in outcomes if o.status in ("failed", "interrupted")]
+    if unfinished:
+        message = "\n".join(f"{o.run_id}: {o.status}: {o.message}" for o in unfinished)
+        raise NightFailedError(message, [o.run_id for o in outcomes])
     return [outcome.run_id for outcome in outcomes]
 
 
@@ -97,7 +90,11 @@ async def _measure_all(
             outcomes.append(RunOutcome(plan.run_id, plan.endpoint, "interrupted", "not begun"))
             continue
         progress.say(f"measuring {plan.endpoint} x {plan.workload} x {plan.load} ({plan.run_id})")
-        outcome = await measure(home, plan, catalog, stop=stop, progress=progress, wait_s=wait_s)
+        try:
+            outcome = await measure(home, plan, catalog, stop=stop, progress=progress, wait_s=wait_s)
+        except Exception as error:  # whatever went wrong with one endpoint, the others get their turn
+            progress.console.print_exception()
+            outcome = RunOutcome(plan.run_id, plan.endpoint, "failed", f"{type(error).__name__}: {error}")
         if outcome.status == "skipped":
             progress.say(f"skipped: {outcome.message}")
         elif outcome.status != "complete":

@@ -18,10 +18,10 @@ from typing import Any
 import httpx
 import orjson
 
-from loadgen.errors import LoadgenError
 from loadgen.level import Level
 from loadgen.spec import ShardSpec
 from loadgen.worker import run_shard
+from schemas.errors import LoadgenError
 
 try:
     import uvloop

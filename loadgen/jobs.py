@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import httpx
 
-from loadgen.errors import SpecError
 from loadgen.prompts import make_prompt, prompt_chars, request_body
 from loadgen.spec import ShardSpec
+from schemas.errors import SpecError
 
 _AHEAD_BYTES = 64 * 2**20
 _PROBE_OUTPUT_TOKENS = 4

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 
 from loadgen.arrivals import Arrivals
-from loadgen.errors import PartError
 from loadgen.interpret import Exchange, Failure, Interpreter
 from loadgen.jobs import Job, JobQueue
 from loadgen.spec import ShardSpec
 from loadgen.tally import Tally
 from loadgen.transport import SocketTransport
+from schemas.errors import PartError
 
 
 class Level:

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loadgen.errors import PartError
 from schemas.arrow import arrow_schema, write_options
 from schemas.columns import REQUEST_TRACES
+from schemas.errors import PartError
 
 _ROWS_PER_GROUP = 4096
 

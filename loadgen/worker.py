@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 
 from loadgen import CLIENT_VERSION
-from loadgen.errors import SpecError
 from loadgen.interpret import Interpreter
 from loadgen.jobs import JobQueue
 from loadgen.level import Level
@@ -22,6 +21,7 @@ from loadgen.redact import Redactor
 from loadgen.spec import ShardSpec
 from loadgen.transport import SocketTransport
 from schemas.columns import REQUEST_TRACES, TRACE_SCHEMA_VERSION
+from schemas.errors import SpecError
 
 _PROGRESS_S = 1.0
 _SPARE_FILES = 64

@@ -21,6 +21,7 @@ from schemas.columns import (
     TOKEN_SOURCES,
     Table,
 )
+from schemas.errors import PartRefusedError
 
 POLARS_TYPES: dict[str, pl.DataType] = {
     "VARCHAR": pl.String(),
@@ -135,10 +136,6 @@ class Split:
 
     good: pl.DataFrame
     bad: pl.DataFrame
-
-
-class PartRefusedError(Exception):
-    """The frame has other columns or types than the contract: no row of it can be judged."""
 
 
 Splitter = Callable[[pl.DataFrame], Split]

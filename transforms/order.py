@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from transforms.errors import OrderError
+from schemas.errors import OrderError
 
 
 def tables_read(con: duckdb.DuckDBPyConnection, name: str, sql: str) -> set[str]:

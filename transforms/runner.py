@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from schemas.columns import CURATED_TABLES, SOURCE_TABLES, Table
-from transforms.errors import BuildError
+from schemas.errors import BuildError
 from transforms.order import build_order, tables_read
 
 SQL_FOLDER = Path(__file__).parent

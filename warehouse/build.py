@@ -14,8 +14,7 @@ from pathlib import Path
 import duckdb
 
 from schemas.catalog import Catalog
-from schemas.errors import WarehouseError
-from transforms.errors import BuildError
+from schemas.errors import BuildError, WarehouseError
 from transforms.runner import BuildReport
 from transforms.runner import build as run_transforms
 from warehouse import manifests, sources

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from schemas.arrow import arrow_schema, write_options
 from schemas.columns import REQUEST_TRACES
-from schemas.contracts import PartRefusedError, split_request_traces
-from schemas.errors import LandingError
+from schemas.contracts import split_request_traces
+from schemas.errors import LandingError, PartRefusedError
 from warehouse.files import sha256_of, sync_folder, write_bytes, write_whole
 from warehouse.home import Home
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from flows.catalogs import SUITE, AdHoc, write_adhoc
-from flows.night import NightFailedError, NightParameters, night
+from flows.night import NightParameters, night
+from schemas.errors import NightFailedError
 from tests.traces import STARTER
 from warehouse.ask import ask
 from warehouse.home import Home, endpoint_lock

@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from loadgen.errors import PartError, SpecError
 from loadgen.level import Level
 from loadgen.spec import ShardSpec, Target
 from loadgen.worker import run_shard
 from schemas.arrow import arrow_schema
 from schemas.columns import REQUEST_TRACES
+from schemas.errors import PartError, SpecError
 
 
 class Outcome:

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from loadgen import parts
-from loadgen.errors import PartError
 from loadgen.parts import PartWriter
 from schemas.arrow import arrow_schema
 from schemas.columns import REQUEST_TRACES
+from schemas.errors import PartError
 
 SAMPLES = {
     "VARCHAR": "x", "BOOLEAN": True, "INTEGER": 7, "BIGINT": 2**40, "DOUBLE": 0.5, "DATE": date(2026, 11, 20),

@@ -5,7 +5,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from schemas.contracts import PartRefusedError, split_request_traces
+from schemas.contracts import split_request_traces
+from schemas.errors import PartRefusedError
 from tests.traces import MS, frame, row
 
 FAILED = {

@@ -6,8 +6,8 @@ import duckdb
 import pytest
 
 from schemas.columns import CURATED_TABLES, MIN_SAMPLES, STATISTICS, Column, Table
+from schemas.errors import BuildError, OrderError
 from tests.transforms.factory import Given
-from transforms.errors import BuildError, OrderError
 from transforms.order import build_order, tables_read
 from transforms.runner import build, discover
 
