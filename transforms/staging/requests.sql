@@ -1,6 +1,7 @@
 -- staging.requests: measured requests of all levels with their own latencies (docs/metrics.md, Latency).
 -- grain: run_id, attempt, level_index, shard, request_index
--- columns: identity; *_ns on the wall clock; is_ok, is_failed (neither ok, nor cancelled by the plan, nor interrupted with the client);
+-- columns: identity; *_ns on the wall clock; is_ok, is_failed (neither ok, nor cancelled by the plan, nor interrupted
+--   with the client);
 --   sent_in_window (latencies and attainment count these), completed_in_window (rates count these; the completion
 --   that opens the window belongs to the time before it); streamed_tokens, output tokens that came as text: billed
 --   but unstreamed reasoning is left out; *_ms, the metrics of LATENCY_METRICS in schemas/columns.py that one request
