@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.usefixtures("prefect_api"),
     pytest.mark.timeout(120),
     # Prefect's own clients leave sockets to the garbage collector
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "default::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"),
 ]
 NIGHT = datetime(2026, 11, 20, 2, tzinfo=UTC)
 
