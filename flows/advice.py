@@ -4,7 +4,13 @@ from typing import Any
 
 from loadgen.spec import Target
 
+_REFUSED_FIELD = (
+    "the server refuses the request: if it names a field, change it with extra_body (--extra-body), "
+    'where null leaves a field out, such as {"stream_options": null}'
+)
 _BY_STATUS = {
+    400: _REFUSED_FIELD,
+    422: _REFUSED_FIELD,
     401: "the server wants a key: put it in an environment variable and name that with api_key_env (--api-key-env NAME)",
     403: "the server refuses this key: check the variable that api_key_env (--api-key-env) names",
     404: "check the model name, the url and the api (chat or completions): the server knows no such thing",
