@@ -7,13 +7,13 @@ import json
 import shutil
 import sys
 import tempfile
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from flows.options import card_json_option, home_option, json_option, planned, what
+from flows.options import card_json_option, home_option, instant, json_option, planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
@@ -95,8 +95,8 @@ def init(directory: Path) -> None:
 @click.option(
     "--night",
     metavar="TIME",
-    type=click.DateTime(),
-    help="Scheduled night (UTC) that the run belongs to.  [default: now]",
+    callback=instant,
+    help="Scheduled night that the run belongs to, ISO 8601, UTC unless it says otherwise.  [default: now]",
 )
 @click.option(
     "--wait",
@@ -135,7 +135,7 @@ def run(night: datetime | None, wait: float, as_json: bool, **options: Any) -> N
             schedule=schedule,
             home=options["home"],
             catalog=str(catalog),
-            night=night.replace(tzinfo=UTC) if night else None,
+            night=night,
             wait_s=wait,
         )
         _measure(parameters, as_json)
@@ -302,7 +302,12 @@ def _measure(parameters: Any, as_json: bool) -> None:
         run_ids = asyncio.run(night(parameters))
     except NightFailedError as error:
         failed, run_ids = error, error.run_ids
-    card = read_card(home, run_ids)
+    try:
+        card = read_card(home, run_ids)
+    except RatecardError:
+        if failed is None:
+            raise
+        raise failed from None  # nothing was published, and it says why
     if as_json:
         click.echo(to_json({"run_ids": run_ids, **card.as_json()}))
     else:

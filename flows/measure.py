@@ -54,14 +54,16 @@ async def measure(
     home: Home, plan: RunPlan, catalog: Catalog, *, stop: asyncio.Event, progress: Progress, wait_s: float
 ) -> RunOutcome:
     """Measure `plan`, unless its night is measured already; what fails is told in the outcome, nothing is raised for it."""
-    closed = manifests.attempts(home, plan.run_id, plan.run_date)
-    if any(run["status"] == "complete" for run in closed):
-        return RunOutcome(plan.run_id, plan.endpoint, "skipped", f"{plan.run_id} is already measured: nothing to do")
+    measured = RunOutcome(plan.run_id, plan.endpoint, "skipped", f"{plan.run_id} is already measured: nothing to do")
+    if _is_measured(home, plan):
+        return measured
     try:
         async with AsyncExitStack() as stack:
             lock = await stack.enter_async_context(_locked(home, plan, wait_s, stop, progress))
             for line in recovery.recover_held(home, plan.endpoint):
                 progress.say(line)
+            if _is_measured(home, plan):  # by the run that was waited for
+                return measured
             plan = replace(plan, attempt=runs.next_attempt(home, plan.run_id, plan.run_date))
             if plan.launch:
                 plan = _aimed(plan, await stack.enter_async_context(_engine(home, plan, progress)))
@@ -69,6 +71,10 @@ async def measure(
             return await _run(plan, catalog)
     except RatecardError as error:
         return RunOutcome(plan.run_id, plan.endpoint, "failed", str(error))
+
+
+def _is_measured(home: Home, plan: RunPlan) -> bool:
+    return any(run["status"] == "complete" for run in manifests.attempts(home, plan.run_id, plan.run_date))
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from loadgen.plan import RunPlan
 from reports.card import read_card
 from schemas.catalog import Catalog
 from schemas.catalog_files import load
-from schemas.errors import NightFailedError
+from schemas.errors import NightFailedError, RatecardError
 from warehouse import recovery
 from warehouse.home import Home, resolve
 
@@ -63,13 +63,22 @@ async def night(parameters: NightParameters) -> list[str]:
         progress.say(line)
     with stop_on_signal(progress) as stop:
         outcomes = await _measure_all(home, plans, catalog, stop, progress, parameters.wait_s)
-        await publish(str(home.root))
-    await _artifacts(home, [outcome.run_id for outcome in outcomes])
+        unbuilt = await _publish(home, [outcome.run_id for outcome in outcomes])
     unfinished = [o for o in outcomes if o.status in ("failed", "interrupted")]
-    if unfinished:
-        message = "\n".join(f"{o.run_id}: {o.status}: {o.message}" for o in unfinished)
-        raise NightFailedError(message, [o.run_id for o in outcomes])
+    problems = [f"{o.run_id}: {o.status}: {o.message}" for o in unfinished] + unbuilt
+    if problems:
+        raise NightFailedError("\n".join(problems), [o.run_id for o in outcomes])
     return [outcome.run_id for outcome in outcomes]
+
+
+async def _publish(home: Home, run_ids: list[str]) -> list[str]:
+    """Build, report, artifacts; returns why that failed, if it did: the runs' own failures must be told beside it."""
+    try:
+        await publish(str(home.root))
+        await _artifacts(home, run_ids)
+    except RatecardError as error:
+        return [str(error)]
+    return []
 
 
 def scheduled(parameters: NightParameters) -> datetime:

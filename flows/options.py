@@ -35,6 +35,17 @@ def _numbers(_ctx: click.Context, _parameter: click.Parameter, value: str | None
         raise click.BadParameter(f"found {value!r}, expected numbers such as 1,2,4,8") from None
 
 
+def instant(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
+    """An ISO 8601 time; UTC where it names no zone."""
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(f"found {value!r}, expected ISO 8601 such as 2026-11-20T02:00:00Z") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 def _object(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, Any]:
     try:
         content = json.loads(value) if value else {}

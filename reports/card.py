@@ -102,9 +102,10 @@ def card_text(card: Card) -> str:
     points = plain_table(headings, card.points.rows, "Operating points (steady-state window)")
     rows = card.costs.objects()
     said = list(dict.fromkeys(line for row in rows if (line := _verdict(row))))
-    priced = [row for row in rows if row["price_plan"]]
+    priced = [row for row in rows if row["price_plan"] and row["servers"] is not None]
     costs = plain_table(
         [
+            "endpoint",
             "demand",
             "SLO",
             "at c",
@@ -143,6 +144,7 @@ def _verdict(row: dict[str, Any]) -> str:
 def _priced(row: dict[str, Any]) -> list[str | int | None]:
     low, high = row["usd_per_mtok_lo"], row["usd_per_mtok_hi"]
     return [
+        row["endpoint"],
         row["demand"],
         row["slo"],
         row["concurrency"],

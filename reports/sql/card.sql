@@ -31,4 +31,4 @@ select
 from curated.server_counts as fleet
 left join curated.cost_per_million_tokens as cost using (fleet_id)
 where fleet.endpoint = $1 and fleet.workload = $2 and fleet.night = $3
-order by fleet.demand, cost.price_plan, cost.cost_basis, cost.allocation_method
+order by fleet.demand, cost.usd_per_1k_prompts, cost.price_plan, cost.cost_basis, cost.allocation_method

@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from flows.cli import cli
+from flows.options import instant
 from flows.supervise import supervised
 
 
@@ -152,6 +155,14 @@ def test_the_macros_are_there_for_any_sql_client(call: Callable[..., Result]) ->
     # docs/economics.md: 95 rps at 10 an instance of 2 GPUs, 8 GPUs a server: 10 instances, 3 servers, 4 GPUs stranded
     [row] = json.loads(call("sql", "select * from size_fleet(95, 10, 2, 8)", "--json").output)
     assert (row["instances"], row["servers"], row["stranded_gpus"]) == (10, 3, 4)
+
+
+@pytest.mark.parametrize("given", ["2026-11-20T02:00:00", "2026-11-20T02:00:00Z", "2026-11-20T11:00:00+09:00"])
+def test_a_night_is_an_instant_in_any_zone(given: str) -> None:
+    context, option = click.Context(cli), click.Option(["--night"])
+    assert instant(context, option, given) == datetime(2026, 11, 20, 2, tzinfo=UTC)
+    with pytest.raises(click.BadParameter, match="expected ISO 8601"):
+        instant(context, option, "tonight")
 
 
 def test_a_child_of_the_command_knows_that_it_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """`prefect deploy --all` against a server, and a run by a process worker, as the guide says."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -54,6 +55,22 @@ def _until_healthy(api: str) -> None:
             time.sleep(0.5)
 
 
+def _until_scheduled(api: str) -> None:
+    """The scheduler has made runs of the nightly cron: without it no night would ever begin."""
+    asked = urllib.request.Request(
+        f"{api}/flow_runs/filter",
+        data=b'{"deployments": {"name": {"any_": ["nightly"]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}',
+        headers={"content-type": "application/json"},
+    )
+    deadline = time.monotonic() + 120
+    while True:
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            if json.load(answer):
+                return
+        assert time.monotonic() < deadline, "the nightly cron was not scheduled"
+        time.sleep(1)
+
+
 def prefect(environ: dict[str, str], folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         [PREFECT, "--no-prompt", *arguments], env=environ | {"PWD": str(folder)}, cwd=folder, capture_output=True,
@@ -72,6 +89,8 @@ def test_all_deployments_are_made_and_a_worker_runs_one(server: dict[str, str], 
     listed = prefect(server, folder, "deployment", "ls")
     assert all(name in listed for name in ("night/nightly", "night/demo", "rebuild/rebuild"))
     assert "0 2 * * *" in prefect(server, folder, "deployment", "inspect", "night/nightly")
+
+    _until_scheduled(server["PREFECT_API_URL"])
 
     prefect(server, folder, "deployment", "run", "rebuild/rebuild")
     worker = [PREFECT, "worker", "start", "--pool", "ratecard", "--run-once"]

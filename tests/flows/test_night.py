@@ -1,5 +1,6 @@
 """The flow of a night against the reference endpoint: what lands, what is told, what a second night adds."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from flows.catalogs import SUITE, AdHoc, write_adhoc
 from flows.night import NightParameters, night
-from schemas.errors import NightFailedError
+from schemas.errors import NightFailedError, WarehouseError
 from tests.traces import STARTER
 from warehouse.ask import ask
 from warehouse.home import Home, endpoint_lock
@@ -82,6 +83,26 @@ async def test_the_same_night_twice_changes_nothing_and_another_night_adds_histo
     assert ask(home, "select * from operating_points order by all").rows == before
     await night(parameters(url, night=datetime(2026, 11, 21, 2, tzinfo=UTC)))
     assert ask(home, "select count(*), count(distinct night) from operating_points").rows == [(4, 2)]
+
+
+async def test_the_same_night_twice_at_once_is_measured_once(
+    home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
+) -> None:
+    url = reference()
+    ids = await asyncio.gather(night(parameters(url, wait_s=60)), night(parameters(url, wait_s=60)))
+    assert ids[0] == ids[1]
+    assert ask(home, "select attempt, status from runs").rows == [(1, "complete")]
+
+
+async def test_a_build_that_fails_is_told_beside_the_run_that_failed(
+    home: Home, parameters: Callable[..., NightParameters], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise WarehouseError("no space left")
+
+    monkeypatch.setattr("flows.publish.build", full)
+    with pytest.raises(NightFailedError, match=r"(?s)connect_error.*no space left"):
+        await night(parameters("http://127.0.0.1:9"))
 
 
 async def test_completions_are_measured_too(
