@@ -5,7 +5,7 @@ what the flow and, later, a reader of the manifest need to know about what was a
 """
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,15 +65,16 @@ class RunPlan:
     workload_config: dict[str, Any]
     levels: tuple[LevelPlan, ...]
     client_version: str = CLIENT_VERSION
-    launch: dict[str, Any] | None = field(default=None)
 
-    def write(self, path: Path) -> None:
-        """Write the plan as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1, sort_keys=True))
+    @property
+    def launch(self) -> dict[str, Any] | None:
+        """The server to start for it; null where one runs already."""
+        launch: dict[str, Any] | None = self.endpoint_config["launch"]
+        return launch
 
     @classmethod
     def read(cls, path: Path) -> "RunPlan":
-        """Read a plan written by `write`."""
+        """Read a plan that was kept as JSON (`dataclasses.asdict`)."""
         raw = json.loads(path.read_text())
         raw["target"] = Target(**raw["target"])
         raw["levels"] = tuple(LevelPlan(**level) for level in raw["levels"])
@@ -148,7 +149,6 @@ def plan_run(
         endpoint_config=config["endpoint"],
         workload_config=config["workload"],
         levels=plan_levels(load),
-        launch=config["endpoint"]["launch"],
     )
 
 

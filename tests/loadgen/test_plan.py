@@ -1,5 +1,7 @@
 """From catalog models to runs, levels and shards."""
 
+import json
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -70,7 +72,7 @@ def test_a_probe_does_not_wait_for_ten_minutes(tmp_path: Path) -> None:
 
 def test_plan_and_specs_survive_their_files(tmp_path: Path) -> None:
     plan = planned()
-    plan.write(tmp_path / "plan.json")
+    (tmp_path / "plan.json").write_text(json.dumps(asdict(plan)))
     assert RunPlan.read(tmp_path / "plan.json") == plan
     [spec] = shard_specs(plan, plan.levels[0], PromptScale(3.5, 7), tmp_path)
     spec.write(tmp_path / "spec.json")
