@@ -1,6 +1,7 @@
 """The reference endpoint's command line.
 
     python -m endpoints.reference --port 0 --ttft-ms 200 --itl-ms 20 --log truth.jsonl [--stop-on-stdin-eof]
+    python -m endpoints.reference --slots 8 --prefix-cache --fault stall:tokens=3,seconds=2 --fault-every 10
 
 Prints one `ready` event with the URL, or an `error` event and exit code 1. SIGUSR1 writes the log so far; SIGTERM,
 SIGINT and (where asked for) the end of stdin write it and exit.
@@ -12,41 +13,20 @@ import resource
 import signal
 import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from endpoints.child import Events, on_stop_signals, stop_on_stdin_eof
-from endpoints.reference import request, script
-from endpoints.reference.connection import Answer, Connection
-from endpoints.reference.request import HttpRequest
+from endpoints.reference.capacity import Capacity
+from endpoints.reference.connection import Connection
+from endpoints.reference.faults import HEADER, KINDS, Fault, parse_fault
+from endpoints.reference.punctual import ask_for_short_slice
+from endpoints.reference.script import Timing
 from endpoints.reference.server import Server
+from endpoints.reference.service import Service, Settings
+from endpoints.reference.tls import Tls, server_context
 from endpoints.reference.truth import TruthLog
 
 HOST = "127.0.0.1"
-DEFAULT_MODEL = "reference"
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What this endpoint answers. `model` None serves any model, `api_key` None needs no key."""
-
-    timing: script.Timing
-    model: str | None = None
-    api_key: str | None = None
-    usage: bool = True
-    stream: bool = True
-    hang: bool = False
-
-    def answer(self, http: HttpRequest) -> Answer:
-        """Answer one request; raises ApiError."""
-        if self.hang:
-            return Answer(script.SILENCE)
-        request.check_key(http, self.api_key)
-        if http.path == "/v1/models" and http.method == "GET":
-            return Answer(script.models([self.model or DEFAULT_MODEL]))
-        generation = request.read_generation(http, self.model)
-        form = script.stream if self.stream and generation.stream else script.whole
-        return Answer(form(generation, self.timing, self.usage), generation, self.timing.tokens_per_chunk)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -55,12 +35,18 @@ def main(argv: list[str] | None = None) -> None:
     events = Events()
     try:
         log = TruthLog(options.log)
+        context = server_context(options.tls_cert, options.tls_key) if options.tls_cert else None
         listener = socket.create_server((HOST, options.port))
     except OSError as error:
-        events.send("error", message=f"cannot serve on port {options.port} with log {options.log}: {error}")
+        events.send("error", message=_cannot_serve(options, error))
         sys.exit(1)
-    service = _service(options)
-    server = Server(listener, lambda sock: Connection(sock, service.answer), log)
+    capacity = Capacity(options.slots)
+    service = Service(_settings(options), capacity)
+
+    def connect(sock: socket.socket) -> Connection:
+        return Connection(sock, service.answer, None if context is None else Tls(context))
+
+    server = Server(listener, connect, capacity, log)
     exit_codes: list[int] = []
 
     def stop(code: int) -> None:
@@ -74,27 +60,35 @@ def main(argv: list[str] | None = None) -> None:
     _allow_many_connections()
     gc.freeze()
     gc.disable()  # a collection in the middle of a run would make every due token late
-    url = f"http://{HOST}:{listener.getsockname()[1]}/v1"
-    events.send("ready", url=url, model=service.model or DEFAULT_MODEL, engine="reference")
+    ask_for_short_slice()
+    # a certificate is for a name, not for a number
+    origin = f"http://{HOST}" if context is None else "https://localhost"
+    url = f"{origin}:{listener.getsockname()[1]}/v1"
+    events.send("ready", url=url, model=service.model, engine="reference")
     server.run()
     sys.exit(exit_codes[0])
 
 
-def _service(options: argparse.Namespace) -> Service:
-    timing = script.Timing(
-        ttft_ns=round(options.ttft_ms * 1e6),
-        itl_ns=round(options.itl_ms * 1e6),
-        tokens_per_chunk=options.tokens_per_chunk,
+def _settings(options: argparse.Namespace) -> Settings:
+    return Settings(
+        timing=Timing(ttft_ns=round(options.ttft_ms * 1e6), itl_ns=round(options.itl_ms * 1e6)),
         default_tokens=options.output_tokens,
-    )
-    return Service(
-        timing=timing,
+        tokens_per_chunk=options.tokens_per_chunk,
+        reasoning_tokens=options.reasoning_tokens,
         model=options.model,
         api_key=options.api_key,
         usage=not options.no_usage,
         stream=not options.no_stream,
-        hang=options.hang,
+        metrics=not options.no_metrics,
+        prefix_cache=options.prefix_cache,
+        fault=options.fault,
+        fault_every=options.fault_every,
     )
+
+
+def _cannot_serve(options: argparse.Namespace, error: OSError) -> str:
+    tls = f", certificate {options.tls_cert} and key {options.tls_key}" if options.tls_cert else ""
+    return f"cannot serve on port {options.port} with log {options.log}{tls}: {error}"
 
 
 def _allow_many_connections() -> None:
@@ -104,6 +98,7 @@ def _allow_many_connections() -> None:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m endpoints.reference", description="The reference endpoint.")
+    parser.epilog = f"A request may ask for its own fault with the header {HEADER}: KIND[:key=value,...]."
     add = parser.add_argument
     add("--port", type=int, default=0, help="port on 127.0.0.1; 0: a free one")
     add("--ttft-ms", type=_milliseconds, default=200.0, help="first token, after the request came (%(default)s)")
@@ -115,9 +110,24 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     add("--api-key", help="need this key; without it the answer is a 401")
     add("--no-usage", action="store_true", help="send no usage even when asked")
     add("--no-stream", action="store_true", help="answer in one piece even when asked to stream")
-    add("--hang", action="store_true", help="accept requests and never answer")
+    add("--no-metrics", action="store_true", help="answer /metrics with a 404")
+    add("--slots", type=_count, help="generations that run at once, further ones wait; default: any number")
+    add("--prefix-cache", action="store_true", help="count prompt text seen before as cached_tokens")
+    add(
+        "--reasoning-tokens",
+        type=_tokens,
+        default=0,
+        help="first tokens of each answer that are reasoning (%(default)s)",
+    )
+    add("--fault", type=_fault, metavar="KIND[:key=value,...]", help=f"what goes wrong: {_fault_kinds()}")
+    add("--fault-every", type=_count, default=1, metavar="N", help="with every N-th request to generate (%(default)s)")
+    add("--tls-cert", type=Path, metavar="FILE", help="serve https with this certificate (PEM), which names localhost")
+    add("--tls-key", type=Path, metavar="FILE", help="the certificate's private key (PEM)")
     add("--stop-on-stdin-eof", action="store_true", help="exit when stdin is closed")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if (options.tls_cert is None) != (options.tls_key is None):
+        parser.error("--tls-cert and --tls-key go together: give both or neither")
+    return options
 
 
 def _milliseconds(text: str) -> float:
@@ -132,6 +142,24 @@ def _count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return value
+
+
+def _tokens(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return value
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return parse_fault(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _fault_kinds() -> str:
+    return ", ".join(f"{kind} ({', '.join(keys)})" if keys else kind for kind, keys in KINDS.items())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-APIS = {"/v1/chat/completions": "chat", "/v1/completions": "completions"}
+APIS = {"/v1/chat/completions": "chat", "/v1/completions": "completions", "/v1/responses": "responses"}
 
 
 class ApiError(Exception):
@@ -31,17 +31,27 @@ class HttpRequest:
 class Generation:
     """A request to generate text. `max_tokens` is null where the client leaves the length to the server."""
 
-    api: str  # chat | completions
+    api: str  # chat | completions | responses
     model: str
-    prompt: str
+    messages: tuple[tuple[str, str], ...]  # (role, text), in order; a bare prompt is a user's
     stream: bool
     include_usage: bool
     max_tokens: int | None
 
     @property
+    def prompt(self) -> str:
+        """The users' texts, joined: what the hash is taken over."""
+        return "".join(text for role, text in self.messages if role == "user")
+
+    @property
+    def conversation(self) -> str:
+        """All messages with their roles, joined: what a prefix cache sees."""
+        return "".join(role + text for role, text in self.messages)
+
+    @property
     def prompt_tokens(self) -> int:
-        """ceil(characters / 4), at least 1."""
-        return max(1, math.ceil(len(self.prompt) / 4))
+        """ceil(characters of all messages / 4), at least 1."""
+        return max(1, math.ceil(sum(len(text) for _, text in self.messages) / 4))
 
     @property
     def prompt_sha256(self) -> str:
@@ -56,7 +66,7 @@ def check_key(request: HttpRequest, api_key: str | None) -> None:
 
 
 def read_generation(request: HttpRequest, model: str | None) -> Generation:
-    """Read a POST to the chat or completions API; any model is served where `model` is None.
+    """Read a POST to the chat, completions or Responses API; any model is served where `model` is None.
 
     Raises ApiError: 404 for another path or model, 405 for another method, 400 for a body that cannot be read.
     """
@@ -78,22 +88,41 @@ def read_generation(request: HttpRequest, model: str | None) -> Generation:
 
 
 def _generation(api: str, body: dict[str, Any]) -> Generation:
-    max_tokens = body.get("max_completion_tokens", body.get("max_tokens"))
-    if max_tokens is not None and (not isinstance(max_tokens, int) or max_tokens < 1):
-        raise ValueError(f"max_tokens must be a whole number of at least 1, not {max_tokens!r}")
-    prompt = body["prompt"] if api == "completions" else "".join(_texts(body["messages"]))
-    if not isinstance(prompt, str):
-        raise TypeError("the prompt must be one string")
     return Generation(
         api=api,
         model=str(body["model"]),
-        prompt=prompt,
+        messages=_messages(api, body),
         stream=bool(body.get("stream", False)),
-        include_usage=bool((body.get("stream_options") or {}).get("include_usage", False)),
-        max_tokens=max_tokens,
+        # the Responses API sends usage without being asked
+        include_usage=api == "responses" or bool((body.get("stream_options") or {}).get("include_usage", False)),
+        max_tokens=_max_tokens(api, body),
     )
 
 
-def _texts(messages: list[dict[str, Any]]) -> list[str]:
-    """Return the texts of the user's messages: what a prompt hash is taken over."""
-    return [message["content"] for message in messages if message["role"] == "user"]
+def _max_tokens(api: str, body: dict[str, Any]) -> int | None:
+    names = ("max_output_tokens",) if api == "responses" else ("max_completion_tokens", "max_tokens")
+    for name in names:
+        if name in body:
+            count: object = body[name]
+            if count is not None and (not isinstance(count, int) or count < 1):
+                raise ValueError(f"{name} must be a whole number of at least 1, not {count!r}")
+            return count
+    return None
+
+
+def _messages(api: str, body: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    said = body[{"chat": "messages", "completions": "prompt", "responses": "input"}[api]]
+    if api != "chat" and isinstance(said, str):
+        return (("user", said),)
+    if api == "completions":
+        raise TypeError("the prompt must be one string")
+    return tuple((str(message["role"]), _text(message["content"])) for message in said)
+
+
+def _text(content: str | list[dict[str, Any]] | None) -> str:
+    """Return the text of a message: a string, a list of parts with `text`, or null where there was only a tool call."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content)
+    if not isinstance(content, str | None):
+        raise TypeError(f"the content of a message must be a string or a list of parts, not {type(content).__name__}")
+    return content or ""

@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable
 
 from endpoints.reference import stamps
-from endpoints.reference.connection import Connection, Play
+from endpoints.reference.capacity import Capacity
+from endpoints.reference.connection import Connection
+from endpoints.reference.play import Play
 from endpoints.reference.truth import TruthLog
 
 _BACKLOG = 4096
@@ -22,8 +24,14 @@ _DRAIN_EVERY = 64  # parts; the kernel's queue of send stamps holds a few hundre
 class Server:
     """Serves `listener` (a bound socket) until `stop`; `connect` makes the Connection of a new socket."""
 
-    def __init__(self, listener: socket.socket, connect: Callable[[socket.socket], Connection], log: TruthLog) -> None:
-        self._listener, self._connect, self._log = listener, connect, log
+    def __init__(
+        self,
+        listener: socket.socket,
+        connect: Callable[[socket.socket], Connection],
+        capacity: Capacity,
+        log: TruthLog,
+    ) -> None:
+        self._listener, self._connect, self._capacity, self._log = listener, connect, capacity, log
         self._selector = selectors.DefaultSelector()
         self._due: list[tuple[int, int, Play]] = []
         self._connections: set[Connection] = set()
@@ -103,17 +111,22 @@ class Server:
 
     def _serve(self, connection: Connection) -> None:
         """Go on with a play that waited to write, or read what came."""
+        play = connection.play
+        if connection not in self._connections:
+            return  # dropped since the selector spoke
         try:
-            if connection.play is not None:
-                if connection.play.send_rest():
+            if play is not None and play not in self._capacity.waiting:
+                # A play that is not blocked got its slot since the selector spoke.
+                if play.blocked and play.send_rest():
                     self._selector.unregister(connection.sock)
-                    self._resume(connection.play)
+                    self._resume(play)
                 return
             alive = connection.read()
         except OSError:
             alive = False
         if alive:
-            self._begin(connection)
+            if play is None:
+                self._begin(connection)
             self._record(connection)
         else:
             self._selector.unregister(connection.sock)
@@ -126,8 +139,13 @@ class Server:
         if play.finished:  # silence: keep reading, to see the client go
             connection.end_play()
             return
+        if play.generates and not self._capacity.enter(play):
+            return  # it waits: keep reading, to see the client go
+        self._start(play)
+
+    def _start(self, play: Play) -> None:
         # Not watched while it plays: each send stamp would wake the loop through the socket's error queue.
-        self._selector.unregister(connection.sock)
+        self._selector.unregister(play.connection.sock)
         self._resume(play)
 
     def _resume(self, play: Play) -> None:
@@ -139,15 +157,26 @@ class Server:
 
     def _end(self, connection: Connection, keep: bool) -> None:
         """End a play. Its record is made when the loop comes round: the waiting send stamps make the socket ready."""
-        connection.end_play()
+        self._leave(connection)
         if not keep:
             self._drop(connection)
             return
         self._selector.register(connection.sock, selectors.EVENT_READ, connection)
         self._begin(connection)
 
-    def _drop(self, connection: Connection) -> None:
+    def _leave(self, connection: Connection) -> None:
+        """Note that the connection's play, if there is one, is over; who waited for its slot begins."""
+        play = connection.play
         connection.end_play()
+        if play is None or not play.generates:
+            return
+        following = self._capacity.leave(play)
+        if following is not None:
+            following.begin_now()
+            self._start(following)
+
+    def _drop(self, connection: Connection) -> None:
+        self._leave(connection)
         self._record(connection, final=True)
         self._connections.discard(connection)
         connection.close()

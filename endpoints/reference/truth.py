@@ -10,7 +10,8 @@ class Truth:
     """One request. Times are CLOCK_REALTIME nanoseconds; `sent_ns` has one entry for each chunk with tokens.
 
     `stamp` says whose clock reading `sent_ns` is: the kernel's when the chunk went out, or ours right before the
-    write. The client that left before the end has as many entries as it was sent.
+    write. The client that left before the end has as many entries as it was sent. `fault` is the kind of the fault that
+    was asked for, if one was; an answer that was refused altogether has no record.
     """
 
     request_id: str | None
@@ -21,6 +22,7 @@ class Truth:
     received_stamp: str
     sent_ns: list[int]
     stamp: str
+    fault: str | None
 
 
 class TruthLog:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 
 class Child:
@@ -21,8 +22,9 @@ class Child:
 
     @property
     def address(self) -> tuple[str, int]:
-        host, port = self.url.removeprefix("http://").removesuffix("/v1").split(":")
-        return host, int(port)
+        parts = urlsplit(self.url)
+        assert parts.hostname is not None and parts.port is not None
+        return parts.hostname, parts.port
 
     def close_stdin(self) -> int:
         """Close stdin and return the exit code."""

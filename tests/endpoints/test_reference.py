@@ -201,7 +201,7 @@ def test_an_endpoint_that_does_not_stream_answers_in_one_piece(reference: Refere
 
 
 def test_an_endpoint_that_hangs_says_nothing_and_still_stops(reference: Reference) -> None:
-    child = reference("--hang")
+    child = reference("--fault", "hang")
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{child.url}/chat/completions", json=CHAT, timeout=0.3)
     assert child.close_stdin() == 0
