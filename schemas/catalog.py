@@ -9,7 +9,16 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -61,12 +70,20 @@ class Endpoint(Model):
     url: str | None = Field(None, description="API base, with or without /v1")
     launch: Launch | None = Field(None, description="Instead of url: a server that Ratecard starts")
     model: str | None = Field(None, description="Model name to send; a launched server names its own")
-    api: Literal["chat", "completions"] = "chat"
+    api: Literal["chat", "completions", "responses"] = "chat"
     api_key_env: EnvName | None = Field(None, description="Environment variable that holds the key")
     headers: dict[str, str] = Field(default_factory=dict, description="Extra request headers, no secrets")
     extra_body: dict[str, Any] = Field(default_factory=dict, description="Extra fields of the request body")
     timeout_s: Positive = Field(600.0, description="Longest wait for one request")
     verify_tls: bool = True
+    proxy: str | None = Field(
+        None, description="Proxy to go through, http://HOST:PORT; stamps are then the client's own"
+    )
+    http2: bool = Field(False, description="Speak HTTP/2; stamps are then the client's own")
+    metrics_url: str | None = Field(None, description="Prometheus page of the engine; null: /metrics beside the API")
+    tokenizer: str | None = Field(
+        None, description="A tokenizer.json, to build prompts to the token; null: by the probe"
+    )
     engine: str | None = None
     engine_version: str | None = None
     precision: str | None = None
@@ -80,7 +97,7 @@ class Endpoint(Model):
     quality_source: str | None = None
     memory_gib_per_gpu: Positive | None = None
 
-    @field_validator("url")
+    @field_validator("url", "proxy", "metrics_url")
     @classmethod
     def _plain_url(cls, url: str | None) -> str | None:
         if url is not None:
@@ -107,39 +124,272 @@ class Endpoint(Model):
         return self
 
 
+class Fixed(Model):
+    """Always the same length; `512` alone means this."""
+
+    distribution: Literal["fixed"] = "fixed"
+    tokens: PositiveInt
+
+
+class Uniform(Model):
+    """Every length from min to max alike, both included."""
+
+    distribution: Literal["uniform"]
+    min: PositiveInt
+    max: PositiveInt
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.max < self.min:
+            raise ValueError(f"max ({self.max}) is below min ({self.min})")
+        return self
+
+
+class _Spread(Model):
+    mean: Positive = Field(description="Mean before the cut at min and max, tokens")
+    stddev: NonNegative = Field(description="Standard deviation before the cut, tokens")
+    min: PositiveInt = 1
+    max: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.mean < self.min or (self.max is not None and self.mean > self.max):
+            raise ValueError(f"mean ({self.mean:g}) must lie between min ({self.min}) and max ({self.max or 'none'})")
+        return self
+
+
+class Normal(_Spread):
+    """Bell curve, cut at min and max."""
+
+    distribution: Literal["normal"]
+
+
+class Lognormal(_Spread):
+    """Long tail to the right; mean and stddev are those of the lengths, not of their logarithms."""
+
+    distribution: Literal["lognormal"]
+
+
+class Empirical(Model):
+    """Lengths of a file, drawn alike: a CSV with a header, JSON lines (named .jsonl), or one number a line."""
+
+    distribution: Literal["empirical"]
+    file: str
+    column: str | None = Field(None, description="Column or key; null: the file has one number a line")
+
+
+def _distribution(value: Any) -> str | None:
+    """Which distribution a length in the catalog is."""
+    if isinstance(value, dict):
+        return value.get("distribution", "fixed" if "tokens" in value else None)
+    return getattr(value, "distribution", "tokens")
+
+
+Length = Annotated[
+    Annotated[PositiveInt, Tag("tokens")]
+    | Annotated[Fixed, Tag("fixed")]
+    | Annotated[Uniform, Tag("uniform")]
+    | Annotated[Normal, Tag("normal")]
+    | Annotated[Lognormal, Tag("lognormal")]
+    | Annotated[Empirical, Tag("empirical")],
+    Discriminator(_distribution),
+]
+"""A length in tokens, or how lengths are distributed."""
+
+
+def _longest(length: "int | Model | None") -> int | None:
+    """The highest length that can be drawn; null for one without a bound, or one that a file has."""
+    if isinstance(length, Fixed):
+        return length.tokens
+    return length if isinstance(length, int) else getattr(length, "max", None)
+
+
+class SharedPrefix(Model):
+    """Prompts that begin alike on purpose, as a system prompt does; it counts as part of input_tokens."""
+
+    tokens: PositiveInt
+    prefixes: PositiveInt = Field(1, description="How many different prefixes there are, used in turn")
+
+
+class Turns(Model):
+    """Conversations: each turn sends all that was said before; input_tokens is what a turn adds."""
+
+    count: Length
+    think_time_s: NonNegative = Field(0.0, description="Mean pause between an answer and the next turn")
+    think_time: Literal["fixed", "exponential"] = "fixed"
+
+
+class Dataset(Model):
+    """Prompts of a file, in an order that the seed gives."""
+
+    file: str
+    format: Literal["sharegpt", "jsonl"]
+    multi_turn: bool = Field(False, description="Play whole conversations, not their first turns only")
+
+
+class TraceFile(Model):
+    """Recorded arrivals with the lengths of each request; the load says how fast they are replayed."""
+
+    file: str
+    format: Literal["azure", "mooncake", "burstgpt"]
+    limit: PositiveInt | None = Field(None, description="Only the first so many arrivals")
+
+
 class Workload(Model):
     """What the requests look like (workloads.yaml)."""
 
-    input_tokens: PositiveInt = Field(description="Prompt length by the server's own count, tokens")
-    output_tokens: PositiveInt = Field(description="Output length asked for (max_tokens), tokens")
+    input_tokens: Length | None = Field(None, description="Prompt length by the server's own count, tokens")
+    output_tokens: Length | None = Field(None, description="Output length asked for (max_tokens), tokens")
+    shared_prefix: SharedPrefix | None = None
+    turns: Turns | None = None
+    dataset: Dataset | None = None
+    trace: TraceFile | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
         None, description="Same seed, same prompts; null: a seed of each run's own, so that no cache has seen them"
     )
 
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.dataset is not None and self.trace is not None:
+            raise ValueError("give dataset or trace, not both: prompts come from one of them")
+        if self.trace is not None and (self.input_tokens is not None or self.output_tokens is not None):
+            raise ValueError("a trace brings its own lengths: leave input_tokens and output_tokens out")
+        if self.trace is not None and (self.turns is not None or self.shared_prefix is not None):
+            raise ValueError("a trace brings its own prompts: leave turns and shared_prefix out")
+        if self.dataset is not None and (self.input_tokens is not None or self.turns or self.shared_prefix):
+            raise ValueError("a dataset brings its own prompts: leave input_tokens, turns and shared_prefix out")
+        if self.dataset is None and self.trace is None and (self.input_tokens is None or self.output_tokens is None):
+            raise ValueError("input_tokens and output_tokens are needed (or a dataset, or a trace)")
+        longest = _longest(self.input_tokens)
+        if self.shared_prefix is not None and longest is not None and longest <= self.shared_prefix.tokens:
+            raise ValueError(
+                f"input_tokens (at most {longest}) includes the shared prefix ({self.shared_prefix.tokens}): "
+                "leave at least 1 token for what each request says itself"
+            )
+        return self
+
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether requests begin alike on purpose, so that a prefix cache may hit."""
+        return any((self.shared_prefix, self.turns, self.dataset, self.trace))
+
+
+class Cancellation(Model):
+    """Users who give up: this share of the requests is closed by the client, on purpose."""
+
+    share: Annotated[float, Field(gt=0, le=1)]
+    after_s: NonNegative = Field(description="Seconds after sending at which the client hangs up")
+
+
+class Confidence(Model):
+    """A level ends early once the 95 % interval of its mean is narrow enough."""
+
+    metric: Literal["request_rps", "ttft", "tpot", "e2e"] = "request_rps"
+    relative: Annotated[float, Field(gt=0, lt=1)] = Field(description="Half of the interval / the mean, such as 0.05")
+
+
+class Search(Model):
+    """Levels found while measuring: the knee of the throughput, or the highest load that holds an SLO."""
+
+    kind: Literal["saturate", "goodput"]
+    over: Literal["concurrency", "rate"] = "concurrency"
+    start: Positive = Field(1.0, description="First load")
+    max: Positive = Field(1024.0, description="Highest load to try")
+    slo: Name | None = Field(None, description="goodput: the SLO that must hold")
+    resolution: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="Bisect until the bracket is this narrow")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.kind == "goodput") != (self.slo is not None):
+            raise ValueError("a goodput search needs slo: what must hold; a saturate search has none")
+        if self.start > self.max:
+            raise ValueError(f"start ({self.start:g}) is above max ({self.max:g})")
+        if self.over == "concurrency" and (self.start != int(self.start) or self.max != int(self.max)):
+            raise ValueError("a concurrency is a whole number: start and max too")
+        return self
+
 
 class Load(Model):
-    """How hard to push: closed-loop levels (loads.yaml)."""
+    """How hard to push (loads.yaml): closed-loop levels, open-loop levels, a trace's own pace, or a search."""
 
-    concurrency: Annotated[list[PositiveInt], Field(min_length=1)]
-    requests: PositiveInt | None = Field(None, description="Measured requests a level, at least 7 x concurrency")
-    duration_s: Positive | None = Field(None, description="Or: seconds a level, until 7 x concurrency were sent")
-    max_duration_s: Positive = Field(600.0, description="A level ends here whatever was sent")
-    warmup_requests: NonNegativeInt | None = Field(
-        None, description="Requests before measuring, with prompts of their own; null: as many as the concurrency"
+    concurrency: Annotated[list[PositiveInt], Field(min_length=1)] | None = Field(
+        None, description="Closed loop: requests kept in flight, one level each"
     )
-    shards: PositiveInt = Field(1, description="Worker processes")
+    rate: Annotated[list[Rate], Field(min_length=1)] | None = Field(
+        None, description="Open loop: requests a second whatever the server does, one level each"
+    )
+    speed: Annotated[list[Rate], Field(min_length=1)] | None = Field(
+        None, description="Open loop: the workload's trace, so many times as fast as recorded, one level each"
+    )
+    search: Search | None = Field(None, description="Instead of levels: find them")
+    arrivals: Literal["constant", "poisson", "gamma", "ramp"] = Field(
+        "poisson", description="Open loop: how arrivals are spread; ramp climbs from ramp_from to the rate"
+    )
+    burstiness: Positive = Field(1.0, description="gamma: shape of the gaps; 1 is Poisson, less is burstier")
+    ramp_from: NonNegative = Field(0.0, description="ramp: requests a second at the start")
+    max_in_flight: PositiveInt | None = Field(
+        None, description="Open loop: hold requests back above this (they are then late, and counted so)"
+    )
+    requests: PositiveInt | None = Field(None, description="Measured requests a level, at least 7 x concurrency")
+    duration_s: Positive | None = Field(
+        None, description="Or: seconds a level; closed loop: until 7 x concurrency were sent"
+    )
+    max_duration_s: Positive = Field(600.0, description="A level sends nothing more after this")
+    grace_s: NonNegative | None = Field(
+        None,
+        description="Requests still in flight so long after the last was sent are cut and count as timeout; null: followed to their end",
+    )
+    warmup_requests: NonNegativeInt | None = Field(
+        None,
+        description="Requests before measuring, with prompts of their own; null: the concurrency, or 5 s of the rate",
+    )
+    shards: PositiveInt | None = Field(None, description="Worker processes; null: cores - 1, at least 1")
+    run_by: str | None = Field(
+        None, description="FLOW/DEPLOYMENT that runs a shard on other machines; null: processes on this one"
+    )
     stop_error_share: Share = Field(0.5, description="A level is stopped when more than this share fails")
+    over_saturation_stop: bool = Field(True, description="Open loop: stop a level whose queue only grows")
+    confidence: Confidence | None = None
+    cancel: Cancellation | None = None
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Self:
+        shapes = {"concurrency": self.concurrency, "rate": self.rate, "speed": self.speed, "search": self.search}
+        given = [name for name, value in shapes.items() if value is not None]
+        if len(given) != 1:
+            raise ValueError(f"give one of {', '.join(shapes)}; found {' and '.join(given) or 'none'}")
+        for name in ("concurrency", "rate", "speed"):
+            levels = shapes[name]
+            if isinstance(levels, list) and levels != sorted(set(levels)):
+                raise ValueError(f"{name} {levels} must rise without repeats")
+        if self.shards is not None and self.concurrency is not None and self.shards > self.concurrency[0]:
+            raise ValueError(f"shards ({self.shards}) is above the lowest concurrency ({self.concurrency[0]})")
+        return self
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
-        if (self.requests is None) == (self.duration_s is None):
+        if self.speed is None and (self.requests is None) == (self.duration_s is None):
             raise ValueError("give either requests or duration_s: how long a level lasts")
+        if self.requests is not None and self.duration_s is not None:
+            raise ValueError("give requests or duration_s, not both")
         if self.duration_s is not None and self.duration_s > self.max_duration_s:
             raise ValueError(f"duration_s ({self.duration_s:g}) is above max_duration_s ({self.max_duration_s:g})")
-        if self.concurrency != sorted(set(self.concurrency)):
-            raise ValueError(f"concurrency {self.concurrency} must rise without repeats")
-        if self.shards > self.concurrency[0]:
-            raise ValueError(f"shards ({self.shards}) is above the lowest concurrency ({self.concurrency[0]})")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_loop(self) -> Self:
+        closed = self.concurrency is not None or (self.search is not None and self.search.over == "concurrency")
+        open_only = {"burstiness", "ramp_from", "max_in_flight", "arrivals"} & self.model_fields_set
+        if closed and open_only:
+            raise ValueError(f"{sorted(open_only)[0]} belongs to an open loop (rate), not to concurrency")
+        if self.speed is not None and {"burstiness", "ramp_from", "arrivals"} & self.model_fields_set:
+            raise ValueError("a trace brings its own arrivals: leave arrivals, burstiness and ramp_from out")
+        if "burstiness" in self.model_fields_set and self.arrivals != "gamma":
+            raise ValueError("burstiness needs arrivals: gamma")
+        if "ramp_from" in self.model_fields_set and self.arrivals != "ramp":
+            raise ValueError("ramp_from needs arrivals: ramp")
+        if self.arrivals == "ramp" and self.search is not None:
+            raise ValueError("a search compares steady levels: arrivals cannot be a ramp")
         return self
 
 

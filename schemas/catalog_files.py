@@ -4,91 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from schemas.catalog import NAME_PATTERN, ApiPlan, Catalog, check_periods
+from schemas.catalog_section import Section, Where
 from schemas.errors import CatalogError
 
 FILES = tuple(Catalog.model_fields)
 """Sections of the catalog, each in a file of its name: endpoints.yaml, workloads.yaml …"""
 
-Path_ = tuple[int | str, ...]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as people mean it in a catalog: a name stays the text that it is, a date that is none stays text too.
-
-    So `405:` or `on:` can name an entry, and 2025-02-30 is answered with its line by the model that wants a date.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Mapping with its keys as written."""
-        self.flatten_mapping(node)
-        return {
-            key.value if isinstance(key, yaml.ScalarNode) else "": self.construct_object(value, deep=deep)
-            for key, value in node.value
-        }
-
-    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
-        """Date or time, or the text where it is neither."""
-        try:
-            return super().construct_yaml_timestamp(node)
-        except ValueError:
-            return node.value
-
-
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
-
-
-class _Section:
-    """One YAML file: its plain data and the line of every field."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lines: dict[Path_, int] = {}
-        self.problems: list[str] = []
-        try:
-            text = path.read_text(encoding="utf-8")
-            node = yaml.compose(text, Loader=_Loader)
-            self.data: Any = yaml.load(text, Loader=_Loader) if node is not None else {}
-            if node is not None:
-                self._index(node, ())
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            self.data = {}
-            self.problems.append(f"{path}:{line}: not YAML: {error.problem or error.context}")
-        except RecursionError:
-            self.data = {}
-            self.problems.append(f"{path}:1: cannot be read: an alias that holds itself, or too many brackets")
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError) as error:
-            self.data = {}
-            self.problems.append(f"{path}:1: cannot be read: {error}")
-        if not isinstance(self.data, dict):
-            self.problems.append(f"{path}:1: found {self.data!r}, expected a mapping of names to fields")
-            self.data = {}
-
-    def _index(self, node: yaml.Node, where: Path_) -> None:
-        self.lines[where] = node.start_mark.line + 1
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                inner = (*where, str(key.value))
-                if inner in self.lines:
-                    self.problems.append(self.say(inner, f"is given twice (again on line {key.start_mark.line + 1})"))
-                    continue
-                self._index(value, inner)
-                self.lines[inner] = key.start_mark.line + 1
-        elif isinstance(node, yaml.SequenceNode):
-            for position, value in enumerate(node.value):
-                self._index(value, (*where, position))
-
-    def say(self, where: Path_, message: str) -> str:
-        """`message` at the nearest known line of `where`."""
-        known = where
-        while known and known not in self.lines:
-            known = known[:-1]
-        field = ".".join(str(part) for part in where) or self.path.stem
-        return f"{self.path}:{self.lines.get(known, 1)}: {field}: {message}"
+_DISTRIBUTIONS = "fixed, uniform, normal, lognormal or empirical"
 
 
 def load(folder: Path) -> Catalog:
@@ -105,7 +30,9 @@ def load(folder: Path) -> Catalog:
         raise CatalogError(
             f"{folder} holds none of {', '.join(p.name for p in known)}: `ratecard init DIR` writes a catalog"
         )
-    sections = {path.stem: _Section(path) for path in known if path.exists()}
+    sections = {path.stem: Section(path) for path in known if path.exists()}
+    for section in sections.values():
+        section.resolve_files()
     problems = [p for section in sections.values() for p in section.problems]
     problems += [
         f"{path}:1: no such section: expected one of {', '.join(FILES)}"
@@ -122,12 +49,23 @@ def load(folder: Path) -> Catalog:
     return catalog
 
 
-def _readable(error: ValidationError, sections: dict[str, _Section]) -> Iterator[str]:
+def _readable(error: ValidationError, sections: dict[str, Section]) -> Iterator[str]:
     for item in error.errors():
         name, *rest = item["loc"]
         section = sections[str(name)]
-        where = tuple(part for part in rest if part not in ("[key]", "own", "rent", "api"))
+        where = tuple(_as_written(section.data, rest, item["type"]))
         yield section.say(where, _found_and_expected(item))
+
+
+def _as_written(data: Any, where: list[int | str], problem: str) -> Iterator[int | str]:
+    """`where` without what stands in no file: pydantic's names for the members of a union, and its `[key]`."""
+    for position, part in enumerate(where):
+        try:
+            data = data[part]
+        except (LookupError, TypeError):
+            if problem != "missing" or position < len(where) - 1:
+                continue
+        yield part
 
 
 def _found_and_expected(item: Any) -> str:
@@ -138,7 +76,7 @@ def _found_and_expected(item: Any) -> str:
     if item["type"] == "value_error":
         return str(item["ctx"]["error"])
     if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        return f"kind: found {item['ctx'].get('tag', 'nothing')!r}, expected own, rent or api"
+        return _unknown_kind(item["ctx"].get("tag"), is_price=item["ctx"]["discriminator"] == "'kind'")
     found = item["input"]
     shown = type(found).__name__ if isinstance(found, dict | list) else repr(found)
     if item["type"] == "string_pattern_mismatch" and item["ctx"]["pattern"] == NAME_PATTERN:
@@ -148,10 +86,15 @@ def _found_and_expected(item: Any) -> str:
     return f"found {shown}, expected: {item['msg'].removeprefix('Input should be ')}"
 
 
-def _dangling(catalog: Catalog, sections: dict[str, _Section]) -> Iterator[str]:
+def _unknown_kind(found: str | None, *, is_price: bool) -> str:
+    name, expected = ("kind", "own, rent or api") if is_price else ("distribution", _DISTRIBUTIONS)
+    return f"{name}: found {'nothing' if found is None else repr(found)}, expected {expected}"
+
+
+def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
     """Names that refer to nothing, and what only the whole catalog can show."""
 
-    def missing(section: str, where: Path_, kind: str, name: str) -> Iterator[str]:
+    def missing(section: str, where: Where, kind: str, name: str) -> Iterator[str]:
         names: dict[str, Any] = getattr(catalog, kind)
         if name not in names:
             have = ", ".join(sorted(names)) or "none"
@@ -162,6 +105,14 @@ def _dangling(catalog: Catalog, sections: dict[str, _Section]) -> Iterator[str]:
             for kind in ("endpoints", "workloads", "loads"):
                 for index, name in enumerate(getattr(entry, kind)):
                     yield from missing("suites", (suite_name, "measure", position, kind, index), kind, name)
+            for index, name in enumerate(entry.loads):
+                where = (suite_name, "measure", position, "loads", index)
+                for workload in _without_trace(catalog, name, entry.workloads):
+                    message = f"{name!r} replays a trace (speed), and workload {workload!r} has none"
+                    yield sections["suites"].say(where, message)
+    for load_name, load_ in catalog.loads.items():
+        if load_.search is not None and load_.search.slo is not None:
+            yield from missing("loads", (load_name, "search", "slo"), "slos", load_.search.slo)
     for slo_name, slo in catalog.slos.items():
         for index, name in enumerate(slo.workloads):
             yield from missing("slos", (slo_name, "workloads", index), "workloads", name)
@@ -187,3 +138,10 @@ def _dangling(catalog: Catalog, sections: dict[str, _Section]) -> Iterator[str]:
                 yield sections["prices"].say(
                     (plan_name, "reference_plan"), f"{plan.reference_plan!r} is not an api plan"
                 )
+
+
+def _without_trace(catalog: Catalog, load_name: str, workloads: list[str]) -> list[str]:
+    """Those of `workloads` that a load cannot replay."""
+    if load_name not in catalog.loads or catalog.loads[load_name].speed is None:
+        return []
+    return [name for name in workloads if name in catalog.workloads and catalog.workloads[name].trace is None]

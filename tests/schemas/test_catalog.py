@@ -1,11 +1,25 @@
 """A mistake in the catalog is answered with file, line, field, what was found and what was expected."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from schemas.catalog import Demand, Users
+from schemas.catalog import (
+    Cancellation,
+    Confidence,
+    Dataset,
+    Demand,
+    Empirical,
+    Load,
+    Search,
+    SharedPrefix,
+    TraceFile,
+    Turns,
+    Users,
+    Workload,
+)
 from schemas.catalog_files import FILES, load
 from schemas.errors import CatalogError
 from tests.traces import STARTER
@@ -41,7 +55,21 @@ def test_the_starter_catalog_is_read_whole() -> None:
     [
         ("endpoints", "  gpus_per_instance: 1\n", "  gpus_per_instance: two\n", "demo-llama.gpus_per_instance: found 'two', expected: a valid integer"),
         ("endpoints", "  precision: q4_0", "  precission: q4_0", "demo-llama.precission: no such field (found 'q4_0')"),
-        ("workloads", "  input_tokens: 64\n", "", "demo-chat.input_tokens: is missing"),
+        ("demands", "  workload: chat-1k\n", "", ".workload: is missing: expected a value"),
+        ("workloads", "  input_tokens: 64\n", "", "demo-chat: input_tokens and output_tokens are needed (or a dataset"),
+        ("workloads", "  input_tokens: 64\n", "  input_tokens: many\n", "demo-chat.input_tokens: found 'many', expected: a valid integer"),
+        ("workloads", "  input_tokens: 64\n", "  input_tokens: 0\n", "demo-chat.input_tokens: found 0, expected: greater than 0"),
+        ("workloads", "input_tokens: 64\n", "input_tokens: {distribution: uniform, min: 9, max: 5}\n", "demo-chat.input_tokens: max (5) is below min (9)"),
+        ("workloads", "input_tokens: 64\n", "input_tokens: {distribution: uniform, min: 9}\n", "demo-chat.input_tokens.max: is missing"),
+        ("workloads", "input_tokens: 64\n", "input_tokens: {distribution: normal, mean: 9, stddev: x}\n", "demo-chat.input_tokens.stddev: found 'x', expected: a valid number"),
+        ("workloads", "input_tokens: 64\n", "input_tokens: {distribution: normal, mean: 9, stddev: 1, min: 10}\n", "demo-chat.input_tokens: mean (9) must lie between min (10) and max (none)"),
+        ("workloads", "input_tokens: 64\n", "input_tokens: {tokens: 5, lenght: 3}\n", "demo-chat.input_tokens.lenght: no such field (found 3)"),
+        ("workloads", "input_tokens: 64\n", "input_tokens: {mean: 9}\n", "demo-chat.input_tokens: distribution: found nothing, expected fixed, uniform, normal"),
+        ("workloads", "input_tokens: 64\n", "input_tokens: {distribution: zipf}\n", "demo-chat.input_tokens: distribution: found 'zipf', expected fixed"),
+        ("workloads", "input_tokens: 64\n", "input_tokens: 64\n  shared_prefix: {tokens: 64}\n", "demo-chat: input_tokens (at most 64) includes the shared prefix (64)"),
+        ("workloads", "input_tokens: 64\n", "input_tokens: 64\n  turns: {count: {distribution: empirical, file: none.csv}}\n", "demo-chat.turns.count.file: found 'none.csv', expected a file: none at"),
+        ("endpoints", "  precision: q4_0", "  tokenizer: none.json", "demo-llama.tokenizer: found 'none.json', expected a file: none at"),
+        ("loads", "  concurrency: [1, 2, 4, 8, 16]", "  search: {kind: goodput, slo: chatty}", "demo-sweep.search.slo: found 'chatty', expected a name in slos.yaml"),
         ("loads", "[1, 2, 4, 8, 16]", "[1, 2, 2]", "demo-sweep: concurrency [1, 2, 2] must rise without repeats"),
         ("slos", "max_ms: 1000", "min_tps: 1000", "a bound on ttft states max_ms, not min_tps"),
         ("slos", "statistic: p50, max_ms: 500", "statistic: p49, max_ms: 500", "found 'p49', expected: 'mean', 'p50'"),
@@ -134,3 +162,76 @@ def test_users_and_requests_an_hour_are_the_mean_rate() -> None:
 def test_peak_to_average_gives_the_mean() -> None:
     assert Demand(application="a", workload="w", slo="s", peak_rps=12, peak_to_average=4).rates() == (12, 3)
     assert Demand(application="a", workload="w", slo="s", peak_rps=12).rates() == (12, None)
+
+
+TRACE = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,4808,10\n"
+
+
+def test_a_data_file_is_found_beside_the_catalog_or_by_its_full_path(folder: Path, tmp_path: Path) -> None:
+    (folder / "lengths.txt").write_text("5\n")
+    (tmp_path / "trace.csv").write_text(TRACE)
+    (folder / "workloads.yaml").write_text(
+        "demo-chat:\n  input_tokens: {distribution: empirical, file: lengths.txt}\n  output_tokens: 3\n"
+        f"chat-1k:\n  trace: {{file: {tmp_path}/trace.csv, format: azure}}\n"
+        "upwards:\n  trace: {file: ../trace.csv, format: azure}\n"
+    )
+    workloads = load(folder).workloads
+    assert isinstance(workloads["demo-chat"].input_tokens, Empirical)
+    assert workloads["demo-chat"].input_tokens.file == str(folder / "lengths.txt")
+    assert workloads["chat-1k"].trace is not None
+    assert workloads["chat-1k"].trace.file == str(tmp_path / "trace.csv")
+
+
+def test_a_missing_data_file_is_told_with_its_line(folder: Path) -> None:
+    path = folder / "workloads.yaml"
+    path.write_text(path.read_text() + "traced:\n  trace:\n    file: away.csv\n    format: azure\n")
+    line = path.read_text().count("\n") - 1
+    assert f"{path}:{line}: traced.trace.file: found 'away.csv', expected a file: none at" in complaint(folder)
+
+
+def test_a_load_that_replays_a_trace_needs_a_workload_with_one(folder: Path) -> None:
+    edit(folder, "loads", "  concurrency: [1, 2, 4, 8, 16]", "  speed: [1, 2]")
+    (folder / "trace.csv").write_text(TRACE)
+    told = "demo.measure.0.loads.0: 'demo-sweep' replays a trace (speed), and workload 'demo-chat' has none"
+    assert told in complaint(folder)
+    edit(
+        folder, "workloads", "  input_tokens: 64\n  output_tokens: 32\n", "  trace: {file: trace.csv, format: azure}\n"
+    )
+    load(folder)
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "workloads.md"
+
+
+def with_files(folder: Path, text: str) -> str:
+    """`text`, after the files that it names were put into `folder`."""
+    for name in re.findall(r"file: ([\w.]+)", text):
+        (folder / name).touch()
+    return text
+
+
+def test_the_examples_of_the_guide_are_read(folder: Path) -> None:
+    examples = re.findall(r"```yaml\n# (\w+\.yaml)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    for name, text in examples:
+        path = folder / name
+        path.write_text(f"{path.read_text()}\n{with_files(folder, text)}")
+    catalog = load(folder)
+    assert len(catalog.workloads) == 2 + 7
+    assert len(catalog.loads) == 2 + 7
+
+
+def test_the_guide_names_every_field_of_workloads_and_loads() -> None:
+    guide = GUIDE.read_text()
+    for model in (Workload, Load, SharedPrefix, Turns, Dataset, TraceFile, Search, Cancellation, Confidence, Empirical):
+        missing = [name for name in model.model_fields if name not in guide]
+        assert not missing, f"{model.__name__}: {missing}"
+
+
+def test_what_the_starter_catalog_shows_in_comments_is_read(folder: Path) -> None:
+    for name in ("workloads", "loads"):
+        path = folder / f"{name}.yaml"
+        shown = re.sub(r"^# (?=[a-z-]+:$|  )", "", path.read_text(), flags=re.MULTILINE)
+        path.write_text(with_files(folder, shown))
+    catalog = load(folder)
+    assert {"support", "sharegpt", "production"} <= set(catalog.workloads)
+    assert {"open", "replay", "highest"} <= set(catalog.loads)

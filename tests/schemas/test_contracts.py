@@ -1,13 +1,15 @@
 """The contract of request_traces splits good rows from bad and says column, check and value."""
 
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 import pytest
 
-from schemas.contracts import split_request_traces
+from schemas.columns import CLIENT_HEALTH, REQUEST_TRACES, SERVER_METRICS, Table
+from schemas.contracts import SPLITTERS, of_this_version, split_request_traces
 from schemas.errors import PartRefusedError
-from tests.traces import MS, frame, row
+from tests.traces import MS, frame, health, of_version_1, row, scrape
 
 FAILED = {
     "outcome": "http_error", "http_status": 503, "finish_reason": None, "first_chunk_ns": None, "first_token_ns": None,
@@ -86,3 +88,61 @@ def test_other_columns_or_types_refuse_the_whole_part() -> None:
         split_request_traces(frame(row(0)).with_columns(pl.col("sent_ns").cast(pl.Float64)))
     with pytest.raises(PartRefusedError, match="outcome"):
         split_request_traces(frame(row(0)).drop("outcome"))
+
+
+def test_a_frame_of_version_1_is_read_as_one_of_today_with_nulls() -> None:
+    old = of_this_version(REQUEST_TRACES, of_version_1(row(0)))
+    assert split_request_traces(old).good.height == 1
+    assert old.select("transport", "conversation_index", "turn_index", "prefix_group").row(0) == (None,) * 4
+    assert old.columns == [column.name for column in REQUEST_TRACES.columns]
+
+
+def test_a_frame_that_lacks_a_required_column_stays_refused() -> None:
+    with pytest.raises(PartRefusedError, match="reads"):
+        split_request_traces(of_this_version(REQUEST_TRACES, of_version_1(row(0)).drop("reads")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "column"),
+    [
+        ({"transport": "pigeon"}, "transport"),
+        ({"conversation_index": 1}, "conversation_index"),  # without its turn
+        ({"conversation_index": -1, "turn_index": 0}, "conversation_index"),
+        ({"prefix_group": -1}, "prefix_group"),
+    ],
+)
+def test_conversations_and_prefixes_have_rules_of_their_own(changes: dict[str, Any], column: str) -> None:
+    good = {"transport": "httpx", "conversation_index": 4, "turn_index": 0, "prefix_group": 2}
+    split = split_request_traces(frame(row(0, **good), row(1, **changes)))
+    assert split.good["request_index"].to_list() == [0]
+    assert split.bad["reasons"][0][0]["column"] == column
+
+
+@pytest.mark.parametrize(
+    ("table", "good", "changes", "column"),
+    [
+        (CLIENT_HEALTH, health, {"done": 3}, "done"),  # of 2 sent
+        (CLIENT_HEALTH, health, {"merged_reads": 5}, "merged_reads"),
+        (CLIENT_HEALTH, health, {"cpu_share": float("nan")}, "cpu_share"),
+        (CLIENT_HEALTH, health, {"loop_lag_p99_ms": 0.4}, "loop_lag_p99_ms"),
+        (CLIENT_HEALTH, health, {"in_flight": -1}, "in_flight"),
+        (CLIENT_HEALTH, health, {"elapsed_s": 1.0}, "elapsed_s"),  # the first row's
+        (CLIENT_HEALTH, health, {"sampled_at": None}, "sampled_at"),
+        (SERVER_METRICS, scrape, {"kv_cache_usage": 1.5}, "kv_cache_usage"),
+        (SERVER_METRICS, scrape, {"requests_waiting": -1.0}, "requests_waiting"),
+        (SERVER_METRICS, scrape, {"source": "a web page"}, "source"),
+        (SERVER_METRICS, scrape, {"elapsed_s": 1.0}, "elapsed_s"),
+    ],
+)
+def test_health_and_server_metrics_have_contracts_too(
+    table: Table, good: Callable[..., dict[str, Any]], changes: dict[str, Any], column: str
+) -> None:
+    split = SPLITTERS[table.name](frame(good(1), good(2) | changes, table=table))
+    assert (split.good.height, split.bad.height) == (1, 1)
+    assert split.bad["reasons"][0][0]["column"] == column
+
+
+@pytest.mark.parametrize(("table", "good"), [(CLIENT_HEALTH, health), (SERVER_METRICS, scrape)])
+def test_what_an_engine_or_a_system_does_not_say_may_be_null(table: Table, good: Callable[..., dict[str, Any]]) -> None:
+    nothing = {column.name: None for column in table.columns if column.nullable}
+    assert SPLITTERS[table.name](frame(good(1, **nothing), table=table)).bad.height == 0
