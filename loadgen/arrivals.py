@@ -1,6 +1,10 @@
 """What the wire did during one request: stamps and bytes, recorded first and interpreted later."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+Read = tuple[bytes, list[tuple[int, int, bytes]], int]
+"""One read of a socket: its bytes, the control messages that came with them, when it was read (monotonic ns)."""
 
 
 @dataclass(slots=True)
@@ -10,7 +14,8 @@ class Arrivals:
     It is passed in, so that a failure before the headers leaves its stamps too. Times are `time.monotonic_ns()`.
     Read i was received at `stamps[i]`; `late[i]` says that the event loop had stalled before it, so that it may hold
     what the server sent at different times. `body` holds pieces of the body (transfer coding removed, content coding
-    not) with the index of the read that brought them.
+    not) with the index of the read that brought them. `reads` is what all of that is made of; `settle` makes the
+    stamps of them, which may wait until the answer is interpreted.
     """
 
     sent_ns: int | None = None
@@ -18,12 +23,23 @@ class Arrivals:
     closed_ns: int | None = None
     connect_ns: int | None = None  # a duration; null where a pooled connection was used
     status: int | None = None
+    headers_read: int | None = None  # the read that completed the headers
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
     stamps: list[int] = field(default_factory=list)
     late: list[bool] = field(default_factory=list)
     body: list[tuple[int, bytes]] = field(default_factory=list)
     user_stamps: int = 0  # reads that carry the time of reading, not the kernel's time of receipt
     clock_suspect: bool = False  # a kernel stamp was impossible
+    transport: str = "socket"  # or "httpx": through a proxy or over HTTP/2
+    unsettled: Callable[["Arrivals"], None] | None = None  # what stamps the reads
+
+    def settle(self) -> None:
+        """Stamp the reads, if that is still to be done."""
+        settle, self.unsettled = self.unsettled, None
+        if settle is not None:
+            settle(self)
+            self.reads.clear()  # what they held is in the stamps and the body now
 
     @property
     def clock_source(self) -> str:

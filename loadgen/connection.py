@@ -12,6 +12,7 @@ from loadgen.arrivals import Arrivals
 from loadgen.http1 import ResponseReader
 from loadgen.sockets import Tls
 from loadgen.stamps import ANCILLARY_BYTES, ReadClock
+from loadgen.turns import Turns
 
 _READ_BYTES = 65536
 
@@ -19,16 +20,18 @@ _READ_BYTES = 65536
 class Connection:
     """A connected socket that carries one request at a time."""
 
-    def __init__(self, sock: socket.socket, tls: Tls | None, clock: ReadClock) -> None:
+    def __init__(self, sock: socket.socket, tls: Tls | None, clock: ReadClock, turns: Turns) -> None:
         self._loop = asyncio.get_running_loop()
         self._sock = sock
         self._tls = tls
         self._clock = clock
         self._unsent = memoryview(b"")
-        self._arrivals: Arrivals | None = None
         self._reader: ResponseReader | None = None
         self._done: asyncio.Future[None] | None = None
         self.is_open = True
+        self._recvmsg = sock.recvmsg
+        self._turns = turns
+        self._is_waiting = False  # for its turn to be parsed
         self._loop.add_reader(sock.fileno(), self._on_readable)
 
     def is_usable(self) -> bool:
@@ -44,22 +47,22 @@ class Connection:
         httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError; what had arrived is in `arrivals` all the same.
         """
         reader = self._reader = ResponseReader(arrivals, without_body=without_body)
-        self._arrivals = arrivals
         self._done = self._loop.create_future()
         data = self._tls.encrypt(wire) if self._tls else wire
         arrivals.sent_ns = monotonic_ns()
         try:
             self._send(memoryview(data))
             await self._done
-            arrivals.closed_ns = arrivals.stamps[-1]
+            arrivals.closed_ns = self._clock.received_ns(arrivals.reads[-1])
         except BaseException:
             self.close()
             arrivals.closed_ns = monotonic_ns()
             _parse_leftovers(reader)
             raise
         finally:
+            arrivals.unsettled = self._clock.settle
             reader.release()
-            self._arrivals = self._reader = self._done = None
+            self._reader = self._done = None
         if not reader.keep_alive or self._unsent:
             self.close()
         return reader
@@ -76,7 +79,7 @@ class Connection:
 
     def _on_readable(self) -> None:
         try:
-            data, ancillary, _, _ = self._sock.recvmsg(_READ_BYTES, ANCILLARY_BYTES)
+            data, ancillary, _, _ = self._recvmsg(_READ_BYTES, ANCILLARY_BYTES)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -92,17 +95,23 @@ class Connection:
                 return
             at_end = at_end or self._tls.closed
         if data:
-            self._on_data(data, ancillary, now)
+            reader = self._reader
+            if reader is None:
+                self.close()  # bytes that nobody asked for: the next response would be read wrong
+                return
+            if reader.add((data, ancillary, now)) and not self._is_waiting:
+                self._is_waiting = True
+                self._turns.take(self._parse)
         if at_end:
             self._on_eof()
 
-    def _on_data(self, data: bytes, ancillary: list[tuple[int, int, bytes]], now: int) -> None:
-        if self._reader is None or self._arrivals is None:
-            self.close()  # bytes that nobody asked for: the next response would be read wrong
-            return
-        self._clock.stamp(self._arrivals, ancillary, now)
+    def _parse(self) -> None:
+        self._is_waiting = False
+        if self._reader is None:
+            return  # given up meanwhile
         try:
-            if self._reader.add(data):
+            self._reader.parse()
+            if self._reader.complete:
                 self._finish()
         except httpx.RemoteProtocolError as error:
             self._fail(error)

@@ -8,22 +8,34 @@ class ContentError(ValueError):
     """The body is not in the content coding that its header names."""
 
 
-def decode_pieces(pieces: Iterable[tuple[int, bytes]], encoding: str) -> Iterator[tuple[int, bytes]]:
-    """Decoded pieces with their read index. Raises ContentError for garbage or a coding other than gzip, deflate."""
+def decode_pieces(pieces: Iterable[tuple[int, bytes]], encoding: str) -> Iterable[tuple[int, bytes]]:
+    """Decoded pieces with their read index. Raises ContentError for garbage or a coding other than gzip, deflate.
+
+    Garbage is found while iterating.
+    """
     name = encoding.strip().lower()
     if name in ("", "identity"):
-        yield from pieces
-        return
+        return pieces
     if name not in ("gzip", "x-gzip", "deflate"):
         raise ContentError(f"content-encoding {name!r} was not asked for and is not read (gzip and deflate are)")
+    return _inflated(pieces, name)
+
+
+def _inflated(pieces: Iterable[tuple[int, bytes]], name: str) -> Iterator[tuple[int, bytes]]:
     decoder = None
     for index, piece in pieces:
-        try:
-            if decoder is None:
-                decoder = zlib.decompressobj(_window_bits(name, piece))
-            decoded = decoder.decompress(piece)
-        except zlib.error as error:
-            raise ContentError(f"the body is not {name}: {error}") from None
+        decoded, rest = b"", piece
+        while rest:
+            try:
+                if decoder is None:
+                    decoder = zlib.decompressobj(_window_bits(name, rest))
+                decoded += decoder.decompress(rest)
+            except zlib.error as error:
+                raise ContentError(f"the body is not {name}: {error}") from None
+            # a gzip body may be several members, as of a server that packs each event alone
+            rest = decoder.unused_data if name != "deflate" else b""
+            if decoder.eof and name != "deflate":
+                decoder = None
         if decoded:
             yield index, decoded
 

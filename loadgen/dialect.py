@@ -4,6 +4,22 @@ from typing import Any, NamedTuple
 
 _PLAIN_FIELDS = frozenset(("role", "content", "reasoning", "reasoning_content"))
 
+# Responses API: what its events add. All others (item and part added, and the "done" ones that repeat the text) do not
+_ANSWER_EVENTS = frozenset(
+    f"response.{part}.delta"
+    for part in (
+        "output_text",
+        "refusal",
+        "function_call_arguments",
+        "custom_tool_call_input",
+        "mcp_call_arguments",
+        "code_interpreter_call_code",
+    )
+)
+_REASONING_EVENTS = frozenset(("response.reasoning_text.delta", "response.reasoning_summary_text.delta"))
+_LAST_EVENTS = frozenset(("response.completed", "response.incomplete", "response.failed"))
+_ERROR_EVENTS = frozenset(("error", "response.error"))
+
 
 class Usage(NamedTuple):
     """Token counts as the server reports them; null where it does not."""
@@ -25,9 +41,11 @@ class Delta(NamedTuple):
 
 
 def read_delta(payload: Any) -> Delta:
-    """Read the JSON object of one event, chat or completions. What does not fit is taken as absent."""
+    """Read the JSON object of one event: chat, completions or Responses. What does not fit is taken as absent."""
     if not isinstance(payload, dict):
         return Delta()
+    if "choices" not in payload and isinstance(kind := payload.get("type"), str):
+        return _read_response_event(kind, payload)
     answer, reasoning, finish_reason = "", "", None
     for choice in _dicts(payload.get("choices")):
         if isinstance(delta := choice.get("delta"), dict):
@@ -39,6 +57,30 @@ def read_delta(payload: Any) -> Delta:
         finish_reason = _text(choice.get("finish_reason")) or finish_reason
     error = payload.get("error")
     return Delta(answer, reasoning, finish_reason, _usage(payload.get("usage")), error_text(error) if error else None)
+
+
+def _read_response_event(kind: str, event: dict[str, Any]) -> Delta:
+    if kind in _ANSWER_EVENTS:
+        return Delta(answer=_text(event.get("delta")))
+    if kind in _REASONING_EVENTS:
+        return Delta(reasoning=_text(event.get("delta")))
+    if kind in _LAST_EVENTS:
+        return _read_last_event(kind, _dict(event.get("response")))
+    error = event.get("error")
+    if kind in _ERROR_EVENTS:
+        return Delta(error=error_text(error or event))
+    return Delta(error=error_text(error) if error else None)
+
+
+def _read_last_event(kind: str, response: dict[str, Any]) -> Delta:
+    """The end of a response. A failed one has no finish reason; one cut at its length says so in chat's word."""
+    usage = _usage(response.get("usage"))
+    if kind == "response.failed":
+        return Delta(usage=usage, error=error_text(response.get("error") or "the server says that the response failed"))
+    if kind == "response.completed":
+        return Delta(finish_reason="stop", usage=usage)
+    reason = _text(_dict(response.get("incomplete_details")).get("reason")) or "incomplete"
+    return Delta(finish_reason="length" if reason == "max_output_tokens" else reason, usage=usage)
 
 
 def error_text(error: Any) -> str:
@@ -58,11 +100,12 @@ def _tool_text(delta: dict[str, Any]) -> str:
 def _usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
+    read, wrote = ("input", "output") if "input_tokens" in usage else ("prompt", "completion")
     return Usage(
-        _count(usage.get("prompt_tokens")),
-        _count(usage.get("completion_tokens")),
-        _count(_dict(usage.get("prompt_tokens_details")).get("cached_tokens")),
-        _count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens")),
+        _count(usage.get(f"{read}_tokens")),
+        _count(usage.get(f"{wrote}_tokens")),
+        _count(_dict(usage.get(f"{read}_tokens_details")).get("cached_tokens")),
+        _count(_dict(usage.get(f"{wrote}_tokens_details")).get("reasoning_tokens")),
     )
 
 

@@ -4,12 +4,17 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from loadgen.arrivals import Arrivals
 from loadgen.content import ContentError, decode_pieces
 from loadgen.dialect import Usage, error_text, read_delta
 from loadgen.sse import Event, SSEReader
+from loadgen.template import Template, parsed
+
+_LEARN_EVERY = 16
+"""Tokens for each template that is learnt beyond the first few: where every event differs, learning costs little."""
+_LEARN_FREELY = 4
+_SHOWN_BYTES = 4096
+"""Of a body or an event, for messages: more than a message keeps, or a secret that is cut in two would not be masked."""
 
 
 @dataclass(slots=True)
@@ -29,7 +34,8 @@ class Generation:
     first_answer_read: int | None = None
     finish_reason: str | None = None
     usage: Usage | None = None
-    text_sha256: str | None = None
+    text: str | None = None  # of the answer, without the reasoning before it
+    text_sha256: str | None = None  # of all that was generated
     problem: str | None = None  # the body is not what a streaming server sends
 
 
@@ -45,11 +51,13 @@ def read_generation(arrivals: Arrivals) -> Generation:
     last_read = 0
     try:
         for last_read, piece in decode_pieces(arrivals.body, arrivals.header(b"content-encoding")):
+            if events.between_events and stream.take_repeated(piece, last_read):
+                continue
             for event in events.feed(piece):
                 stream.take(event, last_read)
         trailing = events.close()
         # half an event at the end is a cut stream, not a malformed one
-        if trailing and (trailing.data.strip() == b"[DONE]" or _parsed(trailing.data) is not None):
+        if trailing and (trailing.data.strip() == b"[DONE]" or parsed(trailing.data) is not None):
             stream.take(trailing, last_read)
     except ContentError as error:
         generation.problem = str(error)
@@ -64,23 +72,50 @@ class _Stream:
 
     def __init__(self, generation: Generation) -> None:
         self._generation = generation
-        self._text = hashlib.sha256()
+        self._text: list[bytes] = []
+        self._answer: list[bytes] = []
+        self._template: Template | None = None
+        self._framed: Template | None = None
+        self._template_answers = False  # or reasons
+        self._learnt = 0
+
+    def take_repeated(self, piece: bytes, read: int) -> bool:
+        """Take a piece of the body that is one whole event like the last; false, and nothing taken, if it is not."""
+        text = self._framed.text_of(piece) if self._framed else None
+        if text is None:
+            return False
+        self._take_text(text, read)
+        return True
 
     def take(self, event: Event, read: int) -> None:
-        generation = self._generation
+        """Take the next event."""
+        generation, data = self._generation, event.data
+        if event.type != "error" and self._template and (text := self._template.text_of(data)):
+            self._take_text(text, read)
+            return
+        said = data.strip()
+        if not said:
+            return  # some gateways keep a stream alive with empty events
         if generation.first_event_read is None:
             generation.first_event_read = read
-        if event.data.strip() == b"[DONE]":
+        if said == b"[DONE]":
             return
-        payload = _parsed(event.data)
+        payload = parsed(data)
         if event.type == "error":
-            self._note(f"the stream carried an error: {_event_error(payload, event.data)}")
+            self._note(f"the stream carried an error: {_event_error(payload, data)}")
         elif payload is None:
-            self._note(f"an event is not JSON: {event.data[:200].decode('utf-8', 'replace')}")
+            self._note(f"an event is not JSON: {data[:_SHOWN_BYTES].decode('utf-8', 'replace')}")
         else:
-            self._take_payload(payload, read)
+            self._take_payload(payload, data, read)
 
-    def _take_payload(self, payload: Any, read: int) -> None:
+    def _take_text(self, text: bytes, read: int) -> None:
+        # no look-out for the first answer: the event that was learnt from was it, or came after it
+        self._text.append(text)
+        if self._template_answers:
+            self._answer.append(text)
+        self._generation.tokens.append(TokenEvent(read, None))
+
+    def _take_payload(self, payload: Any, data: bytes, read: int) -> None:
         generation = self._generation
         delta = read_delta(payload)
         if delta.error:
@@ -90,50 +125,53 @@ class _Stream:
         text = delta.reasoning + delta.answer
         if not text:
             return
-        self._text.update(text.encode("utf-8", "surrogatepass"))
+        self._text.append(text.encode("utf-8", "surrogatepass"))
         generation.tokens.append(TokenEvent(read, delta.usage.output_tokens if delta.usage else None))
-        if delta.answer and generation.first_answer_read is None:
-            generation.first_answer_read = read
+        if delta.answer:
+            self._answer.append(delta.answer.encode("utf-8", "surrogatepass"))
+            if generation.first_answer_read is None:
+                generation.first_answer_read = read
+        if self._learnt < _LEARN_FREELY + len(generation.tokens) // _LEARN_EVERY:
+            self._learnt += 1
+            self._template = Template.of(data, text)
+            self._framed = self._template.framed() if self._template else None
+            self._template_answers = bool(delta.answer)
 
     def finish(self) -> None:
-        if self._generation.tokens:
-            self._generation.text_sha256 = self._text.hexdigest()
+        """Put the text together."""
+        if self._text:
+            self._generation.text_sha256 = hashlib.sha256(b"".join(self._text)).hexdigest()
+        if self._answer:
+            self._generation.text = b"".join(self._answer).decode("utf-8", "replace")
 
     def _note(self, problem: str) -> None:
         self._generation.problem = self._generation.problem or problem  # the first trouble explains the rest
 
 
-def body_text(arrivals: Arrivals, limit: int = 4096) -> str:
-    """The first `limit` bytes of the body as text, for messages."""
+def body_text(arrivals: Arrivals) -> str:
+    """The first 4,096 bytes of the body as text, for messages."""
     content = b""
     try:
         for _, piece in decode_pieces(arrivals.body, arrivals.header(b"content-encoding")):
             content += piece
-            if len(content) >= limit:
+            if len(content) >= _SHOWN_BYTES:
                 break
     except ContentError as error:
         return str(error)
-    return content[:limit].decode("utf-8", "replace").strip()
-
-
-def _parsed(data: bytes) -> Any:
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None
+    return content[:_SHOWN_BYTES].decode("utf-8", "replace").strip()
 
 
 def _event_error(payload: Any, data: bytes) -> str:
     if isinstance(payload, dict):
         return error_text(payload.get("error") or payload)
-    return data[:300].decode("utf-8", "replace")
+    return data[:_SHOWN_BYTES].decode("utf-8", "replace")
 
 
 def _not_streamed(arrivals: Arrivals) -> str | None:
     text = body_text(arrivals)
     if not text.startswith(("{", "[")):
         return None  # some servers label a stream as JSON
-    return f"the server does not stream: it answered {arrivals.header(b'content-type')} instead of events: {text[:300]}"
+    return f"the server does not stream: it answered {arrivals.header(b'content-type')} instead of events: {text}"
 
 
 def _no_events(arrivals: Arrivals) -> str | None:
@@ -144,4 +182,4 @@ def _no_events(arrivals: Arrivals) -> str | None:
     if text.startswith(("data:", "event:")):
         return None  # cut in the middle of its first event
     kind = arrivals.header(b"content-type") or "no content type"
-    return f"the server does not stream: no event in its answer ({kind}): {text[:300]}"
+    return f"the server does not stream: no event in its answer ({kind}): {text}"

@@ -1,7 +1,9 @@
-"""A 1 ms beat on the event loop: how late the loop runs, and whether a read may have waited for it."""
+"""A 1 ms beat on the event loop: how late the loop runs, which reads may have waited for it, how the clocks stand."""
 
 import asyncio
-from time import monotonic_ns
+from bisect import bisect_right
+from collections.abc import Callable
+from time import monotonic_ns, time_ns
 
 BEAT_NS = 1_000_000
 LATE_NS = 1_000_000
@@ -9,26 +11,31 @@ LATE_NS = 1_000_000
 
 _BUCKET_NS = 10_000
 _BUCKETS = 20_000  # 0.2 s; longer stalls are counted in the last bucket
+_STEADY_NS = 1_000  # both clocks are slewed alike: only a step moves them apart
 
 
 class Heartbeat:
     """Beats on the running loop from `start` to `stop`.
 
-    `calm_ns` (monotonic) is the last beat that came on time. A beat that ends a stall does not count, since the
-    reads that follow it still hold what waited.
+    A beat that comes on time is calm. After a stall the loop is not calm until the next beat on time: the reads up to
+    then still hold what waited.
     """
 
     def __init__(self) -> None:
-        self.calm_ns = monotonic_ns()
-        self._last_ns = self.calm_ns
+        self.on_lag: Callable[[int], None] | None = None  # called with the lag of each beat (ns)
+        self._calm_ns = self._last_ns = monotonic_ns()
         self._timer: asyncio.TimerHandle | None = None
         self._lags = [0] * _BUCKETS
+        self._stall_starts: list[int] = []  # the last calm beat before each stall …
+        self._stall_ends: list[int] = []  # … and the next one
+        self._offset_from: list[int] = [0]
+        self._offsets: list[int] = [_wall_minus_mono()]
 
     def start(self) -> None:
         """Start on the running loop; nothing happens if it beats already."""
         if self._timer is None:
             self._loop = asyncio.get_running_loop()
-            self.calm_ns = self._last_ns = monotonic_ns()
+            self._calm_ns = self._last_ns = monotonic_ns()
             self._timer = self._loop.call_later(BEAT_NS / 1e9, self._beat)
 
     def stop(self) -> None:
@@ -37,9 +44,29 @@ class Heartbeat:
             self._timer.cancel()
             self._timer = None
 
+    # -- stalls
+
+    def note_stall(self, from_ns: int, to_ns: int) -> None:
+        """The loop was calm for the last time at `from_ns` and again at `to_ns` (monotonic), after all noted so far."""
+        self._stall_starts.append(from_ns)
+        self._stall_ends.append(to_ns)
+
+    def stalled_ns(self, at_ns: int) -> int:
+        """How long before `at_ns` (monotonic) the loop was calm for the last time."""
+        position = bisect_right(self._stall_starts, at_ns) - 1
+        if position >= 0 and at_ns < self._stall_ends[position]:
+            return at_ns - self._stall_starts[position]
+        return max(0, at_ns - self._calm_ns)
+
     def is_late(self, now_ns: int) -> bool:
         """Whether a read at `now_ns` (monotonic) may hold what arrived while the loop was stalled."""
-        return now_ns - self.calm_ns > BEAT_NS + LATE_NS
+        return self.stalled_ns(now_ns) > BEAT_NS + LATE_NS
+
+    def late(self, times: list[int]) -> list[bool]:
+        """`is_late` of rising times, at least one."""
+        if times[-1] - self._calm_ns <= BEAT_NS + LATE_NS and (not self._stall_ends or self._stall_ends[-1] < times[0]):
+            return [False] * len(times)
+        return [self.is_late(at) for at in times]
 
     def forget(self) -> None:
         """Drop the lags seen so far, so that the figures of a level start with the level."""
@@ -55,11 +82,42 @@ class Heartbeat:
                 return bucket * _BUCKET_NS / 1e6
         return None
 
+    # -- clocks
+
+    def wall_minus_mono(self, since_ns: int) -> int | None:
+        """Wall clock - monotonic clock, if the wall clock was not stepped since `since_ns` (monotonic); else null."""
+        return self._offsets[-1] if self._offset_from[-1] <= since_ns else None
+
+    def wall_minus_mono_at(self, at_ns: int) -> int:
+        """Wall clock - monotonic clock at `at_ns` (monotonic)."""
+        return self._offsets[max(0, bisect_right(self._offset_from, at_ns) - 1)]
+
     def _beat(self) -> None:
         now = monotonic_ns()
         lag = now - self._last_ns - BEAT_NS
-        self._last_ns = now
         if lag <= LATE_NS:
-            self.calm_ns = now
+            if self._calm_ns != self._last_ns:
+                self.note_stall(self._calm_ns, now)
+            self._calm_ns = now
+        self._last_ns = now
+        if self.on_lag is not None:
+            self.on_lag(lag)
         self._lags[min(max(lag, 0) // _BUCKET_NS, _BUCKETS - 1)] += 1
+        offset = time_ns() - now
+        if not -_STEADY_NS < offset - self._offsets[-1] < _STEADY_NS:
+            self._note_offset()
         self._timer = self._loop.call_later(BEAT_NS / 1e9, self._beat)
+
+    def _note_offset(self) -> None:
+        """The wall clock seems to have been stepped, or the process lost its core between the two: look again."""
+        offset = _wall_minus_mono()
+        if abs(offset - self._offsets[-1]) >= _STEADY_NS:
+            self._offset_from.append(self._last_ns)
+            self._offsets.append(offset)
+
+
+def _wall_minus_mono() -> int:
+    """The two clocks read as closely together as a few tries allow."""
+    pairs = [(monotonic_ns(), time_ns(), monotonic_ns()) for _ in range(3)]
+    before, wall, after = min(pairs, key=lambda pair: pair[2] - pair[0])
+    return wall - (before + after) // 2

@@ -1,15 +1,19 @@
 """HTTP/1.1 on recorded reads: parsing is put off until a read may complete the response."""
 
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any
 
 import httptools
 import httpx
 
-from loadgen.arrivals import Arrivals
+from loadgen.arrivals import Arrivals, Read
 
+_LAST_CHUNK = b"0\r\n\r\n"
 _LAST_CHUNK_END = b"\r\n\r\n"
-_MOST_PENDING = 32
+_SHORT = len(_LAST_CHUNK_END)
+_SHOWN_BYTES = 1024
+"""Of what is no response: more than a message keeps, or a secret that is cut in two would not be masked."""
 
 
 def request_bytes(request: httpx.Request) -> bytes:
@@ -21,48 +25,41 @@ def request_bytes(request: httpx.Request) -> bytes:
 
 
 class ResponseReader:
-    """Reads one response into an Arrivals recorder.
+    """Reads one response out of the reads of an Arrivals recorder.
 
     Headers and bodies of known length are parsed at once. A chunked body, the form of every stream, is parsed when a
-    read can be its last one (it ends in CRLFCRLF, or is too short to tell), and every 32 reads, so that the end of a
-    long answer costs no more than that of a short one: the next request waits for it.
+    read can be its last one: it ends in CRLFCRLF, or is too short to tell.
     """
 
     def __init__(self, arrivals: Arrivals, *, without_body: bool = False) -> None:
         self.complete = False
         self.keep_alive = False
-        self._arrivals = arrivals
-        self._without_body = without_body
-        self._parser: Any = httptools.HttpResponseParser(self)
-        self._pending: list[bytes] = []
-        self._parsed = 0  # reads parsed; while parsing, the index of the read at hand
         self.chunked = False
+        self._arrivals = arrivals
+        self._reads = arrivals.reads
+        self._without_body = without_body
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append
+        self._parsed = 0  # reads parsed; while parsing, the index of the read at hand
         self._until_close = False
+        self._parser: Any = httptools.HttpResponseParser(self)
 
-    def add(self, data: bytes) -> bool:
-        """Take the next read, already stamped; whether the response is complete.
-
-        Raises httpx.RemoteProtocolError if this is no HTTP/1.1 response.
-        """
-        self._pending.append(data)
-        may_be_last = len(data) < 4 or data.endswith(_LAST_CHUNK_END)
-        if self.chunked and not may_be_last and len(self._pending) < _MOST_PENDING:
-            return False
-        self.parse()
-        return self.complete
+    def add(self, read: Read) -> bool:
+        """Take the next read; whether it is worth parsing, since the response may be complete with it."""
+        self._reads.append(read)
+        data = read[0]
+        return not self.chunked or len(data) < _SHORT or data.endswith(_LAST_CHUNK_END)
 
     def parse(self) -> None:
-        """Parse what was put off. Raises httpx.RemoteProtocolError."""
-        pending, self._pending = self._pending, []
-        for data in pending:
-            if not self.complete:
-                try:
-                    self._parser.feed_data(data)
-                except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-                    raise httpx.RemoteProtocolError(
-                        f"not an HTTP/1.1 response: {error}; it has {data[:80]!r}"
-                    ) from None
-            self._parsed += 1
+        """Parse the reads that were put off. Raises httpx.RemoteProtocolError."""
+        waiting = len(self._reads) - self._parsed
+        if waiting == 1 or (waiting and not self.chunked):
+            self._parse_one_by_one()
+        elif waiting:
+            self._parse_together()
 
     def end(self) -> None:
         """The server closed the connection. Raises httpx.RemoteProtocolError if the response is not complete."""
@@ -70,14 +67,74 @@ class ResponseReader:
         if self._until_close:
             self.complete = True
         if not self.complete:
-            when = "in the middle of the body" if self._arrivals.headers_ns else "before it answered"
+            when = "before it answered" if self._arrivals.status is None else "in the middle of the body"
             raise httpx.RemoteProtocolError(f"the server closed the connection {when}")
 
     def release(self) -> None:
         """Let go of the parser, which refers back: nothing else frees the pair while the collector is off."""
         self._parser = None
 
-    # -- httptools' callbacks
+    def _parse_one_by_one(self) -> None:
+        arrivals = self._arrivals
+        for data, _, _ in self._reads[self._parsed :]:
+            self._feed(data)
+            arrivals.body += [(self._parsed, piece) for piece in self._pieces]
+            self._pieces.clear()
+            self._parsed += 1
+
+    def _parse_together(self) -> None:
+        """Feed many reads as one, and find out which read each chunk came with by counting bytes.
+
+        That needs every chunk whole and its size without leading zeros or extensions, as servers send them; otherwise
+        the response is parsed anew, read by read.
+        """
+        arrivals, first = self._arrivals, self._parsed
+        reads = [data for data, _, _ in self._reads[first:]]
+        wire = b"".join(reads)
+        self._feed(wire)
+        pieces = self._pieces
+        # the size in hexadecimal digits, two line ends, the chunk
+        sizes = [size + (size.bit_length() + 3 >> 2) + 4 for size in map(len, pieces)]
+        end = _LAST_CHUNK if self.complete else b""
+        if sum(sizes) + len(end) != len(wire) or not _begins_and_ends_whole(wire, pieces, end):
+            self._parse_anew()
+            return
+        lengths, alone = list(map(len, reads)), len(reads) - 1
+        if sizes[:alone] == lengths[:alone]:  # a chunk a read, and what is left came with the last one
+            arrivals.body += enumerate(pieces[:alone], first)
+            arrivals.body += [(first + alone, piece) for piece in pieces[alone:]]
+        else:
+            arrivals.body += _placed(pieces, sizes, list(accumulate(lengths)), first)
+        pieces.clear()
+        self._parsed += len(reads)
+
+    def _parse_anew(self) -> None:
+        arrivals = self._arrivals
+        arrivals.body.clear()
+        arrivals.headers.clear()
+        arrivals.status = arrivals.headers_read = None
+        self.complete = self.chunked = False
+        self._begin()
+        self._parse_one_by_one()
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            if not self.complete:
+                self._parser.feed_data(data)
+                return
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self.complete:
+                raise httpx.RemoteProtocolError(
+                    f"not an HTTP/1.1 response: {error}; it has {data[:_SHOWN_BYTES]!r}"
+                ) from None
+        self.keep_alive = False  # what follows a whole response would be taken for the next one
+
+    # -- httptools' callbacks; `on_body` keeps a piece
+
+    def on_message_begin(self) -> None:
+        """Stop at a second response."""
+        if self.complete:
+            raise ValueError("more than the response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
@@ -89,16 +146,12 @@ class ResponseReader:
         if status < 200:
             return
         self._arrivals.status = status
-        self._arrivals.headers_ns = self._arrivals.stamps[self._parsed]
+        self._arrivals.headers_read = self._parsed
         self.keep_alive = self._parser.should_keep_alive()
         self.chunked = "chunked" in self._arrivals.header(b"transfer-encoding").lower()
         self._until_close = not self.chunked and not self._arrivals.header(b"content-length")
         if self._without_body:
             self.complete, self.keep_alive = True, False
-
-    def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body with the read that brought it."""
-        self._arrivals.body.append((self._parsed, body))
 
     def on_message_complete(self) -> None:
         """End the response, unless it was only an interim one."""
@@ -106,6 +159,29 @@ class ResponseReader:
             self._arrivals.headers.clear()
             return
         self.complete = True
+
+
+def _begins_and_ends_whole(wire: bytes, pieces: list[bytes], end: bytes) -> bool:
+    """Whether the first and the last chunk are whole: half of one could hide what another's size has too much."""
+    if not pieces:
+        return True
+    first, last = (b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (pieces[0], pieces[-1]))
+    return wire.startswith(first) and wire.endswith(last + end)
+
+
+def _placed(pieces: list[bytes], sizes: list[int], ends: list[int], first: int) -> Iterable[tuple[int, bytes]]:
+    """`pieces` with their reads, cut where a read ended: `sizes` on the wire, `ends` of the reads, number of the first."""
+    read, at = 0, 0
+    for piece, size in zip(pieces, sizes, strict=True):
+        at += size
+        start = at - 2 - len(piece)
+        while ends[read] <= start:
+            read += 1
+        while ends[read] < at - 2:
+            cut = ends[read] - start
+            yield first + read, piece[:cut]
+            piece, start, read = piece[cut:], ends[read], read + 1
+        yield first + read, piece
 
 
 def body_of(pieces: Iterable[tuple[int, bytes]]) -> bytes:

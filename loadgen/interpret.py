@@ -17,7 +17,7 @@ _NO_USAGE = Usage(None, None, None, None)
 class Failure:
     """Why the transport gave no complete response: the outcome it leads to, and what happened."""
 
-    outcome: str  # connect_error | timeout | truncated | malformed | interrupted
+    outcome: str  # connect_error | timeout | truncated | malformed | cancelled | interrupted
     message: str
 
 
@@ -33,6 +33,9 @@ class Exchange:
     scheduled_ns: int  # monotonic, as all times here
     arrivals: Arrivals
     failure: Failure | None = None
+    conversation_index: int | None = None
+    turn_index: int | None = None
+    prefix_group: int | None = None
 
 
 class Interpreter:
@@ -45,15 +48,24 @@ class Interpreter:
 
     def row(self, exchange: Exchange) -> dict[str, Any]:
         """The trace row of an exchange."""
+        return self.read(exchange)[0]
+
+    def read(self, exchange: Exchange) -> tuple[dict[str, Any], str | None]:
+        """The trace row of an exchange and the text of its answer, null where it has none."""
         arrivals = exchange.arrivals
+        arrivals.settle()
         success = arrivals.status is not None and 200 <= arrivals.status < 300
         generation = read_generation(arrivals) if success else Generation()
         chunks = chunks_of(arrivals, generation.tokens)
         outcome, error = _outcome(exchange, generation, chunks)
-        return {
+        row = {
             **self._constants,
             "request_index": exchange.request_index,
             "phase": exchange.phase,
+            "transport": arrivals.transport,
+            "conversation_index": exchange.conversation_index,
+            "turn_index": exchange.turn_index,
+            "prefix_group": exchange.prefix_group,
             "clock_source": arrivals.clock_source,
             "clock_suspect": arrivals.clock_suspect,
             "reads": len(arrivals.stamps),
@@ -72,6 +84,7 @@ class Interpreter:
             "prompt_sha256": exchange.prompt_sha256,
             "text_sha256": generation.text_sha256,
         }
+        return row, generation.text
 
     def _times(self, exchange: Exchange, generation: Generation, chunks: Chunks) -> dict[str, int | None]:
         arrivals = exchange.arrivals
@@ -93,8 +106,12 @@ class Interpreter:
     def _read_ns(self, arrivals: Arrivals, read: int | None) -> int | None:
         return None if read is None else self._since_epoch(arrivals.stamps[read])
 
+    def since_epoch(self, monotonic_ns: int) -> int:
+        """A monotonic time as the rows have it."""
+        return monotonic_ns - self._epoch_ns
+
     def _since_epoch(self, monotonic_ns: int | None) -> int | None:
-        return None if monotonic_ns is None else monotonic_ns - self._epoch_ns
+        return None if monotonic_ns is None else self.since_epoch(monotonic_ns)
 
 
 def _outcome(exchange: Exchange, generation: Generation, chunks: Chunks) -> tuple[str, str | None]:
@@ -108,7 +125,9 @@ def _outcome(exchange: Exchange, generation: Generation, chunks: Chunks) -> tupl
     if failure and failure.outcome != "truncated":
         return failure.outcome, failure.message
     if status is not None and not 200 <= status < 300:
-        return "http_error", f"HTTP {status}: {body_text(exchange.arrivals)}"
+        wait = exchange.arrivals.header(b"retry-after")
+        asked = f" (Retry-After: {wait})" if wait else ""
+        return "http_error", f"HTTP {status}{asked}: {body_text(exchange.arrivals)}"
     if generation.problem and not (failure and generation.first_event_read is None):
         return "malformed", generation.problem
     if chunks.stalled_s is not None:

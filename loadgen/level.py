@@ -1,178 +1,292 @@
-"""One closed-loop load level: a fixed number of slots, each sending its next request when the last one ended."""
+"""One load level of a shard: what a closed and an open loop have in common."""
 
 import asyncio
 import contextlib
 import gc
+import math
 import time
-from collections import deque
-from collections.abc import Callable
-from time import monotonic_ns
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from time import monotonic_ns, time_ns
 from typing import Any
 
 import httpx
 
-from loadgen.arrivals import Arrivals
+from loadgen.flight import Flight, is_to_be_cancelled
 from loadgen.interpret import Exchange, Failure, Interpreter
 from loadgen.jobs import Job, JobQueue
+from loadgen.ledger import Ledger
 from loadgen.spec import ShardSpec
+from loadgen.stopping import Confidence
 from loadgen.tally import Tally
-from loadgen.transport import SocketTransport
+from loadgen.wire import Transport
 from schemas.errors import PartError
 
+_CHECK_S = 1.0
+_SOON_S = 0.001
+_PUNCTUAL_NS = 50_000_000
+_INTERRUPTED = Failure("interrupted", "the run was interrupted")
 
-class Level:
+
+class Level(ABC):
     """Sends a shard's requests and hands each one's row to `sink`.
 
-    Responses are interpreted one at a time by a task of their own, so that a slot's next request never waits for the
-    reading of its last answer. Past `max_duration_s` nothing more is sent; what is in flight is followed to its end.
+    Responses are interpreted one at a time by a task of their own, so that no request waits for the reading of an
+    answer; only an answer that a conversation goes on from is read at once. Once a stop rule has spoken nothing more
+    is sent; what is in flight is followed to its end, or for `stop.grace_s`.
     """
 
     def __init__(
         self,
         spec: ShardSpec,
-        transport: SocketTransport,
+        transport: Transport,
         jobs: JobQueue,
         interpreter: Interpreter,
         sink: Callable[[dict[str, Any]], None],
+        round_size: int,
     ) -> None:
         self._spec = spec
         self._transport = transport
         self._jobs = jobs
         self._interpreter = interpreter
         self._sink = sink
-        self._slots = 1 if spec.phase == "probe" else spec.concurrency
-        self._tasks: list[asyncio.Task[None]] = []
-        self._finished: deque[tuple[Job, Exchange]] = deque()
-        self._wake = asyncio.Event()
-        self._write_error: PartError | None = None
-        self._measure_started_ns: int | None = None
+        self.tally = Tally(round_size)
+        self._ledger = Ledger(interpreter, self.tally, self._keep, lambda: self._transport.busy)
+        self._flights: set[Flight] = set()
+        self._waiting: asyncio.Task[None] | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+        self._error: Exception | None = None
+        self._last_sent_ns = 0
         self._measured = 0
-        self.tally = Tally(self._slots)
+        self._measured_limit = (
+            None if jobs.limit is not None or not spec.stop.requests else spec.share(spec.stop.requests)
+        )
+        self._confidence = _confidence(spec)
+        self._measure_started_ns: int | None = None
+        self.begun = asyncio.Event()  # from here on `started_ns` is when the level started
         self.sent = 0
+        self.ended = 0
         self.started_ns = monotonic_ns()
         self.cpu_share = 0.0  # of one core, while sending
-        self.interrupted = False
-        self.stopped_early: str | None = None
+        self.stop_reason: str | None = None  # null: it still sends
 
     async def run(self) -> None:
-        """Run the level to its end. Raises PartError if a row could not be written."""
-        await self._wait_for([self._prepare()])
-        helpers = [asyncio.create_task(self._interpret()), asyncio.create_task(self._jobs.keep_filled())]
+        """Run the level to its end. Raises PartError if a row could not be written, SpecError."""
+        await self._interruptible(self._prepare())
+        if self.interrupted:
+            return
+        work = (self._ledger.interpret, self._jobs.keep_filled, self._watch)
+        helpers = [asyncio.create_task(self._guarded(one)) for one in work]
         gc.collect()
         gc.freeze()
         gc.disable()  # a collection stalls the loop for milliseconds
         try:
-            self.started_ns, cpu_started_ns = monotonic_ns(), time.process_time_ns()
-            self._transport.beat.forget()
-            await self._wait_for([self._slot() for _ in range(self._slots)])
+            self._begin()
+            cpu_started_ns = time.process_time_ns()
+            await self._guarded(self._drive)
             self.cpu_share = (time.process_time_ns() - cpu_started_ns) / max(1, monotonic_ns() - self.started_ns)
         finally:
             gc.enable()
             gc.unfreeze()
             for helper in helpers:
                 helper.cancel()
-        while self._finished:
-            self._record(*self._finished.popleft())
-        if self._write_error:
-            raise self._write_error
+            for timer in self._timers:
+                timer.cancel()
+        self._ledger.interpret_rest()
+        if self._error:
+            raise self._error
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether `interrupt` ended it."""
+        return self.stop_reason == "interrupted"
 
     @property
     def measuring(self) -> bool:
         """Whether the warm-up is over."""
         return self._measure_started_ns is not None
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are sent or being sent and have not ended."""
+        return len(self._flights)
+
     def interrupt(self) -> None:
         """Stop now: requests in flight are cancelled and become rows with outcome `interrupted`."""
         if not self.interrupted:
-            self.interrupted = True
-            for task in self._tasks:
-                task.cancel()
+            self.stop_reason = "interrupted"
+            if self._waiting:
+                self._waiting.cancel()
+            self._cut_all(_INTERRUPTED)
+            self._on_stop()
 
-    async def _wait_for(self, coroutines: list[Any]) -> None:
-        """Run coroutines side by side; an interruption cancels them and is no error."""
-        self._tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
-        if self.interrupted:
-            for task in self._tasks:
-                task.cancel()
-        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
-            if isinstance(result, Exception):
-                raise result
+    # -- what a closed and an open loop do in their own way
+
+    @abstractmethod
+    async def _open_connections(self) -> None:
+        """Open the connections that the level begins with."""
+
+    @abstractmethod
+    async def _drive(self) -> None:
+        """Send requests until a rule stops the level, and wait for the last to end."""
+
+    @abstractmethod
+    def _follow(self, job: Job, due_ns: int) -> None:
+        """Send the next turn of a conversation, when it is due or soon after."""
+
+    @abstractmethod
+    def _on_stop(self) -> None:
+        """Wake whoever waits to send: nothing more is to be sent."""
+
+    def _over_saturated(self) -> bool:
+        """Whether the queue only grows; asked each second."""
+        return False
+
+    # -- before
 
     async def _prepare(self) -> None:
         await self._jobs.fill()
         with contextlib.suppress(httpx.TransportError):  # the requests meet the same trouble and say so on their rows
-            await self._transport.open(self._slots, self._spec.target.url)
+            await self._open_connections()
         if self._spec.start_at is not None:
             await asyncio.sleep(max(0.0, self._spec.start_at - time.time()))
 
-    async def _slot(self) -> None:
-        free_ns = self.started_ns
-        while self._may_send():
-            free_ns = await self._send(self._jobs.take(), free_ns)
+    async def _interruptible(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work`; an interruption cancels it and is no error."""
+        self._waiting = asyncio.create_task(work)
+        if self.interrupted:
+            self._waiting.cancel()
+        try:
+            await self._waiting
+        except asyncio.CancelledError:
+            if not self.interrupted:
+                raise
+        finally:
+            self._waiting = None
 
-    def _may_send(self) -> bool:
-        spec, now = self._spec, monotonic_ns()
-        if self.interrupted or self.stopped_early or self._write_error or not self._jobs:
+    def _begin(self) -> None:
+        self._transport.beat.forget()
+        self.started_ns = monotonic_ns()
+        if self._spec.start_at is not None:
+            late_ns = time_ns() - int(self._spec.start_at * 1e9)
+            # all shards count from the same instant, unless this one was not ready by then
+            self.started_ns -= late_ns if 0 < late_ns < _PUNCTUAL_NS else 0
+        self.begun.set()
+        self._later(self._spec.stop.max_duration_s, self._stop, "max_duration")
+
+    # -- while it runs
+
+    @property
+    def _stopped(self) -> bool:
+        return self.stop_reason is not None or self._error is not None
+
+    def _stop(self, reason: str) -> None:
+        """Send nothing more; the first reason stays."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+            self._on_stop()
+            if self._spec.stop.grace_s is not None:
+                # not now: the last request may have been admitted and not be on its way yet
+                self._later(_SOON_S, self._cut_after, self._spec.stop.grace_s)
+
+    def _fail(self, error: Exception) -> None:
+        self._error = self._error or error
+        self._cut_all(_INTERRUPTED)
+        self._on_stop()
+
+    async def _guarded(self, work: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> None:
+        """Do `work`; what it raises stops the level, and is raised once the rows of what was sent are safe."""
+        try:
+            await work(*arguments)
+        except Exception as error:
+            self._fail(error)
+
+    def _cut_after(self, grace_s: float) -> None:
+        left_s = grace_s - (monotonic_ns() - self._last_sent_ns) / 1e9
+        if left_s > 0:
+            self._later(left_s, self._cut_after, grace_s)
+        else:
+            message = f"not complete {grace_s:g} s after the level's last request (grace_s)"
+            self._cut_all(Failure("timeout", message))
+
+    def _cut_all(self, failure: Failure) -> None:
+        for flight in self._flights:
+            flight.cut(failure)
+
+    def _later(self, delay_s: float, callback: Callable[..., None], *arguments: Any) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(delay_s, callback, *arguments))
+
+    async def _watch(self) -> None:
+        """Judge the rules that look at the whole level, once a second."""
+        for second in range(1, int(self._spec.stop.max_duration_s) + 1):
+            await asyncio.sleep(max(0.0, second * _CHECK_S - (monotonic_ns() - self.started_ns) / 1e9))
+            if self._stopped:
+                return
+            if self._confidence and self._confidence.reached(self._interpreter.since_epoch(monotonic_ns())):
+                self._stop("confidence")
+            elif self._spec.stop.over_saturation and self._over_saturated():
+                self._stop("over_saturated")
+
+    def _admit(self, job: Job) -> bool:
+        """Whether `job` may still be sent, which it then must be: counts it and stops the level after the last."""
+        now_ns = monotonic_ns()
+        if not self._stopped and now_ns - self.started_ns >= self._spec.stop.max_duration_s * 1e9:
+            self._stop("max_duration")
+        if self._stopped:
             return False
-        if now - self.started_ns >= spec.max_duration_s * 1e9:
-            return False
-        if not self._jobs.next_is_measured():
-            return True
-        self._measure_started_ns = self._measure_started_ns or now
-        time_is_up = spec.duration_s is not None and now - self._measure_started_ns >= spec.duration_s * 1e9
-        if time_is_up and self._measured >= spec.min_requests:
-            return False
-        self._measured += 1
+        self._last_sent_ns = now_ns
+        if job.phase == "measure":
+            self._measure_started_ns = self._measure_started_ns or now_ns
+            self._measured += 1
+            if self._measured == self._measured_limit:
+                self._stop("count")
         return True
 
     async def _send(self, job: Job, scheduled_ns: int) -> int:
-        """Send one request and see to its row; when its slot became free again (monotonic ns)."""
-        arrivals = Arrivals()
-        job.request.extensions["arrivals"] = arrivals
+        """Send one request and see to its row; when it ended (monotonic ns)."""
+        if self.interrupted:
+            return monotonic_ns()
+        flight = Flight(job, scheduled_ns)
+        self._flights.add(flight)
         self.sent += 1
-        failure = None
+        self._last_sent_ns = monotonic_ns()
+        if is_to_be_cancelled(self._spec, job):
+            flight.cut_later(self._spec.shape.cancel_after_s)
         try:
-            await self._transport.handle_async_request(job.request)
-        except asyncio.CancelledError:
-            failure = Failure("interrupted", "the run was interrupted")
-        except httpx.TransportError as error:
-            failure = _failure(error)
-        exchange = Exchange(
-            job.index, job.phase, job.target_input_tokens, job.target_output_tokens, job.prompt_sha256,
-            scheduled_ns, arrivals, failure,
-        )  # fmt: skip
-        if failure or arrivals.status != 200:
-            self._record(job, exchange)  # cheap to read, and the stop rule must know before the next one is sent
+            exchange = await flight.run(self._transport)
+        finally:
+            self._flights.discard(flight)
+            self.ended += 1
+        ended_ns = exchange.arrivals.closed_ns or monotonic_ns()
+        answered = exchange.failure is None and exchange.arrivals.status == 200
+        if answered and job.think_s is not None:
+            self._go_on(job, job.think_s, exchange, ended_ns)
+        elif answered:
+            self._ledger.add_later(job, exchange)
         else:
-            self._finished.append((job, exchange))
-            self._wake.set()
-        return arrivals.closed_ns or monotonic_ns()
+            self._ledger.add(job, exchange)  # cheap to read, and the stop rule must know before the next one is sent
+        return ended_ns
 
-    async def _interpret(self) -> None:
-        while True:
-            while self._finished:
-                self._record(*self._finished.popleft())
-                await asyncio.sleep(0)
-            self._wake.clear()
-            await self._wake.wait()
+    def _go_on(self, job: Job, think_s: float, exchange: Exchange, ended_ns: int) -> None:
+        row, text = self._ledger.add(job, exchange)
+        if row["outcome"] == "ok" and not self._stopped:
+            follower = self._jobs.next_turn(job, text or "", row["input_tokens"], row["output_tokens"])
+            self._follow(follower, ended_ns + math.ceil(think_s * 1e9))
 
-    def _record(self, job: Job, exchange: Exchange) -> None:
-        row = self._interpreter.row(exchange)
-        self.tally.add(row, job.prompt_chars)
+    def _keep(self, row: dict[str, Any]) -> None:
+        if self._confidence:
+            self._confidence.add(row)
         try:
             self._sink(row)
         except PartError as error:
-            self._write_error = error
-        if not self.interrupted and self.tally.errors_exceed(self._spec.stop_error_share):
-            self.stopped_early = "error_share"
+            self._fail(error)
+        if self.tally.errors_exceed(self._spec.stop.error_share):
+            self._stop("error_share")
 
 
-def _failure(error: httpx.TransportError) -> Failure:
-    message = str(error)
-    if isinstance(error, httpx.TimeoutException):
-        return Failure("timeout", message)
-    if isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol):
-        return Failure("connect_error", message)
-    if isinstance(error, httpx.RemoteProtocolError) and not message.startswith("the server closed"):
-        return Failure("malformed", message)
-    return Failure("truncated", message)
+def _confidence(spec: ShardSpec) -> Confidence | None:
+    stop = spec.stop
+    if stop.confidence_metric is None:
+        return None
+    slots = spec.share(spec.shape.concurrency) if spec.shape.concurrency else None
+    return Confidence(stop.confidence_metric, stop.confidence_share * math.sqrt(spec.shards), slots)

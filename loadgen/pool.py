@@ -7,7 +7,8 @@ from loadgen.connection import Connection
 Origin = tuple[str, str, int]
 """Scheme, host and port."""
 
-_TRIAL_S = 0.1
+TRIAL_S = 0.1
+"""Some servers close a connection a moment after its stream: this is longer than that moment."""
 
 
 class Pool:
@@ -15,17 +16,23 @@ class Pool:
 
     Some servers (llama.cpp's among them) promise keep-alive and close the connection a moment after each stream. A
     request sent in that moment would fail through no fault of the endpoint, and sending it again would hide failures.
-    So the first streams' connections rest for 0.1 s: if the server closes one, none is used again after a stream.
+    So the first streams' connections rest for `TRIAL_S`: if the server closes one, none is used again after a stream.
+    `keeps` is what is known of the server beforehand, and found out otherwise; null while it is not known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keeps: bool | None = None) -> None:
+        self.keeps = keeps
         self._idle: dict[Origin, list[Connection]] = {}
         self._resting: set[Connection] = set()
-        self._keeps: dict[Origin, bool] = {}  # absent: not known yet
 
     def add(self, origin: Origin, connection: Connection) -> None:
         """Add a connection that is ready for a request."""
         self._idle.setdefault(origin, []).append(connection)
+
+    def idle(self, origin: Origin) -> int:
+        """How many open connections wait for a request."""
+        open_ones = self._idle[origin] = [one for one in self._idle.get(origin, ()) if one.is_open]
+        return len(open_ones)
 
     def take(self, origin: Origin) -> Connection | None:
         """Take a connection that the server has not closed meanwhile: checked now, so that nothing is sent twice."""
@@ -40,12 +47,12 @@ class Pool:
         """Keep a connection whose response is complete, if it can carry another request."""
         if not connection.is_open:
             return
-        keeps = self._keeps.get(origin) if streamed else True
+        keeps = self.keeps if streamed else True
         if keeps:
             self.add(origin, connection)
         elif keeps is None:
             self._resting.add(connection)
-            asyncio.get_running_loop().call_later(_TRIAL_S, self._judge, origin, connection)
+            asyncio.get_running_loop().call_later(TRIAL_S, self._judge, origin, connection)
         else:
             connection.close()
 
@@ -61,8 +68,8 @@ class Pool:
             return  # the pool was closed
         self._resting.discard(connection)
         usable = connection.is_usable()
-        self._keeps[origin] = usable and self._keeps.get(origin, True)
-        if self._keeps[origin]:
+        self.keeps = usable and self.keeps is not False
+        if self.keeps:
             self.add(origin, connection)
         else:
             connection.close()

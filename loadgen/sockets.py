@@ -83,7 +83,7 @@ async def open_socket(
     except ssl.SSLError as error:
         raise httpx.ConnectError(f"TLS with {where} failed: {error}") from None
     except OSError as error:
-        raise httpx.ConnectError(f"cannot connect to {where}: {_reason(error)}") from None
+        raise httpx.ConnectError(f"cannot connect to {where}: {reason_of(error)}") from None
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, host: str, port: int, timeout_s: float | None) -> socket.socket:
@@ -109,13 +109,14 @@ async def _connect(loop: asyncio.AbstractEventLoop, host: str, port: int, timeou
                 raise
         except OSError as error:
             sock.close()
-            errors.append(f"{address[0]}: {_reason(error)}")
+            errors.append(f"{address[0]}: {reason_of(error)}")
         except BaseException:
             sock.close()
             raise
     raise OSError("; ".join(errors))
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
+    """What the system says, without what asyncio and others put around it."""
     # asyncio words its own message around the number; name look-ups have negative numbers and a text of their own
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

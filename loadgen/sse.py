@@ -26,32 +26,23 @@ class SSEReader:
         self._skip_lf = False
         self._type = ""
         self._data: list[bytes] = []
+        self.between_events = False
+        """Nothing of an event is held back: the next byte begins a new one."""
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Events that `chunk` completes, in order."""
         if not chunk:
             return []
-        if self._is_whole_event(chunk):
-            return [Event("message", chunk[6:-2])]
-        if self._skip_lf:
-            # a CR at the end of the last chunk ended the line already; its LF may come now
-            self._skip_lf = False
-            if chunk[0] == 0x0A:
-                chunk = chunk[1:]
+        if self.between_events and chunk.endswith(b"\n\n") and (plain := _plain_events(chunk)):
+            return plain
+        if self._skip_lf and chunk[0] == 0x0A:
+            chunk = chunk[1:]  # the CR at the end of the last chunk ended the line already
         lines = _LINE_END.split(self._tail + chunk if self._tail else chunk)
         self._tail = lines.pop()
         self._skip_lf = chunk.endswith(b"\r")
-        return [event for line in lines if (event := self._line(line))]
-
-    def _is_whole_event(self, chunk: bytes) -> bool:
-        """Whether `chunk` is one plain event and nothing else, as nearly every chunk of a token stream is."""
-        return (
-            chunk.startswith(b"data: ")
-            and chunk.endswith(b"\n\n")
-            and chunk.count(b"\n") == 2
-            and b"\r" not in chunk
-            and not (self._tail or self._data or self._type or self._at_start)
-        )
+        events = [event for line in lines if (event := self._line(line))]
+        self.between_events = not (self._tail or self._data or self._type or self._at_start or self._skip_lf)
+        return events
 
     def close(self) -> Event | None:
         """Event left without its blank line at the end of the body, as some servers end their stream."""
@@ -78,3 +69,14 @@ class SSEReader:
         event = Event(self._type or "message", b"\n".join(self._data)) if self._data else None
         self._type, self._data = "", []
         return event
+
+
+def _plain_events(chunk: bytes) -> list[Event] | None:
+    """The events of a chunk that holds whole events of one plain data line, as nearly every chunk of a stream does."""
+    if b"\r" in chunk:
+        return None
+    parts = chunk[:-2].split(b"\n\n")
+    if chunk.count(b"\n") != 2 * len(parts):
+        return None
+    events = [Event("message", part[6:]) for part in parts if part.startswith(b"data: ")]
+    return events if len(events) == len(parts) else None

@@ -6,12 +6,14 @@
     response = await transport.handle_async_request(request)
 
 It is also an ordinary transport under httpx.AsyncClient; the body comes in one piece once it is complete. There are
-no retries. Not supported: HTTP/2 and proxies.
+no retries. HTTP/2 and proxies are for `loadgen.fallback`.
 """
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator
+import weakref
+from collections.abc import AsyncIterator, Callable
 from time import monotonic_ns
 
 import httpx
@@ -20,9 +22,13 @@ from loadgen.arrivals import Arrivals
 from loadgen.connection import Connection
 from loadgen.heartbeat import Heartbeat
 from loadgen.http1 import body_of, request_bytes
-from loadgen.pool import Origin, Pool
+from loadgen.pool import TRIAL_S, Origin, Pool
 from loadgen.sockets import open_socket
 from loadgen.stamps import ReadClock
+from loadgen.turns import Turns
+
+_MOST_OPENING = 32
+_RETRY_NS = 1_000_000_000
 
 
 class _Body(httpx.AsyncByteStream):
@@ -37,11 +43,17 @@ class SocketTransport(httpx.AsyncBaseTransport):
     """Pooled keep-alive HTTP/1.1 connections whose reads are stamped with the kernel's time of receipt.
 
     `timeout_s` bounds a whole request, connecting included; `connect_timeout_s` a connect with TLS. httpx's own
-    time-outs, which bound single reads, are not used. Null means no limit.
+    time-outs, which bound single reads, are not used. Null means no limit. `keeps_connections` is whether the server
+    keeps a connection after a stream; null lets it be found out (`loadgen.pool`).
     """
 
     def __init__(
-        self, *, timeout_s: float | None = None, connect_timeout_s: float | None = 10.0, verify: bool = True
+        self,
+        *,
+        timeout_s: float | None = None,
+        connect_timeout_s: float | None = 10.0,
+        verify: bool = True,
+        keeps_connections: bool | None = None,
     ) -> None:
         self.beat = Heartbeat()
         self.connections_opened = 0
@@ -50,7 +62,11 @@ class SocketTransport(httpx.AsyncBaseTransport):
         self._verify = verify
         self._ssl_context: ssl.SSLContext | None = None
         self._clock = ReadClock(self.beat)
-        self._pool = Pool()
+        self._pool = Pool(keeps_connections)
+        self._turns = Turns()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._reserve_after_ns = 0
 
     async def open(self, connections: int, url: str | httpx.URL) -> None:
         """Open connections before they are needed. Raises httpx.ConnectError or httpx.ConnectTimeout."""
@@ -63,18 +79,40 @@ class SocketTransport(httpx.AsyncBaseTransport):
             if isinstance(item, BaseException):
                 raise item
 
+    def reserve(self, connections: int, url: str | httpx.URL) -> None:
+        """Open what is missing to so many idle connections, in the background and a few at a time.
+
+        To be called again and again; after a failure, which the requests meet as well, nothing is tried for a second.
+        """
+        if monotonic_ns() < self._reserve_after_ns:
+            return
+        origin = _origin(httpx.URL(url))
+        opening = len(self._opening)
+        for _ in range(min(connections - self._pool.idle(origin), _MOST_OPENING) - opening):
+            task = asyncio.create_task(self._open_one(origin))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and return its complete response.
 
-        Raises httpx.ConnectError, ConnectTimeout, ReadTimeout (the whole request took too long), ReadError,
-        WriteError, RemoteProtocolError. `request.extensions["arrivals"]` is filled in either case.
+        Raises as `exchange` does. `request.extensions["arrivals"]` is filled in either case.
         """
         arrivals = request.extensions.get("arrivals") or Arrivals()
+        await self.exchange(request, arrivals)
+        arrivals.settle()
+        return response_of(arrivals, b"HTTP/1.1")
+
+    async def exchange(self, request: httpx.Request, arrivals: Arrivals) -> None:
+        """Send one request and record its complete response in `arrivals`, of which the reads are still to be settled.
+
+        Raises httpx.ConnectError, ConnectTimeout, ReadTimeout (the whole request took too long), ReadError,
+        WriteError, RemoteProtocolError; what had arrived is recorded then, too.
+        """
         await request.aread()
-        wire = request_bytes(request)
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._exchange(request, wire, arrivals)
+                await self._exchange(request, request_bytes(request), arrivals)
         except TimeoutError:
             raise httpx.ReadTimeout(f"no complete answer within {self._timeout_s:g} s", request=request) from None
         except httpx.TransportError as error:
@@ -82,17 +120,33 @@ class SocketTransport(httpx.AsyncBaseTransport):
             raise
         finally:
             arrivals.closed_ns = arrivals.closed_ns or monotonic_ns()
-        assert arrivals.status is not None  # a complete response has a status
-        return httpx.Response(
-            arrivals.status,
-            headers=arrivals.headers,
-            stream=_Body(body_of(arrivals.body)),
-            extensions={"http_version": b"HTTP/1.1", "arrivals": arrivals},
-        )
+
+    @property
+    def busy(self) -> bool:
+        """Whether answers that are complete wait for their turn: what can wait should."""
+        return bool(self._turns)
+
+    def watch_lags(self, loop: Callable[[int], None], read: Callable[[int], None]) -> None:
+        """Call `loop` with the lag of each beat of the event loop, and `read` with that of a share of the reads (ns)."""
+        self.beat.on_lag = loop
+        self._clock.on_lag = read
+
+    def open_sockets(self) -> list[socket.socket]:
+        """Sockets of the connections that are open now, idle or not."""
+        return [sock for sock in self._sockets if sock.fileno() >= 0]
+
+    async def find_out(self) -> bool | None:
+        """Whether the server keeps a connection after a stream, once that is known; null without any stream."""
+        if self._pool.keeps is None:
+            await asyncio.sleep(2 * TRIAL_S)
+        return self._pool.keeps
 
     async def aclose(self) -> None:
         """Close the idle connections and stop the heartbeat."""
         self.beat.stop()
+        for task in self._opening:
+            task.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
         self._pool.close()
 
     async def _exchange(self, request: httpx.Request, wire: bytes, arrivals: Arrivals) -> None:
@@ -105,6 +159,12 @@ class SocketTransport(httpx.AsyncBaseTransport):
         reader = await connection.exchange(wire, arrivals, without_body=request.method == "HEAD")
         self._pool.give_back(origin, connection, streamed=reader.chunked)
 
+    async def _open_one(self, origin: Origin) -> None:
+        try:
+            self._pool.add(origin, await self._connect(origin))
+        except httpx.TransportError:
+            self._reserve_after_ns = monotonic_ns() + _RETRY_NS
+
     async def _connect(self, origin: Origin) -> Connection:
         self.beat.start()
         scheme, host, port = origin
@@ -114,7 +174,19 @@ class SocketTransport(httpx.AsyncBaseTransport):
             host, port, self._ssl_context if scheme == "https" else None, self._connect_timeout_s
         )
         self.connections_opened += 1
-        return Connection(sock, tls, self._clock)
+        self._sockets.add(sock)
+        return Connection(sock, tls, self._clock, self._turns)
+
+
+def response_of(arrivals: Arrivals, http_version: bytes) -> httpx.Response:
+    """The recorded response as one of httpx."""
+    assert arrivals.status is not None  # a complete response has a status
+    return httpx.Response(
+        arrivals.status,
+        headers=arrivals.headers,
+        stream=_Body(body_of(arrivals.body)),
+        extensions={"http_version": http_version, "arrivals": arrivals},
+    )
 
 
 def _origin(url: httpx.URL) -> Origin:

@@ -9,9 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
-from loadgen.spec import PromptScale, ShardSpec, Target
+from loadgen.level import Level
+from loadgen.spec import PromptScale, Shape, ShardSpec, StopRules, Target
+from loadgen.worker import run_shard
+from schemas.arrow import arrow_schema
+from schemas.columns import REQUEST_TRACES
 
 Answer = Callable[[dict[str, Any], asyncio.StreamWriter], Awaitable[None]]
 
@@ -135,21 +140,71 @@ def _fields(head: str) -> list[tuple[str, str, str]]:
 
 @pytest.fixture
 def make_spec(tmp_path: Path) -> Callable[..., ShardSpec]:
-    """A shard spec for a server's URL; keyword arguments replace fields, `target` those of the target."""
+    """A shard spec for a server's URL.
 
-    def make(url: str, *, target: dict[str, Any] | None = None, **fields: Any) -> ShardSpec:
+    Keyword arguments replace fields of the spec, `target` those of the target; what is a field of the shape, the stop
+    rules or the workload goes there.
+    """
+
+    def make(url: str, *, target: dict[str, Any] | None = None, **given: Any) -> ShardSpec:
+        parts: dict[str, dict[str, Any]] = {
+            "shape": {"kind": "closed", "concurrency": 2},
+            "stop": {
+                "requests": 6, "duration_s": None, "min_requests": 0, "max_duration_s": 60.0, "error_share": 1.0,
+            },
+            "workload": {"input_tokens": 50, "output_tokens": 3},
+        }  # fmt: skip
+        names = {
+            "shape": Shape.__dataclass_fields__, "stop": StopRules.__dataclass_fields__,
+            "workload": ("input_tokens", "output_tokens", "shared_prefix", "turns", "dataset", "trace"),
+        }  # fmt: skip
+        fields = dict(given)
+        for part, members in names.items():
+            parts[part] |= {name: fields.pop(name) for name in given if name in members}
         defaults: dict[str, Any] = {
             "identity": {
                 "run_id": "run-1", "attempt": 1, "suite": "adhoc", "endpoint": "e", "workload": "w", "load": "l",
-                "run_date": "2026-11-20", "level_index": 1, "load_kind": "closed", "concurrency": 2,
-                "request_rate": None, "config_hash": "c0ffee",
+                "run_date": "2026-11-20", "level_index": 1, "load_kind": parts["shape"]["kind"],
+                "concurrency": parts["shape"].get("concurrency"), "request_rate": parts["shape"].get("rate"),
+                "config_hash": "c0ffee",
             },
             "target": Target(**{"url": url, "api": "chat", "model": "tiny", "timeout_s": 20.0, **(target or {})}),
-            "phase": "measure", "shard": 0, "shards": 1, "concurrency": 2, "warmup_requests": 0, "requests": 6,
-            "duration_s": None, "min_requests": 0, "max_duration_s": 60.0, "input_tokens": 50, "output_tokens": 3,
-            "prompt_scale": PromptScale(), "seed": 1, "stop_error_share": 1.0,
-            "part_path": str(tmp_path / "part.parquet"),
+            "phase": "measure", "shard": 0, "shards": 1, "warmup_requests": 0,
+            "shape": Shape(**parts["shape"]), "stop": StopRules(**parts["stop"]), "workload": parts["workload"],
+            "prompt_scale": PromptScale(), "seed": 1, "part_path": str(tmp_path / "part.parquet"),
         }  # fmt: skip
         return ShardSpec(**defaults | fields)
 
     return make
+
+
+class Outcome:
+    """The closing event of a shard, its rows as landed, and what the server saw."""
+
+    def __init__(self, spec: ShardSpec, done: dict[str, Any], server: Any, events: list[dict[str, Any]]) -> None:
+        self.spec, self.done, self.server, self.events = spec, done, server, events
+        tables = [pq.read_table(part) for part in done["parts"]]
+        assert all(table.schema.equals(arrow_schema(REQUEST_TRACES)) for table in tables)
+        self.rows = [row for table in tables for row in table.to_pylist()]
+
+
+@pytest.fixture
+def run_level(serve, make_spec):
+    """Run a shard against a scripted server."""
+
+    def run(answer, *, interrupt_after_s: float | None = None, one_answer: bool = False, **fields: Any) -> Outcome:
+        async def scenario() -> Outcome:
+            events: list[dict[str, Any]] = []
+
+            def on_start(level: Level) -> None:
+                if interrupt_after_s is not None:
+                    asyncio.get_running_loop().call_later(interrupt_after_s, level.interrupt)
+
+            async with serve(answer, one_answer=one_answer) as server:
+                spec: ShardSpec = make_spec(server.url, **fields)
+                done = await run_shard(spec, events.append, on_start)
+            return Outcome(spec, done, server, events)
+
+        return asyncio.run(scenario())
+
+    return run

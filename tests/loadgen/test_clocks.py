@@ -35,9 +35,10 @@ def stamped(ancillary: list[tuple[int, int, bytes]], stalled_ms: float = 0) -> t
     """A recorder with one read, and how long before the read its stamp lies (ms)."""
     beat = Heartbeat()
     now = monotonic_ns()
-    beat.calm_ns = now - round(stalled_ms * MS)
-    arrivals = Arrivals(sent_ns=now - 10_000 * MS)
-    ReadClock(beat).stamp(arrivals, ancillary, now)
+    if stalled_ms:
+        beat.note_stall(now - round(stalled_ms * MS), now + 1)
+    arrivals = Arrivals(sent_ns=now - 10_000 * MS, reads=[(b"", ancillary, now)])
+    ReadClock(beat).settle(arrivals)
     return arrivals, (now - arrivals.stamps[0]) / MS
 
 
@@ -70,8 +71,8 @@ def test_an_old_kernel_stamp_is_believed_after_a_stall_of_the_loop() -> None:
 def test_stamps_of_one_response_never_go_back() -> None:
     arrivals = Arrivals(sent_ns=monotonic_ns())
     clock = ReadClock(Heartbeat())
-    for ms_ago in (0, 0.02, 0):
-        clock.stamp(arrivals, received(ms_ago), monotonic_ns())
+    arrivals.reads += [(b"", received(ms_ago), monotonic_ns()) for ms_ago in (0, 0.02, 0)]
+    clock.settle(arrivals)
     assert arrivals.stamps == sorted(arrivals.stamps)
 
 
@@ -116,7 +117,7 @@ def test_tokens_that_waited_for_a_stalled_client_are_one_chunk(wire) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         request = httpx.Request("POST", url, json={}, extensions={"arrivals": arrivals})
         exchange = asyncio.create_task(transport.handle_async_request(request))
-        while not arrivals.stamps:
+        while not arrivals.reads:
             await asyncio.sleep(0.001)
         both_sent.wait(20)  # blocks the loop on purpose
         await exchange

@@ -3,49 +3,16 @@
 import asyncio
 import socket
 from collections import Counter
-from typing import Any
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from loadgen.level import Level
-from loadgen.spec import ShardSpec, Target
+from loadgen.spec import Shape, ShardSpec, StopRules, Target
 from loadgen.worker import run_shard
 from schemas.arrow import arrow_schema
-from schemas.columns import REQUEST_TRACES
+from schemas.columns import CLIENT_HEALTH
 from schemas.errors import PartError, SpecError
-
-
-class Outcome:
-    """The closing event of a shard, its rows as landed, and what the server saw."""
-
-    def __init__(self, done: dict[str, Any], server: Any, events: list[dict[str, Any]]) -> None:
-        self.done, self.server, self.events = done, server, events
-        table = pq.read_table(done["part"])
-        assert table.schema.equals(arrow_schema(REQUEST_TRACES))
-        self.rows = table.to_pylist()
-
-
-@pytest.fixture
-def run_level(serve, make_spec):
-    """Run a shard against a scripted server."""
-
-    def run(answer, *, interrupt_after_s: float | None = None, one_answer: bool = False, **fields: Any) -> Outcome:
-        async def scenario() -> Outcome:
-            events: list[dict[str, Any]] = []
-
-            def on_start(level: Level) -> None:
-                if interrupt_after_s is not None:
-                    asyncio.get_running_loop().call_later(interrupt_after_s, level.interrupt)
-
-            async with serve(answer, one_answer=one_answer) as server:
-                spec: ShardSpec = make_spec(server.url, **fields)
-                done = await run_shard(spec, events.append, on_start)
-            return Outcome(done, server, events)
-
-        return asyncio.run(scenario())
-
-    return run
 
 
 @pytest.fixture
@@ -66,7 +33,7 @@ def test_every_request_is_a_row_of_the_contract(run_level, well_behaved) -> None
     assert result.done["outcomes"] == {"ok": 9}
     assert result.done["rows"] == 9
     assert not result.done["interrupted"]
-    assert result.done["stopped_early"] is None
+    assert result.done["stop_reason"] == "count"
     assert result.events[-1]["planned"] == result.events[-1]["done"] == 9
 
 
@@ -124,8 +91,8 @@ def test_a_level_of_failures_is_stopped_and_says_why(run_level, wire) -> None:
     async def answer(body, writer) -> None:
         writer.write(wire.sized(b'{"error": "no such key"}', "401 Unauthorized"))
 
-    result = run_level(answer, requests=500, stop_error_share=0.5)
-    assert result.done["stopped_early"] == "error_share"
+    result = run_level(answer, requests=500, error_share=0.5)
+    assert result.done["stop_reason"] == "error_share"
     assert 3 <= len(result.rows) <= 5
     assert {row["outcome"] for row in result.rows} == {"http_error"}
     assert result.done["first_failure"] == {
@@ -141,20 +108,20 @@ def test_a_few_failures_do_not_stop_a_level(run_level, wire) -> None:
         bad = seen["requests"] % 4 == 0
         writer.write(wire.sized(b"busy", "503 Service Unavailable") if bad else wire.stream("a"))
 
-    result = run_level(answer, requests=40, stop_error_share=0.5)
+    result = run_level(answer, requests=40, error_share=0.5)
     assert result.done["outcomes"] == {"ok": 30, "http_error": 10}
-    assert result.done["stopped_early"] is None
+    assert result.done["stop_reason"] == "count"
 
 
 def test_an_unreachable_endpoint_gives_rows(make_spec) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        spec = make_spec(f"http://127.0.0.1:{unused.getsockname()[1]}/v1", requests=50, stop_error_share=0.5)
+        spec = make_spec(f"http://127.0.0.1:{unused.getsockname()[1]}/v1", requests=50, error_share=0.5)
         done = asyncio.run(run_shard(spec, lambda event: None, lambda level: None))
-    rows = Outcome(done, None, []).rows
+    rows = [row for part in done["parts"] for row in pq.read_table(part).to_pylist()]
     assert {row["outcome"] for row in rows} == {"connect_error"}
     assert rows[0]["sent_ns"] is None
-    assert done["stopped_early"] == "error_share"
+    assert done["stop_reason"] == "error_share"
 
 
 def test_an_answer_that_never_comes_is_a_timeout(run_level) -> None:
@@ -241,7 +208,11 @@ def test_completions_are_read_too(run_level, wire) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"requests": None}, "requests is null"),
+        ({"stop": StopRules(None, None, 0, 60.0, 1.0)}, "requests is null"),
+        ({"shape": Shape(kind="half-open")}, "shape.kind is 'half-open'"),
+        ({"shape": Shape(kind="closed", concurrency=0)}, "shape.concurrency is 0"),
+        ({"shape": Shape(kind="open", arrivals="poisson")}, "shape.rate is None"),
+        ({"shape": Shape(kind="open", arrivals="lunar", rate=1.0)}, "shape.arrivals is 'lunar'"),
         ({"phase": "rehearsal"}, "phase is 'rehearsal'"),
         ({"identity": {"run_id": "r"}}, "identity lacks attempt, suite"),
         ({"identity": {"color": "red"}}, "identity has color"),
@@ -259,3 +230,39 @@ def test_a_spec_that_cannot_be_run_says_what_is_wrong(make_spec, fields, message
 def test_a_folder_that_cannot_be_written_shows_before_any_request(run_level, well_behaved) -> None:
     with pytest.raises(PartError, match=r"cannot write /proc/nowhere/part\.parquet"):
         run_level(well_behaved, part_path="/proc/nowhere/part.parquet")
+
+
+def test_a_part_that_can_no_longer_be_written_ends_the_level(run_level, wire, monkeypatch) -> None:
+    def full(self, row) -> None:
+        raise PartError("cannot write: the disk is full")
+
+    async def answer(body, writer) -> None:
+        if not answered:
+            answered.append(1)
+            writer.write(wire.stream("a"))
+            return
+        await asyncio.sleep(30)
+
+    answered: list[int] = []
+    monkeypatch.setattr("loadgen.parts.PartWriter.add", full)
+    with pytest.raises(PartError, match="disk is full"):
+        run_level(answer, requests=100)  # and does not wait for what hangs
+
+
+def test_the_clients_own_health_is_written_beside_the_traces(run_level, wire) -> None:
+    async def answer(body, writer) -> None:
+        await asyncio.sleep(0.4)
+        writer.write(wire.stream("a", "b"))
+
+    result = run_level(answer, requests=6)  # 3 rounds of 0.4 s
+    part = Path(result.spec.part_path).with_suffix(".client_health.parquet")
+    table = pq.read_table(part)
+    assert table.schema.equals(arrow_schema(CLIENT_HEALTH))
+    rows = table.to_pylist()
+    assert len(rows) >= 2
+    assert 1.0 <= rows[0]["elapsed_s"] < rows[-1]["elapsed_s"]
+    assert rows[0]["in_flight"] <= 2
+    assert rows[-1]["sent"] == rows[-1]["done"] == 6
+    assert sum(row["reads"] for row in rows) == sum(row["reads"] for row in result.rows)
+    assert rows[-1]["requests_on_reused"] == sum(row["connect_ns"] is None for row in result.rows)
+    assert rows[-1]["connections_open"] >= 2

@@ -1,10 +1,8 @@
-"""Prompts have the length asked for, the same bytes for the same seed, and no prefix in common."""
+"""Prompts have the length asked for and the same bytes for the same key; the probe's counts give the scale."""
 
-import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.jobs import JobQueue
 from loadgen.prompts import fit_prompt_scale, make_prompt, prompt_chars, request_body
 from loadgen.spec import PromptScale, Target
 
@@ -24,43 +22,9 @@ def test_the_target_length_is_turned_into_characters() -> None:
     assert prompt_chars(5, PromptScale(overhead_tokens=12)) == 1
 
 
-def prompts_of(make_spec, **fields) -> list[str]:
-    client = httpx.AsyncClient()
-    queue = JobQueue(make_spec("http://127.0.0.1:1/v1", **fields), client)
-    return [
-        httpx.Response(200, content=queue.take().request.content).json()["messages"][0]["content"] for _ in range(8)
-    ]
-
-
-def test_no_two_prompts_begin_alike_over_shards_levels_and_phases(make_spec) -> None:
-    identity = make_spec("http://x/v1").identity
-    prompts = [
-        *prompts_of(make_spec, warmup_requests=4),
-        *prompts_of(make_spec, shard=1),
-        *prompts_of(make_spec, identity=identity | {"level_index": 2}),
-        *prompts_of(make_spec, seed=2),
-        *prompts_of(make_spec, phase="probe", requests=8),
-    ]
-    assert len({prompt[:12] for prompt in prompts}) == len(prompts) == 40
-
-
-def test_the_same_seed_gives_the_same_bytes(make_spec) -> None:
-    another_run = make_spec("http://x/v1").identity | {"run_id": "run-2", "attempt": 2}
-    assert prompts_of(make_spec) == prompts_of(make_spec) == prompts_of(make_spec, identity=another_run)
-
-
-def test_probe_prompts_have_different_lengths(make_spec) -> None:
-    # 50 tokens asked: 3 probes of 25, 50 and 75 tokens at 4 characters each
-    queue = JobQueue(make_spec("http://x/v1", phase="probe", requests=3), httpx.AsyncClient())
-    jobs = [queue.take() for _ in range(3)]
-    assert [job.prompt_chars for job in jobs] == [100, 200, 300]
-    assert {job.phase for job in jobs} == {"probe"}
-    assert not queue
-
-
 def test_extra_body_overrides_fields_and_null_takes_one_away() -> None:
     extra = {"temperature": None, "max_tokens": 5, "ignore_eos": True}
-    body = request_body(Target("u", "completions", "m", extra_body=extra), "hello", 99)
+    body = request_body(Target("u", "completions", "m", extra_body=extra), [{"role": "user", "content": "hello"}], 99)
     assert body == {
         "model": "m", "prompt": "hello", "max_tokens": 5, "stream": True,
         "stream_options": {"include_usage": True}, "ignore_eos": True,
@@ -83,3 +47,22 @@ def test_no_scale_is_fitted_to_counts_that_say_nothing() -> None:
     assert fit_prompt_scale([{"chars": 100, "input_tokens": None}]) is None
     assert fit_prompt_scale([{"chars": 100, "input_tokens": 0}]) is None
     assert fit_prompt_scale([{"chars": 100, "input_tokens": 9}, {"chars": 500, "input_tokens": 9}]) is None
+
+
+def test_a_tokenizer_that_counts_like_the_server_leaves_the_overhead_to_the_probe() -> None:
+    # the server counts 12 and 14 tokens more
+    points = [
+        {"chars": 100, "input_tokens": 37, "local_tokens": 25},
+        {"chars": 300, "input_tokens": 89, "local_tokens": 75},
+        {"chars": 500, "input_tokens": None, "local_tokens": 125},
+    ]
+    assert fit_prompt_scale(points) == PromptScale(0.0, 13.0)
+
+
+def test_a_tokenizer_of_another_model_is_not_used() -> None:
+    # 50 of its tokens are 100 of the server's: by characters, 2 a token, 200 / 2 + 5 = 105
+    points = [
+        {"chars": 200, "input_tokens": 105, "local_tokens": 50},
+        {"chars": 400, "input_tokens": 205, "local_tokens": 100},
+    ]
+    assert fit_prompt_scale(points) == PromptScale(2.0, 5.0)

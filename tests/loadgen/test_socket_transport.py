@@ -1,24 +1,18 @@
 """The transport reads every form of HTTP/1.1 answer and leaves its stamps in the recorder, failures included."""
 
 import asyncio
-import datetime
-import ipaddress
 import socket
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from loadgen.arrivals import Arrivals
 from loadgen.http1 import ResponseReader, body_of
 from loadgen.transport import SocketTransport
+from tests.loadgen.certificate import make_certificate
 
 
 async def post(transport: SocketTransport, url: str, arrivals: Arrivals | None = None) -> httpx.Response:
@@ -56,17 +50,98 @@ def test_a_chunked_answer_is_stamped_read_by_read(serve, wire) -> None:
     assert not arrivals.clock_suspect
 
 
+def takes(reader: ResponseReader, data: bytes) -> bool:
+    """Whether the response is complete with this read."""
+    if reader.add((data, [], 0)):
+        reader.parse()
+    return reader.complete
+
+
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 17, 10_000])
 def test_a_chunked_answer_ends_where_it_ends_however_it_is_cut(wire, step: int) -> None:
     raw = wire.stream("a", "b\r\n\r\n", "c")
     arrivals = Arrivals()
     reader = ResponseReader(arrivals)
-    ends = []
-    for start in range(0, len(raw), step):
-        arrivals.stamps.append(start)
-        ends.append(reader.add(raw[start : start + step]))
+    ends = [takes(reader, raw[start : start + step]) for start in range(0, len(raw), step)]
     assert ends == [False] * (len(ends) - 1) + [True]
     assert body_of(arrivals.body).count(b"data: ") == 6
+
+
+@pytest.mark.parametrize(
+    ("reads", "head", "body", "keep_alive"),
+    [
+        ([b"HTTP/1.1 204 No Content\r\n\r\n"], False, b"", True),
+        ([b"HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n"], False, b"", True),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"], True, b"", False),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"], False, b"", True),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"], False, b"hi", False),
+        (
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nhi\r\n", b"0\r\n\r\n"],
+            False,
+            b"hi",
+            False,
+        ),
+        (
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=1\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n"],
+            False,
+            b"hi",
+            True,
+        ),
+        (
+            [
+                b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nContent-Length: 99\r\n\r\nHTTP/1.1 100 Cont",
+                b"inue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+            ],
+            False,
+            b"hi",
+            True,
+        ),
+        # more than the response: it is complete all the same, and the rest must not be read as the next one
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi??"], False, b"hi", False),
+        (
+            [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 408 Late\r\nContent-Length: 1\r\n\r\nx"],
+            False,
+            b"hi",
+            False,
+        ),
+    ],
+)
+def test_every_form_of_answer_ends_where_it_ends(reads: list[bytes], head: bool, body: bytes, keep_alive: bool) -> None:
+    arrivals = Arrivals()
+    reader = ResponseReader(arrivals, without_body=head)
+    ends = [takes(reader, data) for data in reads]
+    assert ends == [False] * (len(reads) - 1) + [True]
+    assert (body_of(arrivals.body), reader.keep_alive) == (body, keep_alive)
+    assert arrivals.status in (200, 204, 304)
+
+
+def test_connections_are_kept_after_errors_and_left_where_the_server_says_so(serve, wire) -> None:
+    async def answer(body, writer) -> None:
+        answers = [
+            wire.sized(b"slow down", "429 Too Many Requests", extra="Retry-After: 1\r\n"),
+            wire.sized(b"oops", "500 Internal Server Error"),
+            b"HTTP/1.1 204 No Content\r\n\r\n",
+            wire.sized(b"bye", extra="Connection: close\r\n"),
+            wire.sized(b"again"),
+        ]
+        writer.write(answers[len(server.bodies) - 1])
+
+    async def scenario() -> tuple[list[tuple[int, bytes]], list[int], int]:
+        nonlocal server
+        transport = SocketTransport()
+        answers, connections = [], []
+        async with serve(answer) as server:
+            for _ in range(5):
+                response = await post(transport, server.url)
+                answers.append((response.status_code, await response.aread()))
+                connections.append(server.connections)
+            await transport.aclose()
+        return answers, connections, transport.connections_opened
+
+    server: Any = None
+    answers, connections, opened = asyncio.run(scenario())
+    assert answers == [(429, b"slow down"), (500, b"oops"), (204, b""), (200, b"bye"), (200, b"again")]
+    assert (connections, opened) == ([1, 1, 1, 1, 2], 2)
 
 
 def test_sized_and_close_delimited_answers_are_read(serve, wire) -> None:
@@ -267,22 +342,8 @@ def test_it_is_an_ordinary_transport_under_an_httpx_client(serve, wire) -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A self-signed certificate of localhost with its key, in one PEM file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(private + signed.public_bytes(pem))
-    yield path
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def test_tls_streams_are_stamped_too_and_connections_kept(serve, wire, certificate: Path) -> None:

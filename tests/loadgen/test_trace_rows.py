@@ -205,6 +205,17 @@ def test_an_error_status_keeps_the_first_500_characters_of_the_body() -> None:
     assert row["error"] == "HTTP 503: " + "x" * 490
 
 
+def test_a_refusal_says_when_to_come_again() -> None:
+    row = row_of((9, b'{"error": "slow down"}'), status=429, headers={"Retry-After": "1"})
+    assert (row["outcome"], row["http_status"]) == ("http_error", 429)
+    assert row["error"] == 'HTTP 429 (Retry-After: 1): {"error": "slow down"}'
+
+
+def test_empty_events_keep_a_stream_alive_and_say_nothing(wire) -> None:
+    row = row_of((100, b"data:\n\ndata: \n\n"), (200, wire.token("a") + b"data:\n\n"), (210, wire.finish()))
+    assert (row["outcome"], row["first_chunk_ns"], row["token_chunks"]) == ("ok", 200 * MS, 1)
+
+
 def test_compressed_streams_keep_the_time_of_each_read(wire) -> None:
     packed = gzip.compress(wire.token("a") + wire.finish())
     row = row_of((200, packed[:12]), (230, packed[12:]), headers={"Content-Encoding": "gzip"})

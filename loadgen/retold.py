@@ -1,0 +1,56 @@
+"""httpx's errors in the words and classes of our own transport, saying whether a proxy is to blame."""
+
+from typing import NamedTuple
+
+import httpx
+
+from loadgen.sockets import reason_of
+
+
+class Peer(NamedTuple):
+    """Who was spoken to: `host:port`, the proxy on the way if there is one, and the limit of connecting."""
+
+    server: str
+    proxy: str | None
+    connect_timeout_s: float | None
+
+
+def retold(error: httpx.TransportError, peer: Peer, step: str, *, answered: bool) -> httpx.TransportError:
+    """The error to raise instead of `error`.
+
+    `step` is the step of connecting that was begun last (`Watch.step`), `answered` whether a status had come.
+    """
+    near = peer.proxy or peer.server
+    match error:
+        case httpx.ProxyError():
+            return httpx.ConnectError(f"{near} opens no way to {peer.server}: {error}")
+        case httpx.ConnectTimeout():
+            return httpx.ConnectTimeout(f"no connection to {near} within {peer.connect_timeout_s:g} s")
+        case httpx.ConnectError() if step == "connection.start_tls":
+            return httpx.ConnectError(f"TLS with {near} failed: {error}")
+        case httpx.ConnectError() if step.endswith("start_tls"):
+            return httpx.ConnectError(f"TLS with {peer.server} through {near} failed: {error}")
+        case httpx.ConnectError():
+            return httpx.ConnectError(f"cannot connect to {near}: {_cause(error)}")
+        case httpx.RemoteProtocolError() if _is_cut(str(error)):
+            when = "in the middle of the body" if answered else "before it answered"
+            return httpx.RemoteProtocolError(f"the server closed the connection {when}")
+        case httpx.ReadError() | httpx.WriteError():
+            return type(error)(f"the connection broke: {_cause(error)}")
+    return error
+
+
+def _is_cut(message: str) -> bool:
+    return message.startswith(
+        ("peer closed connection", "Server disconnected", "<StreamReset", "<ConnectionTerminated")
+    )
+
+
+def _cause(error: BaseException) -> str:
+    """Why it happened: the system's own error, which httpx keeps under the wrappers of other libraries."""
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError) and below.errno:
+            return reason_of(below)
+        below = below.exceptions[0] if isinstance(below, BaseExceptionGroup) else below.__cause__ or below.__context__
+    return str(error) or "the other side closed it"

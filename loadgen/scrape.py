@@ -1,0 +1,153 @@
+"""What the engine says of itself: its Prometheus page once a second, as rows of `raw.server_metrics`.
+
+    scraper = Scraper(target, spec.identity)
+    task = asyncio.create_task(scraper.run(level_is_over))
+    …
+    scraper.write(server_metrics_path(folder, attempt, level_index))
+
+A page that is absent, dead or not an engine's is asked for a few times and then left alone; nothing is raised for it.
+"""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from time import monotonic_ns, time_ns
+from typing import Any
+
+import httpx
+
+from loadgen.engine_pages import read_page
+from schemas.columns import SERVER_METRICS
+
+_PERIOD_S = 1.0
+_TIMEOUT_S = 0.9
+_MOST_FAILURES = 3
+_NONE_THERE = (404, 405, 410, 501)
+
+
+class Scraper:
+    """Scrapes the page of one endpoint during one level; `rows` are those of `raw.server_metrics` so far.
+
+    `url` is the API base (ending in `/v1` or not), `metrics_url` the page where it is not `/metrics` (or `/v1/metrics`,
+    NIM's) beside it. `headers` (authorization) are sent to the endpoint's own host only. Redirects are not followed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        identity: Mapping[str, Any],
+        *,
+        metrics_url: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        verify: bool = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._constants = {
+            **{name: identity[name] for name in ("run_id", "attempt", "endpoint", "level_index")},
+            "run_date": date.fromisoformat(str(identity["run_date"])),
+        }
+        self._pages = [metrics_url] if metrics_url else _pages_of(url)
+        self._headers = dict(headers or {}) if _same_host(self._pages[0], url) else {}
+        self._verify = verify
+        self._transport = transport
+        self._failures = 0
+
+    async def run(self, until: asyncio.Event) -> None:
+        """Scrape at 0, 1, 2, … s until `until` is set, or until the page has failed three times in a row.
+
+        A second that a slow page ran over is left out. Nothing is raised.
+        """
+        started_ns = monotonic_ns()
+        try:
+            async with httpx.AsyncClient(
+                verify=self._verify,
+                timeout=_TIMEOUT_S,
+                headers=self._headers,
+                trust_env=False,
+                transport=self._transport,
+            ) as client:
+                while self._pages and not until.is_set():
+                    await self._scrape(client, started_ns)
+                    elapsed_s = (monotonic_ns() - started_ns) / 1e9
+                    wait_s = (math.floor(elapsed_s / _PERIOD_S) + 1) * _PERIOD_S - elapsed_s
+                    if self._pages:
+                        await _passed(until, wait_s)
+        except Exception:
+            # a load level must never suffer for this: a wrong certificate file, an address that is none
+            self._pages = []
+
+    def write(self, path: Path) -> Path | None:
+        """Write the rows as one part at `path`; null where there are none. Raises PartError."""
+        from loadgen.parts import PartWriter  # pyarrow is slow to import
+
+        if not self.rows:
+            return None
+        writer = PartWriter(path, SERVER_METRICS, rows_per_part=len(self.rows) + 1, seconds_per_part=math.inf)
+        for row in self.rows:
+            writer.add(row)
+        writer.close()
+        return path
+
+    async def _scrape(self, client: httpx.AsyncClient, started_ns: int) -> None:
+        asked_ns, asked_at = monotonic_ns(), time_ns()
+        response = await self._get(client)
+        took_ns = monotonic_ns() - asked_ns
+        page = None if response is None else read_page(response.text)
+        if page is None:
+            self._failures += 1
+            if self._failures >= _MOST_FAILURES:
+                self._pages = []
+            return
+        self._failures = 0
+        self.rows.append(
+            {
+                **self._constants,
+                "scraped_at": datetime.fromtimestamp(asked_at / 1e9, UTC).replace(tzinfo=None),
+                "elapsed_s": (asked_ns - started_ns) / 1e9,
+                "source": page.source,
+                **page.figures,
+                "scrape_ms": took_ns / 1e6,
+            }
+        )
+
+    async def _get(self, client: httpx.AsyncClient) -> httpx.Response | None:
+        """The page; null where there is none now. An address that has none at all is not asked again."""
+        while self._pages:
+            try:
+                async with asyncio.timeout(_TIMEOUT_S):  # httpx bounds single reads only
+                    response = await client.get(self._pages[0])
+            except (TimeoutError, httpx.HTTPError):
+                return None
+            if response.status_code == 200 and "html" not in response.headers.get("content-type", ""):
+                return response
+            if response.status_code != 200 and response.status_code not in _NONE_THERE:
+                return None
+            self._pages.pop(0)
+        return None
+
+
+def server_metrics_path(folder: Path, attempt: int, level_index: int) -> Path:
+    """Where a level's rows go: `a1-l001.server_metrics.parquet`."""
+    return folder / f"a{attempt}-l{level_index:03d}.server_metrics.parquet"
+
+
+def _pages_of(url: str) -> list[str]:
+    root = url.rstrip("/").removesuffix("/v1")
+    return [f"{root}/metrics", f"{root}/v1/metrics"]
+
+
+def _same_host(page: str, url: str) -> bool:
+    """Whether what may be told to `url` may be told to `page`: the same host, and no key in the clear for https."""
+    there, own = httpx.URL(page), httpx.URL(url)
+    return there.host == own.host and (own.scheme == "http" or there.scheme == "https")
+
+
+async def _passed(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,80 @@
+"""Conversations in a closed loop: turns follow answers, thinking holds no slot, and requests are what is counted."""
+
+import asyncio
+import json
+from collections import defaultdict
+from itertools import pairwise
+
+import pytest
+
+THREE_TURNS = {"count": 3, "think_time_s": 0.1, "think_time": "fixed"}
+
+
+@pytest.fixture
+def talkative(wire):
+    async def answer(body, writer) -> None:
+        await asyncio.sleep(0.01)
+        writer.write(wire.stream("in", "deed"))
+
+    return answer
+
+
+def by_conversation(rows):
+    talks = defaultdict(list)
+    for row in sorted(rows, key=lambda row: row["request_index"]):
+        talks[row["conversation_index"]].append(row)
+    return talks
+
+
+def test_a_turn_carries_what_was_said_before(run_level, talkative) -> None:
+    result = run_level(talkative, concurrency=1, requests=6, turns=THREE_TURNS | {"think_time_s": 0.0})
+    said = [[message["role"] for message in body["messages"]] for body in result.server.bodies]
+    longest = max(said, key=len)
+    assert longest == ["user", "assistant", "user", "assistant", "user"]
+    answers = {
+        message["content"]
+        for body in result.server.bodies
+        for message in body["messages"]
+        if message["role"] == "assistant"
+    }
+    assert answers == {"indeed"}
+
+
+def test_requests_are_counted_not_conversations(run_level, talkative) -> None:
+    result = run_level(talkative, concurrency=2, requests=7, warmup_requests=1, turns=THREE_TURNS)
+    assert sum(row["phase"] == "measure" for row in result.rows) == 7
+    assert result.done["stop_reason"] == "count"
+    warm = [row for row in result.rows if row["phase"] == "warmup"]
+    assert {row["conversation_index"] for row in warm} == {0}
+    assert 1 <= len(warm) <= 3
+
+
+def test_a_conversation_that_thinks_holds_no_slot(run_level, talkative) -> None:
+    result = run_level(talkative, concurrency=1, requests=20, turns=THREE_TURNS | {"think_time_s": 0.2})
+    rows = sorted(result.rows, key=lambda row: row["sent_ns"])
+    # with one slot and answers of 10 ms, other conversations are begun during the first one's 200 ms
+    second_turn = next(at for at, row in enumerate(rows) if row["turn_index"] == 1)
+    assert second_turn >= 2
+    assert result.server.peak == 1
+    for talk in by_conversation(rows).values():
+        for earlier, later in pairwise(talk):
+            assert later["turn_index"] == earlier["turn_index"] + 1
+            assert later["scheduled_ns"] - earlier["closed_ns"] >= 200_000_000
+
+
+def test_a_failed_turn_ends_its_conversation(run_level, wire) -> None:
+    async def answer(body, writer) -> None:
+        fails = len(body["messages"]) == 3
+        writer.write(wire.sized(b"no", "500 Internal Server Error") if fails else wire.stream("a"))
+
+    result = run_level(answer, concurrency=1, requests=8, turns=THREE_TURNS | {"think_time_s": 0.0})
+    assert max(len(body["messages"]) for body in result.server.bodies) == 3
+    assert set(result.done["outcomes"]) == {"ok", "http_error"}
+
+
+def test_a_prefix_group_is_on_the_row(run_level, talkative) -> None:
+    result = run_level(talkative, requests=4, shared_prefix={"tokens": 20, "prefixes": 2})
+    rows = sorted(result.rows, key=lambda row: row["request_index"])
+    assert [row["prefix_group"] for row in rows] == [0, 1, 0, 1]
+    starts = {json.dumps(body["messages"][0]["content"][:40]) for body in result.server.bodies}
+    assert len(starts) == 2

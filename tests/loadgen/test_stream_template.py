@@ -1,0 +1,150 @@
+"""Reading the text of an event by what stands around it says exactly what parsing its JSON says."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.arrivals import Arrivals
+from loadgen.generation import Generation, read_generation
+from loadgen.template import Template
+
+# what a careless look for the text would trip over: keys and values of the events, JSON's own signs, escapes
+TEXTS = [
+    "a", " b", "\u4e2d", "\u00e9\U0001f600", "", "content", "text", "delta", ":", ",", "null", "tiny", "ratecard", '"',
+    "\\", '","', "\n", "\x7f", "\u2028", "\u00a0", "[DONE]", "</s>", "{", "x\\", "\\u0061",
+]  # fmt: skip
+BROKEN = [b"\xff", b"\xc3", b"\x01", b"\n", b'"', b"\\", b'x","index":7,"y":"', b"\\q", b"\xed\xa0\x80", b"ok"]
+HOLE = "@hole@"
+
+
+def chat(field: str, text: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": "c-1",
+        "model": "tiny",
+        "choices": [{"index": 0, "delta": {field: text}, "finish_reason": None}],
+    } | more
+
+
+def completions(text: str) -> dict[str, Any]:
+    return {"id": "c-2", "model": "tiny", "choices": [{"index": 0, "text": text}], "usage": None}
+
+
+def responses(kind: str, text: str) -> dict[str, Any]:
+    return {"type": f"response.{kind}.delta", "item_id": "i", "delta": text}
+
+
+def two_choices(text: str, other: str) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {"content": text}}, {"index": 1, "delta": {"content": other}}]}
+
+
+def tool(text: str) -> dict[str, Any]:
+    return {"choices": [{"delta": {"tool_calls": [{"function": {"arguments": text}}]}}]}
+
+
+def usage(tokens: int) -> dict[str, int]:
+    return {"prompt_tokens": 7, "completion_tokens": tokens}
+
+
+texts = st.sampled_from(TEXTS) | st.text(max_size=4)
+payloads = st.one_of(
+    st.builds(chat, st.sampled_from(["content", "reasoning", "reasoning_content", "refusal", "role"]), texts),
+    st.builds(chat, st.just("content"), texts, id=st.sampled_from(["c-1", "c-9"])),
+    st.builds(chat, st.just("content"), texts, usage=st.builds(usage, st.integers(1, 9))),
+    st.builds(chat, st.just("content"), texts, error=st.sampled_from([None, "no", {"message": "no"}])),
+    st.builds(completions, texts),
+    st.builds(responses, st.sampled_from(["output_text", "reasoning_text", "audio"]), texts),
+    st.builds(two_choices, texts, texts),
+    st.builds(tool, texts),
+    st.builds(lambda reason: {"choices": [{"delta": {}, "finish_reason": reason}]}, st.sampled_from(["stop", None])),
+)
+
+
+def encoded(payload: dict[str, Any], ascii_only: bool) -> bytes:
+    text = json.dumps(payload, ensure_ascii=ascii_only, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")
+
+
+datas = st.one_of(
+    st.builds(encoded, payloads, st.booleans()),
+    # the bytes themselves in the place of the text, JSON or not
+    st.sampled_from(BROKEN).map(lambda raw: encoded(chat("content", HOLE), False).replace(HOLE.encode(), raw)),
+)
+runs = st.tuples(datas, st.integers(1, 3)).map(lambda run: [run[0]] * run[1])
+events = st.builds(
+    lambda kind, data, end: kind + b"data: " + data + end,
+    st.sampled_from([b"", b"", b"", b"event: x\n", b"event: error\n", b": note\n\n", b"event: x\n\n"]),
+    datas,
+    st.sampled_from([b"\n\n", b"\n\n", b"\n\n", b"\r\n\r\n", b"\r\r", b"\n", b""]),
+)
+streams = st.lists(events | runs.map(lambda run: b"".join(b"data: " + data + b"\n\n" for data in run)), max_size=14)
+
+
+def generation_of(pieces: list[bytes]) -> Generation:
+    arrivals = Arrivals(status=200, headers=[(b"content-type", b"text/event-stream")])
+    arrivals.body = list(enumerate(pieces))
+    return read_generation(arrivals)
+
+
+def slowly(pieces: list[bytes]) -> Generation:
+    with mock.patch.object(Template, "of", lambda data, text: None):
+        return generation_of(pieces)
+
+
+@given(streams)
+def test_fast_is_slow_on_any_stream(pieces: list[bytes]) -> None:
+    assert asdict(generation_of(pieces)) == asdict(slowly(pieces))
+    joined = [b"".join(pieces)]
+    assert asdict(generation_of(joined)) == asdict(slowly(joined))
+
+
+SHAPES = {
+    "chat": lambda text: chat("content", text),
+    "reasoning": lambda text: chat("reasoning_content", text),
+    "completions": completions,
+    "responses": lambda text: responses("output_text", text),
+    "tool": tool,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@given(first=texts, then=texts | st.sampled_from(BROKEN).map(lambda raw: raw.decode("latin-1")))
+def test_a_template_says_the_text_or_nothing(shape: str, first: str, then: str) -> None:
+    template = Template.of(encoded(SHAPES[shape](first), False), first)
+    if template:
+        text = template.text_of(encoded(SHAPES[shape](then), False))
+        assert text is None or text == then.encode("utf-8", "surrogatepass")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_plain_texts_are_read_without_json(shape: str) -> None:
+    template = Template.of(encoded(SHAPES[shape]("hello"), False), "hello")
+    assert template is not None
+    assert template.text_of(encoded(SHAPES[shape](" \u4e2d!"), False)) == " \u4e2d!".encode()
+    assert template.framed().text_of(b"data: " + encoded(SHAPES[shape]("b"), False) + b"\n\n") == b"b"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        chat("content", "hello", usage=usage(1)),
+        chat("content", "hello", error="no"),
+        {"choices": [{"delta": {"content": "hello"}, "finish_reason": "stop"}]},
+        two_choices("hello", "more"),
+        chat("content", ":"),  # where else does `":"` stand?
+    ],
+)
+def test_an_event_that_says_more_than_its_text_is_no_template(payload: dict[str, Any]) -> None:
+    text = "".join(choice["delta"]["content"] for choice in payload["choices"])
+    assert Template.of(encoded(payload, False), text) is None
+
+
+def test_a_stream_in_which_every_event_differs_is_not_learnt_from_for_ever() -> None:
+    pieces = [b"data: " + encoded(chat("content", "a", id=str(i)), False) + b"\n\n" for i in range(320)]
+    with mock.patch.object(Template, "of", side_effect=Template.of) as learn:
+        assert len(generation_of(pieces).tokens) == 320
+    assert learn.call_count == 4 + 320 // 16
