@@ -7,16 +7,24 @@ schemas (`schemas.arrow`), the pandera contracts (`schemas.contracts`), `COMMENT
 
 from dataclasses import dataclass
 
-TRACE_SCHEMA_VERSION = 1
-METRIC_VERSION = 1
+TRACE_SCHEMA_VERSION = 2
+"""2 added transport, conversation_index, turn_index and prefix_group: null in parts of version 1."""
+
+METRIC_VERSION = 2
+"""2: validity knows late sends, clock steps, calibration errors and over-saturated levels."""
 
 OUTCOMES = (
     "ok", "http_error", "connect_error", "timeout", "truncated", "malformed", "empty", "cancelled", "interrupted",
 )  # fmt: skip
 PHASES = ("probe", "warmup", "measure")
 CLOCK_SOURCES = ("kernel", "user")
+TRANSPORTS = ("socket", "httpx")
 TOKEN_SOURCES = ("usage",)
 CHUNK_TOKEN_SOURCES = ("usage", "events", "chunk_mean")
+STOP_REASONS = (
+    "count", "duration", "confidence", "error_share", "over_saturated", "max_duration", "interrupted",
+)  # fmt: skip
+ENGINE_PAGES = ("vllm", "sglang", "llama.cpp", "nim", "triton")
 
 LATENCY_METRICS = {
     "ttft": "time to first token, first_token - sent",
@@ -94,12 +102,16 @@ REQUEST_TRACES = Table(
         _R("shard", "INTEGER", "Worker process of the level"),
         _R("request_index", "BIGINT", "Position of the request in its shard"),
         _R("phase", "VARCHAR", "probe, warmup or measure"),
+        _N("conversation_index", "BIGINT", "Conversation of its shard that it is a turn of; null: a single request"),
+        _N("turn_index", "INTEGER", "Turn of the conversation, from 0; null: a single request"),
+        _N("prefix_group", "INTEGER", "Which shared prefix its prompt begins with; null: none"),
         # provenance
         _R("model", "VARCHAR", "Model name sent"),
-        _R("api", "VARCHAR", "chat or completions"),
+        _R("api", "VARCHAR", "chat, completions or responses"),
         _R("config_hash", "VARCHAR", "Hash of endpoint, workload and load as planned"),
         _R("client_version", "VARCHAR", "Version of the load generator"),
         _R("schema_version", "INTEGER", "Version of this list of columns"),
+        _N("transport", "VARCHAR", "socket (ours) or httpx (through a proxy or over HTTP/2)"),
         # clock
         _R("epoch_wall_at", "TIMESTAMP", "Wall clock (UTC) at the instant that all *_ns count from"),
         _R("clock_source", "VARCHAR", "kernel (receive time of the socket) or user (when the client read)"),
@@ -142,6 +154,76 @@ REQUEST_TRACES = Table(
     ),
 )
 
+CLIENT_HEALTH = Table(
+    "raw",
+    "client_health",
+    ("run_id", "attempt", "level_index", "shard", "elapsed_s"),
+    "How the load generator itself fared: one row per worker and second of a level.",
+    (
+        _R("run_id", "VARCHAR", "One endpoint x workload x load on one scheduled night"),
+        _R("attempt", "INTEGER", "Attempt of the run"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("run_date", "DATE", "UTC date of the scheduled night"),
+        _R("level_index", "INTEGER", "Position of the load level in the plan; 0 is the probe"),
+        _R("shard", "INTEGER", "Worker process of the level"),
+        _R("sampled_at", "TIMESTAMP", "Wall clock (UTC)"),
+        _R("elapsed_s", "DOUBLE", "Since the level started, on the monotonic clock", "s"),
+        # the load, so far
+        _R("in_flight", "INTEGER", "Requests sent or being sent that have not ended"),
+        _R("sent", "BIGINT", "Requests sent so far"),
+        _R("done", "BIGINT", "Requests ended so far"),
+        # this second
+        _R("late_sends", "BIGINT", "Sent > 5 ms after schedule this second, connecting left out"),
+        _R("merged_reads", "BIGINT", "Reads of this second that held several token events because the client was late"),
+        _R("reads", "BIGINT", "Socket reads of this second"),
+        _N("loop_lag_p50_ms", "DOUBLE", "Median event-loop lag of this second", "ms"),
+        _N("loop_lag_p99_ms", "DOUBLE", "p99 event-loop lag of this second", "ms"),
+        _N("loop_lag_max_ms", "DOUBLE", "Worst event-loop lag of this second", "ms"),
+        _N("read_lag_p99_ms", "DOUBLE", "p99 from the kernel's receipt to our read; null without kernel stamps", "ms"),
+        _R("cpu_share", "DOUBLE", "CPU of the worker this second, as a share of one core"),
+        # connections and machine
+        _R("connections_open", "INTEGER", "Connections open now"),
+        _R("connections_opened", "BIGINT", "Connections opened so far"),
+        _R("requests_on_reused", "BIGINT", "Requests so far that found an open connection"),
+        _N("tcp_rtt_ms", "DOUBLE", "Median smoothed round trip of open connections (TCP_INFO); null: not known", "ms"),
+        _R("clock_step_ms", "DOUBLE", "Change of wall - monotonic clock since the level started: steps, slewing", "ms"),
+        _N("rss_mib", "DOUBLE", "Resident memory of the worker", "MiB"),
+    ),
+)
+
+SERVER_METRICS = Table(
+    "raw",
+    "server_metrics",
+    ("run_id", "attempt", "level_index", "elapsed_s"),
+    "What the engine says of itself: one row per scrape (1 Hz) of its Prometheus page during a level.",
+    (
+        _R("run_id", "VARCHAR", "One endpoint x workload x load on one scheduled night"),
+        _R("attempt", "INTEGER", "Attempt of the run"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("run_date", "DATE", "UTC date of the scheduled night"),
+        _R("level_index", "INTEGER", "Position of the load level in the plan"),
+        _R("scraped_at", "TIMESTAMP", "Wall clock (UTC) when the page was asked for"),
+        _R("elapsed_s", "DOUBLE", "Since the scraping of the level started, on the monotonic clock", "s"),
+        _R("source", "VARCHAR", "Whose names the page has: vllm, sglang, llama.cpp, nim or triton"),
+        # gauges
+        _N("requests_running", "DOUBLE", "Requests that the engine works on"),
+        _N("requests_waiting", "DOUBLE", "Requests in the engine's queue"),
+        _N("kv_cache_usage", "DOUBLE", "Share of the KV cache in use, 0 to 1"),
+        _N("prefix_cache_hit_share", "DOUBLE", "Hit share as the engine averages it, where it says that"),
+        # counters since the engine started
+        _N("prefix_cache_queries", "DOUBLE", "Prompt tokens looked up in the prefix cache (counter)", "tokens"),
+        _N("prefix_cache_hits", "DOUBLE", "Prompt tokens found there (counter)", "tokens"),
+        _N("prompt_tokens", "DOUBLE", "Prompt tokens, cached ones included where the engine says (counter)", "tokens"),
+        _N("generation_tokens", "DOUBLE", "Generated tokens (counter)", "tokens"),
+        _N("requests_finished", "DOUBLE", "Requests that the engine finished (counter)"),
+        _N("preemptions", "DOUBLE", "Requests put back for want of KV cache (counter)"),
+        _R("scrape_ms", "DOUBLE", "How long the page took", "ms"),
+    ),
+)
+
+LANDED_TABLES = (REQUEST_TRACES, CLIENT_HEALTH, SERVER_METRICS)
+"""The tables whose parts the load generator writes and `warehouse.landing` checks."""
+
 RUNS_SOURCE = Table(
     "raw",
     "runs",
@@ -167,7 +249,7 @@ RUNS_SOURCE = Table(
         _R("config_hash", "VARCHAR", "Hash of endpoint, workload and load as planned"),
         _R("client_version", "VARCHAR", "Version of the load generator"),
         _R("url", "VARCHAR", "API base, without credentials"),
-        _R("api", "VARCHAR", "chat or completions"),
+        _R("api", "VARCHAR", "chat, completions or responses"),
         _R("model", "VARCHAR", "Model served"),
         _N("engine", "VARCHAR", "Serving engine, as the catalog says"),
         _N("engine_version", "VARCHAR", "Version of the engine"),
@@ -181,14 +263,31 @@ RUNS_SOURCE = Table(
         _N("quality_source", "VARCHAR", "Where the quality score is from"),
         _N("memory_gib_per_gpu", "DOUBLE", "Memory in use on each GPU", "GiB"),
         _R("shares_prefix", "BOOLEAN", "The workload hits a prefix cache on purpose"),
-        _R("input_tokens_target", "INTEGER", "Mean prompt length that the workload asks for", "tokens"),
-        _R("output_tokens_target", "INTEGER", "Mean output length that the workload asks for", "tokens"),
+        _N(
+            "input_tokens_target",
+            "INTEGER",
+            "Mean prompt length that the workload asks for; null: its data decide",
+            "tokens",
+        ),
+        _N(
+            "output_tokens_target",
+            "INTEGER",
+            "Mean output length that the workload asks for; null: not known",
+            "tokens",
+        ),
         _R("host", "VARCHAR", "Machine that sent the load"),
         _R("platform", "VARCHAR", "Operating system and architecture of that machine"),
         _R("python_version", "VARCHAR", "Python of the load generator"),
         _R("cpu_count", "INTEGER", "Cores of that machine"),
         _N("chars_per_token", "DOUBLE", "Characters a prompt token, as the probe found it", "1/tokens"),
         _N("prompt_overhead_tokens", "DOUBLE", "Prompt tokens that the chat template adds", "tokens"),
+        # the client's own error that night, against the reference endpoint
+        _N("calibration_ttft_error_p50_ms", "DOUBLE", "Median TTFT of the client minus the true one", "ms"),
+        _N("calibration_ttft_error_p99_ms", "DOUBLE", "p99 TTFT of the client minus the true one", "ms"),
+        _N("calibration_itl_error_p50_ms", "DOUBLE", "Median ITL of the client minus the true one", "ms"),
+        _N("calibration_itl_error_p99_ms", "DOUBLE", "p99 ITL of the client minus the true one", "ms"),
+        _N("calibration_tokens_per_s", "DOUBLE", "Highest token rate that the client held; null: none", "tokens/s"),
+        _N("calibration_streams", "INTEGER", "Streams at which the errors were found"),
     ),
 )
 
@@ -204,8 +303,12 @@ LEVELS_SOURCE = Table(
         _R("load_kind", "VARCHAR", "closed or open"),
         _N("concurrency", "INTEGER", "Requests kept in flight (closed loop)"),
         _N("request_rate", "DOUBLE", "Scheduled arrivals (open loop)", "1/s"),
-        _R("status", "VARCHAR", "complete, interrupted, stopped (error share) or failed (no rows)"),
+        _N("arrivals", "VARCHAR", "constant, poisson, gamma, ramp or trace; null for a closed loop"),
+        _N("search", "VARCHAR", "How the level was chosen: sweep, saturate or goodput"),
+        _N("shards", "INTEGER", "Worker processes that were to send it"),
+        _R("status", "VARCHAR", "complete, interrupted, stopped (error share or over-saturated) or failed (no rows)"),
         _N("failure", "VARCHAR", "Why it is not complete"),
+        _N("stop_reason", "VARCHAR", f"What ended it: {', '.join(STOP_REASONS)}"),
         _R("rows_landed", "BIGINT", "Trace rows in raw/"),
         _R("rows_quarantined", "BIGINT", "Trace rows that broke the contract"),
         _N("client_cpu_share", "DOUBLE", "CPU of the busiest worker, as a share of one core"),
@@ -303,7 +406,7 @@ PRICE_PLANS_SOURCE = Table(
 )  # fmt: skip
 
 SOURCE_TABLES = (
-    REQUEST_TRACES,
+    *LANDED_TABLES,
     RUNS_SOURCE,
     LEVELS_SOURCE,
     SLOS_SOURCE,
@@ -431,10 +534,41 @@ OPERATING_POINTS = Table(
         _N("clock_suspect_share", "DOUBLE", "Requests in the window with an impossible stamp or a negative interval"),
         _N("client_cpu_share", "DOUBLE", "CPU of the busiest worker, as a share of one core"),
         _N("loop_lag_p99_ms", "DOUBLE", "p99 event-loop lag of the worst worker", "ms"),
+        _N("late_send_share", "DOUBLE", "Sent in the window > 5 ms after schedule, connecting left out"),
+        _N("merged_read_share", "DOUBLE", "Reads that held several token events because the client was late"),
+        _N("tcp_rtt_ms", "DOUBLE", "Median TCP round trip of the window's seconds", "ms"),
+        _N("connection_reuse_share", "DOUBLE", "Sent in the window on a connection that was open already"),
+        _N("clock_step_ms", "DOUBLE", "Furthest that the wall clock moved against the monotonic one in the level", "ms"),
+        # the server, by its own Prometheus page, over the scrapes in the window
+        _N("server_running_mean", "DOUBLE", "Mean requests that the engine worked on"),
+        _N("server_waiting_mean", "DOUBLE", "Mean requests in the engine's queue"),
+        _N("kv_cache_usage_max", "DOUBLE", "Highest share of the KV cache in use"),
+        _N("server_prefix_cache_hit_share", "DOUBLE", "Hits / queries of the prefix cache in the window, in tokens"),
         # latency, of ok requests sent in the window
         *_latencies(),
     ),
 )  # fmt: skip
+
+_POINT = (
+    _N("operating_point_id", "VARCHAR", "Operating point of the level; null where there is none (probe)"),
+    _R("is_current", "BOOLEAN", "The attempt that stands for its run"),
+)
+
+CURATED_CLIENT_HEALTH = Table(
+    "curated",
+    CLIENT_HEALTH.name,
+    CLIENT_HEALTH.grain,
+    CLIENT_HEALTH.comment,
+    (*CLIENT_HEALTH.columns, *_POINT),
+)
+
+CURATED_SERVER_METRICS = Table(
+    "curated",
+    SERVER_METRICS.name,
+    SERVER_METRICS.grain,
+    SERVER_METRICS.comment,
+    (*SERVER_METRICS.columns, *_POINT),
+)
 
 SLO_ATTAINMENT = Table(
     "curated",
@@ -652,6 +786,8 @@ COST_PER_MILLION_TOKENS = Table(
 CURATED_TABLES = (
     RUNS,
     OPERATING_POINTS,
+    CURATED_CLIENT_HEALTH,
+    CURATED_SERVER_METRICS,
     SLO_ATTAINMENT,
     SLO_BOUNDS,
     PARETO_FRONTIER,

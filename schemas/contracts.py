@@ -14,11 +14,15 @@ from pandera.errors import SchemaErrors
 
 from schemas.columns import (
     CHUNK_TOKEN_SOURCES,
+    CLIENT_HEALTH,
     CLOCK_SOURCES,
+    ENGINE_PAGES,
     OUTCOMES,
     PHASES,
     REQUEST_TRACES,
+    SERVER_METRICS,
     TOKEN_SOURCES,
+    TRANSPORTS,
     Table,
 )
 from schemas.errors import PartRefusedError
@@ -44,8 +48,8 @@ _ORDER = (
     "last_token_ns",
     "closed_ns",
 )
-_KEY = list(REQUEST_TRACES.grain)
 _OK = pl.col("outcome") == "ok"
+_CLOCK_SET = pa.Check.ge(datetime(2020, 1, 1), name="clock_set")
 _COUNTS = (
     "input_tokens",
     "cached_input_tokens",
@@ -71,6 +75,10 @@ def _earlier(position: int) -> pl.Expr:
     return pl.max_horizontal(*_ORDER[:position])
 
 
+def _unique_in_grain(table: Table) -> pa.Check:
+    return _rule("unique_in_grain", pl.struct(list(table.grain)).is_first_distinct())
+
+
 def _trace_rules() -> dict[str, list[pa.Check]]:
     gaps, chunks = pl.col("gaps_us"), pl.col("chunk_tokens")
     span_us = (pl.col("last_token_ns") - pl.col("first_token_ns")) / 1000
@@ -83,10 +91,14 @@ def _trace_rules() -> dict[str, list[pa.Check]]:
         "output_token_source": [pa.Check.isin(TOKEN_SOURCES), _rule("known_if_counted", pl.col("output_tokens").is_null() | pl.col("output_token_source").is_not_null())],
         "chunk_token_source": [pa.Check.isin(CHUNK_TOKEN_SOURCES)],
         "http_status": [pa.Check.in_range(100, 599)],
-        "epoch_wall_at": [pa.Check.ge(datetime(2020, 1, 1), name="clock_set")],
+        "epoch_wall_at": [_CLOCK_SET],
         "concurrency": [_rule("closed_loop_has_concurrency", (pl.col("load_kind") != "closed") | (pl.col("concurrency").fill_null(0) > 0))],
         "request_rate": [_rule("open_loop_has_rate", (pl.col("load_kind") != "open") | (pl.col("request_rate").fill_null(0) > 0))],
-        "request_index": [pa.Check.ge(0), _rule("unique_in_grain", pl.struct(_KEY).is_first_distinct())],
+        "request_index": [pa.Check.ge(0), _unique_in_grain(REQUEST_TRACES)],
+        "transport": [pa.Check.isin(TRANSPORTS)],
+        "conversation_index": [pa.Check.ge(0), _rule("iff_turn", pl.col("conversation_index").is_not_null() == pl.col("turn_index").is_not_null())],
+        "turn_index": [pa.Check.ge(0)],
+        "prefix_group": [pa.Check.ge(0)],
         "connect_ns": [pa.Check.ge(0)],
         "first_token_ns": [
             _rule("iff_token_chunks", pl.col("first_token_ns").is_not_null() == (pl.col("token_chunks") > 0)),
@@ -120,6 +132,51 @@ def _trace_rules() -> dict[str, list[pa.Check]]:
         if position:
             rules.setdefault(name, []).append(_rule("in_order", pl.col(name) >= _earlier(position)))
     return rules
+
+
+_HEALTH_COUNTS = (
+    "in_flight", "sent", "done", "late_sends", "merged_reads", "reads", "connections_open", "connections_opened",
+    "requests_on_reused",
+)  # fmt: skip
+_HEALTH_FIGURES = ("loop_lag_p50_ms", "loop_lag_p99_ms", "loop_lag_max_ms", "read_lag_p99_ms", "tcp_rtt_ms", "rss_mib")
+
+
+def _health_rules() -> dict[str, list[pa.Check]]:
+    rules: dict[str, list[pa.Check]] = {
+        "elapsed_s": [*_finite("elapsed_s"), pa.Check.ge(0), _unique_in_grain(CLIENT_HEALTH)],
+        "sampled_at": [_CLOCK_SET],
+        "cpu_share": [*_finite("cpu_share"), pa.Check.ge(0)],
+        "clock_step_ms": _finite("clock_step_ms"),
+        **{name: [*_finite(name), pa.Check.ge(0)] for name in _HEALTH_FIGURES},
+        **{name: [pa.Check.ge(0)] for name in _HEALTH_COUNTS},
+    }
+    rules["done"].append(_rule("sent_before", pl.col("done") <= pl.col("sent")))
+    rules["merged_reads"].append(_rule("within_reads", pl.col("merged_reads") <= pl.col("reads")))
+    rules["loop_lag_p99_ms"].append(_rule("within_max", pl.col("loop_lag_p99_ms") <= pl.col("loop_lag_max_ms")))
+    rules["loop_lag_p50_ms"].append(_rule("within_p99", pl.col("loop_lag_p50_ms") <= pl.col("loop_lag_p99_ms")))
+    return rules
+
+
+_SERVER_SHARES = ("kv_cache_usage", "prefix_cache_hit_share")
+_SERVER_AMOUNTS = (
+    "requests_running", "requests_waiting", "prefix_cache_queries", "prefix_cache_hits", "prompt_tokens",
+    "generation_tokens", "requests_finished", "preemptions", "scrape_ms",
+)  # fmt: skip
+
+
+def _server_rules() -> dict[str, list[pa.Check]]:
+    return {
+        "elapsed_s": [*_finite("elapsed_s"), _unique_in_grain(SERVER_METRICS)],
+        "scraped_at": [_CLOCK_SET],
+        "source": [pa.Check.isin(ENGINE_PAGES)],
+        **{name: [*_finite(name), pa.Check.in_range(0, 1)] for name in _SERVER_SHARES},
+        **{name: [*_finite(name), pa.Check.ge(0)] for name in _SERVER_AMOUNTS},
+    }
+
+
+def _finite(name: str) -> list[pa.Check]:
+    """NaN compares as larger than any number, so that no range would refuse it."""
+    return [_rule("finite", pl.col(name).is_finite())]
 
 
 def contract(table: Table, rules: dict[str, list[pa.Check]]) -> pa.DataFrameSchema:
@@ -177,3 +234,23 @@ def _split(frame: pl.DataFrame, failures: pl.DataFrame) -> Split:
 
 split_request_traces: Splitter = splitter(REQUEST_TRACES, _trace_rules())
 """The contract of `request_traces`."""
+
+SPLITTERS: dict[str, Splitter] = {
+    REQUEST_TRACES.name: split_request_traces,
+    CLIENT_HEALTH.name: splitter(CLIENT_HEALTH, _health_rules()),
+    SERVER_METRICS.name: splitter(SERVER_METRICS, _server_rules()),
+}
+"""The contract of each landed table."""
+
+
+def of_this_version(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """`frame` of an older version of `table`: the nullable columns that it lacks, all null, and the table's order.
+
+    A frame that lacks a required column, or has one that the table has not, comes back as it is: the contract says so.
+    """
+    known = {column.name for column in table.columns}
+    missing = [column for column in table.columns if column.name not in frame.columns]
+    if any(not column.nullable for column in missing) or set(frame.columns) - known:
+        return frame
+    nulls = [pl.lit(None, POLARS_TYPES[column.type]).alias(column.name) for column in missing]
+    return frame.with_columns(nulls).select(column.name for column in table.columns)

@@ -1,11 +1,15 @@
 """Landing: checks a part from `incoming/` and moves it into `raw/`; what breaks the contract goes to `quarantine/`.
 
-The only module that writes trace parts under `raw/`. A part that keeps the contract is renamed as it is; it is
-rewritten only where rows are rejected. Landing a part twice changes nothing.
+The only module that writes parts under `raw/`. A part's name says level and table: `a1-l001-s000.parquet` and
+`a1-l001-s000-p001.parquet` are traces, `a1-l001-s000.client_health.parquet` and `a1-l001.server_metrics.parquet` what
+their names say. A part that keeps the contract is renamed as it is; it is rewritten only where rows are rejected.
+Landing a part twice changes nothing.
 """
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,17 +19,41 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.arrow import arrow_schema, write_options
-from schemas.columns import REQUEST_TRACES
-from schemas.contracts import split_request_traces
+from schemas.columns import LANDED_TABLES, REQUEST_TRACES, Table
+from schemas.contracts import SPLITTERS, of_this_version
+from schemas.digest import file_digest
 from schemas.errors import LandingError, PartRefusedError
-from warehouse.files import sha256_of, sync_folder, write_bytes, write_whole
+from warehouse.files import sync_folder, write_bytes, write_whole
 from warehouse.home import Home
+
+_TABLES = {table.name: table for table in LANDED_TABLES}
+_PART = re.compile(
+    r"a(?P<attempt>\d+)-l(?P<level>\d+)(-s\d+)?(-p\d+)?(\.(?P<table>client_health|server_metrics))?\.parquet"
+)
+
+
+@dataclass(frozen=True)
+class PartName:
+    """What the name of a part says."""
+
+    attempt: int
+    level_index: int
+    table: Table
+
+    @classmethod
+    def of(cls, path: Path) -> "PartName | None":
+        """Read a file's name; null where it is not that of a part."""
+        match = _PART.fullmatch(path.name)
+        if match is None:
+            return None
+        return cls(int(match["attempt"]), int(match["level"]), _TABLES[match["table"] or REQUEST_TRACES.name])
 
 
 @dataclass(frozen=True)
 class LandedPart:
-    """One part in `raw/` (`path` is relative to the home), or none of it where all was rejected."""
+    """One part of `table` in `raw/` (`path` is relative to the home), or none of it where all was rejected."""
 
+    table: str
     path: str | None
     level_index: int
     rows: int
@@ -39,7 +67,7 @@ class LandedPart:
 
 
 def partition(identity: dict[str, Any]) -> Path:
-    """Folder of a run below `raw/request_traces` and its like."""
+    """Folder of a run below `raw/<table>`."""
     return (
         Path(f"run_date={identity['run_date']}") / f"endpoint={identity['endpoint']}" / f"run_id={identity['run_id']}"
     )
@@ -48,15 +76,18 @@ def partition(identity: dict[str, Any]) -> Path:
 def land_part(home: Home, part: Path, identity: dict[str, Any]) -> None:
     """Check `part` of the run and level in `identity` and move its rows into `raw/` and `quarantine/`.
 
+    A part that an older version wrote lacks the columns that came later; they count as null.
+
     Raises:
         LandingError: `raw/` or `quarantine/` cannot be written; the part stays in `incoming/`.
 
     """
-    target, rejected = _places(home, part.name, identity)
+    table = _table_of(part)
+    target, rejected = _places(home, table, part.name, identity)
     try:
-        frame = pl.read_parquet(part, glob=False, hive_partitioning=False)
+        frame = of_this_version(table, pl.read_parquet(part, glob=False, hive_partitioning=False))
         _same_run(frame, identity)
-        split = split_request_traces(frame)
+        split = SPLITTERS[table.name](frame)
     except (PartRefusedError, pl.exceptions.PolarsError, OSError) as error:
         _refuse(part, rejected, f"{type(error).__name__}: {error}")
         return
@@ -65,36 +96,50 @@ def land_part(home: Home, part: Path, identity: dict[str, Any]) -> None:
         return
     write_whole(rejected, lambda temporary: split.bad.write_parquet(temporary, compression="zstd"))
     if split.good.height:
-        write_whole(target, lambda temporary: _rewrite(split.good, temporary))
+        write_whole(target, lambda temporary: _rewrite(table, split.good, temporary))
     part.unlink()
 
 
 def landed_parts(home: Home, identity: dict[str, Any]) -> list[LandedPart]:
     """What of the level in `identity` lies in `raw/` and `quarantine/`, read from the files themselves."""
-    pattern = f"a{identity['attempt']}-l{identity['level_index']:03d}-s*.parquet"
-    target, rejected = _places(home, pattern, identity)
-    names = {path.name for folder in (target.parent, rejected.parent) for path in folder.glob(pattern)}
-    return [_landed(home, name, identity) for name in sorted(names)]
+    wanted = {path.name for path, name in _present(home, identity) if name.level_index == identity["level_index"]}
+    return [_landed(home, name, identity) for name in sorted(wanted)]
 
 
 def levels_present(home: Home, run: dict[str, Any]) -> set[int]:
     """Levels of an attempt with parts in `raw/` or `quarantine/`, noted or not."""
-    target, rejected = _places(home, "", run)
-    names = (path.name for folder in (target, rejected) for path in folder.glob(f"a{run['attempt']}-l*-s*.parquet"))
-    return {int(name.split("-")[1][1:]) for name in names}
+    return {name.level_index for _, name in _present(home, run)}
+
+
+def _present(home: Home, run: dict[str, Any]) -> Iterator[tuple[Path, PartName]]:
+    """Parts of an attempt in `raw/` and `quarantine/`; a part that is in both comes twice."""
+    for table in LANDED_TABLES:
+        for folder in _places(home, table, "", run):
+            for path in folder.glob("a*.parquet"):
+                name = PartName.of(path)
+                if name is not None and name.attempt == run["attempt"]:
+                    yield path, name
 
 
 def _landed(home: Home, name: str, identity: dict[str, Any]) -> LandedPart:
-    target, rejected = _places(home, name, identity)
+    table = _table_of(Path(name))
+    target, rejected = _places(home, table, name, identity)
     reasons, bad = _reasons(rejected)
+    level = identity["level_index"]
     if not target.exists():
-        return LandedPart(None, identity["level_index"], 0, None, bad, reasons)
-    path = str(target.relative_to(home.root))
-    return LandedPart(path, identity["level_index"], pq.read_metadata(target).num_rows, sha256_of(target), bad, reasons)
+        return LandedPart(table.name, None, level, 0, None, bad, reasons)
+    path, rows = str(target.relative_to(home.root)), pq.read_metadata(target).num_rows
+    return LandedPart(table.name, path, level, rows, file_digest(target), bad, reasons)
 
 
-def _places(home: Home, name: str, identity: dict[str, Any]) -> tuple[Path, Path]:
-    folder = Path(REQUEST_TRACES.name) / partition(identity)
+def _table_of(part: Path) -> Table:
+    name = PartName.of(part)
+    assert name is not None, f"{part.name} is not the name of a part"
+    return name.table
+
+
+def _places(home: Home, table: Table, name: str, identity: dict[str, Any]) -> tuple[Path, Path]:
+    folder = Path(table.name) / partition(identity)
     return home.raw / folder / name, home.quarantine / folder / name
 
 
@@ -132,9 +177,9 @@ def _rename(source: Path, target: Path) -> None:
         ) from error
 
 
-def _rewrite(frame: pl.DataFrame, path: Path) -> None:
-    table = frame.to_arrow().select(arrow_schema(REQUEST_TRACES).names).cast(arrow_schema(REQUEST_TRACES))
-    pq.write_table(table, path, **write_options(REQUEST_TRACES))
+def _rewrite(table: Table, frame: pl.DataFrame, path: Path) -> None:
+    schema = arrow_schema(table)
+    pq.write_table(frame.to_arrow().select(schema.names).cast(schema), path, **write_options(table))
 
 
 def _reasons(rejected: Path) -> tuple[dict[str, int], int]:

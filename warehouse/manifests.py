@@ -1,7 +1,7 @@
 """Manifests: what closes a run in `raw/`, and the catalog snapshot that its money is computed with.
 
 `raw/manifests/run_date=…/<run_id>-a<attempt>.json` holds the columns of `raw.runs` and `raw.levels`, the parts with
-their row counts and hashes, and the plan. `raw/catalogs/<hash>.json` holds SLOs, demands and prices. With the parts
+their tables, row counts and hashes, and the plan. `raw/catalogs/<hash>.json` holds SLOs, demands and prices. With the parts
 they are all that a rebuild needs.
 """
 
@@ -14,12 +14,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.catalog import Catalog
-from schemas.digest import digest
+from schemas.columns import REQUEST_TRACES
+from schemas.digest import digest, file_digest
 from schemas.errors import LandingError
-from warehouse.files import sha256_of, write_bytes
+from warehouse.files import write_bytes
 from warehouse.home import Home
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
+"""2: parts name their table; those of version 1 are all request_traces."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def _read(path: Path) -> Manifest:
             raise LandingError(
                 f"{path} was written by a newer Ratecard (manifest version {version}): upgrade ratecard to read it"
             )
-        return Manifest(raw["run"], raw["levels"], raw["parts"], raw["plan"])
+        parts = [{"table": REQUEST_TRACES.name} | part for part in raw["parts"]]
+        return Manifest(raw["run"], raw["levels"], parts, raw["plan"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LandingError(
             f"{path} is not a readable manifest ({error}): restore it from a backup, or move it away to build without it"
@@ -92,7 +95,7 @@ def check_parts(home: Home, manifest: Manifest) -> Iterator[str]:
         path = home.root / part["path"]
         if not path.exists():
             yield f"{path} is missing"
-        elif sha256_of(path) != part["sha256"]:
+        elif file_digest(path) != part["sha256"]:
             yield f"{path} has changed since it landed (its hash differs from the manifest's)"
 
 

@@ -4,6 +4,7 @@ What had been measured is landed and kept, the run is marked interrupted. A run 
 lock is held.
 """
 
+import contextlib
 import json
 import shutil
 from typing import Any
@@ -59,23 +60,36 @@ def _recover(folder: RunFolder) -> str:
         return f"cleared away the folder of {name}, which was closed"
     plan = json.loads(folder.plan_path.read_bytes())
     known = {level["level_index"]: level for level in plan["levels"]}
+    search = (plan.get("load_config") or {}).get("search") or {"kind": "sweep"}
     noted = {entry["level"]["level_index"] for entry in folder.levels()}
     # a part in raw/ whose level is not noted: the process died between the two
     for index in sorted({*folder.parts().values(), *levels_present(folder.home, run)} - noted):
-        folder.land_level(_cut_short(index, known.get(index)))
+        level = known.get(index) or _as_specified(folder, index)
+        folder.land_level(_cut_short(index, level) | {"search": search["kind"]})
     folder.close("interrupted", "the process that measured it ended without closing it (killed, or power lost)")
     return f"closed {name}, which an earlier process left open; what it had measured is kept"
 
 
-def _cut_short(index: int, planned: dict[str, Any] | None) -> dict[str, Any]:
-    """Columns of `raw.levels` for a level that a crash cut short."""
+def _as_specified(folder: RunFolder, index: int) -> dict[str, Any]:
+    """Shape and shards of a level that the plan does not know (the probe, a search's), as its worker was told."""
+    for path in folder.path.glob(f"a*-l{index:03d}-s*.json"):
+        with contextlib.suppress(ValueError, KeyError):
+            spec = json.loads(path.read_bytes())
+            return {"shape": spec["shape"], "shards": spec["shards"]}
+    return {}
+
+
+def _cut_short(index: int, level: dict[str, Any]) -> dict[str, Any]:
+    """Columns of `raw.levels` for a level that a crash cut short; an older plan knows only its concurrency."""
+    shape = level.get("shape") or {"kind": "closed", "concurrency": level.get("concurrency", 1)}
     return {
         "level_index": index,
-        "load_kind": "closed",
-        "concurrency": planned["concurrency"] if planned else 1,
-        "request_rate": None,
+        "load_kind": shape["kind"],
+        "concurrency": shape["concurrency"],
+        "request_rate": shape.get("rate"),
+        "arrivals": shape.get("arrivals"),
+        "shards": level.get("shards"),
         "status": "interrupted",
         "failure": "the process ended during this level",
-        "client_cpu_share": None,
-        "loop_lag_p99_ms": None,
+        "stop_reason": "interrupted",
     }

@@ -7,7 +7,6 @@ A process that dies at any moment leaves them and its parts behind, for `warehou
 import json
 import os
 import platform
-import re
 import shutil
 import socket
 import sys
@@ -18,12 +17,12 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from schemas.catalog import Catalog
+from schemas.columns import REQUEST_TRACES
 from warehouse import manifests
 from warehouse.files import write_bytes
 from warehouse.home import Home
-from warehouse.landing import LandedPart, land_part, landed_parts
+from warehouse.landing import LandedPart, PartName, land_part, landed_parts
 
-_PART = re.compile(r"a\d+-l(?P<level>\d+)-s\d+\.parquet")
 CLOSED = ".closed-"
 """Prefix of a folder that is being removed."""
 
@@ -60,13 +59,14 @@ class RunFolder:
 
     def parts(self) -> dict[Path, int]:
         """Parts that wait to be landed, and the level of each."""
-        found = {path: _PART.fullmatch(path.name) for path in sorted(self.path.glob("a*.parquet"))}
-        return {path: int(match["level"]) for path, match in found.items() if match}
+        found = {path: PartName.of(path) for path in sorted(self.path.glob("a*.parquet"))}
+        return {path: name.level_index for path, name in found.items() if name}
 
     def land_level(self, level: dict[str, Any]) -> tuple[dict[str, Any], list[LandedPart]]:
         """Land the waiting parts of `level` and note it as landed; returns its columns of `raw.levels`, and the parts.
 
-        `level` has these columns but the row counts. A level of which no row kept the contract has failed.
+        `level` has these columns but the row counts; those that it lacks are null. A level of which no request row kept
+        the contract has failed; a broken part of another table harms nothing.
         """
         run = self.run()
         identity = {name: run[name] for name in ("run_id", "attempt", "endpoint", "run_date")}
@@ -76,7 +76,8 @@ class RunFolder:
                 land_part(self.home, part, identity)
         landed = landed_parts(self.home, identity)
         row = {"run_id": run["run_id"], "attempt": run["attempt"]} | level
-        row |= {"rows_landed": sum(p.rows for p in landed), "rows_quarantined": sum(p.rows_quarantined for p in landed)}
+        traces = [part for part in landed if part.table == REQUEST_TRACES.name]
+        row |= {"rows_landed": sum(p.rows for p in traces), "rows_quarantined": sum(p.rows_quarantined for p in traces)}
         if row["status"] == "complete" and not row["rows_landed"]:
             row |= {"status": "failed", "failure": "no request row kept the contract: see quarantine/"}
         content = {"level": row, "parts": [part.as_json() for part in landed]}
@@ -149,14 +150,31 @@ def _known(plan: dict[str, Any]) -> dict[str, Any]:
         "model": plan["target"]["model"],
         "started_at": now(),
         "levels_planned": len(plan["levels"]),
-        "shares_prefix": False,
-        "input_tokens_target": workload["input_tokens"],
-        "output_tokens_target": workload["output_tokens"],
+        "shares_prefix": _shares_prefix(workload),
+        "input_tokens_target": _mean_tokens(workload, "input_tokens"),
+        "output_tokens_target": _mean_tokens(workload, "output_tokens"),
         "host": socket.gethostname(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python_version": sys.version.split()[0],
         "cpu_count": os.cpu_count() or 1,
     }
+
+
+def _shares_prefix(workload: dict[str, Any]) -> bool:
+    """Whether a workload hits a prefix cache on purpose: as its plan says, or a plan's features that share prompts."""
+    said = workload.get("shares_prefix")
+    if said is not None:
+        return bool(said)
+    return any(workload.get(feature) is not None for feature in ("shared_prefix", "turns", "dataset", "trace"))
+
+
+def _mean_tokens(workload: dict[str, Any], column: str) -> int | None:
+    """Mean length that a workload asks for, to a whole token; null where its data decide.
+
+    A plan states the mean of a distribution; an older one knows fixed lengths only.
+    """
+    mean = workload.get(f"{column}_mean", workload.get(column))
+    return round(mean) if isinstance(mean, int | float) else None
 
 
 def without_credentials(url: str) -> str:

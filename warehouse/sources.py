@@ -1,4 +1,4 @@
-"""The tables that the transforms start from: `raw.*`, made of manifests, catalog snapshots and trace parts."""
+"""The tables that the transforms start from: `raw.*`, made of manifests, catalog snapshots and landed parts."""
 
 import re
 from collections.abc import Iterator
@@ -7,14 +7,15 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from schemas.arrow import arrow_schema
 from schemas.catalog import ApiPlan, ApiPrices, Catalog, OwnPlan, OwnPrices, RentPlan, RentPrices
 from schemas.columns import (
     DEMANDS_SOURCE,
+    LANDED_TABLES,
     LEVELS_SOURCE,
     PRICE_PLANS_SOURCE,
-    REQUEST_TRACES,
     RUNS_SOURCE,
     SLO_BOUNDS_SOURCE,
     SLOS_SOURCE,
@@ -43,7 +44,9 @@ def attach(
     _table(con, SLO_BOUNDS_SOURCE, [row for h, c in catalogs.items() for row in bound_rows(h, c)])
     _table(con, DEMANDS_SOURCE, [row for h, c in catalogs.items() for row in demand_rows(h, c)])
     _table(con, PRICE_PLANS_SOURCE, [row for h, c in catalogs.items() for row in price_rows(h, c)])
-    _traces(con, [str(home.root / part["path"]) for m in closed for part in m.parts if part["path"]])
+    parts = [part for manifest in closed for part in manifest.parts if part["path"]]
+    for table in LANDED_TABLES:
+        _landed(con, table, [str(home.root / part["path"]) for part in parts if part["table"] == table.name])
 
 
 def _catalogs(home: Home, closed: list[manifests.Manifest], override: Catalog | None) -> dict[str, Catalog]:
@@ -68,16 +71,31 @@ def _parsed(value: Any, dated: pa.DataType | None) -> Any:
     return date.fromisoformat(value) if pa.types.is_date(dated) else datetime.fromisoformat(value)
 
 
-def _traces(con: duckdb.DuckDBPyConnection, files: list[str]) -> None:
-    """A view over the parts that manifests vouch for; an empty table where there are none."""
-    columns = ", ".join(c.name for c in REQUEST_TRACES.columns)
-    if files:
-        listed = ", ".join(f"'{_literal(file)}'" for file in files)
-        con.execute(
-            f"create view raw.{REQUEST_TRACES.name} as select {columns} from read_parquet([{listed}], hive_partitioning = false)"
-        )
-    else:
-        _table(con, REQUEST_TRACES, [])
+def _landed(con: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> None:
+    """A view over the parts that manifests vouch for; an empty table where there are none.
+
+    Parts of older versions lack columns that came later: null. Parts that lack the same columns are read together, so
+    that parts of one version are one scan.
+    """
+    if not files:
+        _table(con, table, [])
+        return
+    groups: dict[frozenset[str], list[str]] = {}
+    for file in files:
+        groups.setdefault(_lacking(table, file), []).append(file)
+    selects = " union all ".join(_select(table, lacking, group) for lacking, group in groups.items())
+    con.execute(f"create view raw.{table.name} as {selects}")
+
+
+def _lacking(table: Table, file: str) -> frozenset[str]:
+    present = set(pq.read_schema(file).names)
+    return frozenset(c.name for c in table.columns if c.nullable and c.name not in present)
+
+
+def _select(table: Table, lacking: frozenset[str], files: list[str]) -> str:
+    columns = ", ".join(f"cast(null as {c.type}) as {c.name}" if c.name in lacking else c.name for c in table.columns)
+    listed = ", ".join(f"'{_literal(file)}'" for file in files)
+    return f"select {columns} from read_parquet([{listed}], hive_partitioning = false)"
 
 
 def _literal(file: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from schemas.columns import SOURCE_TABLES, Table
+from schemas.columns import SOURCE_TABLES, TRACE_SCHEMA_VERSION, Table
 from transforms.runner import BuildReport, build
 
 NIGHT = datetime(2026, 6, 1, 2, 0)
@@ -57,7 +57,7 @@ class Given:
         last = first + sum(_ns(gap) for gap in gaps_ms)
         row: dict[str, Any] = {
             **{name: owner[name] for name in ("suite", "endpoint", "workload", "load", "run_date", "model", "api")},
-            "config_hash": "config", "client_version": "0.1.0", "schema_version": 1, "run_id": run, "attempt": attempt,
+            "config_hash": "config", "client_version": "0.1.0", "schema_version": TRACE_SCHEMA_VERSION, "run_id": run, "attempt": attempt,
             "level_index": 1, "load_kind": "closed", "concurrency": 1, "shard": shard, "phase": "measure",
             "request_index": len(self.rows["request_traces"]), "epoch_wall_at": NIGHT, "clock_source": "kernel",
             "clock_suspect": False, "reads": 10, "merged_reads": 0, "first_token_merged": False, "scheduled_ns": sent,
@@ -83,6 +83,36 @@ class Given:
                 sent = each_ms * (turn + slot / concurrency)
                 ttft = each_ms - sum(gaps)
                 self.request(sent, ttft_ms=ttft, gaps_ms=gaps, concurrency=concurrency, **changes)
+        return self
+
+    def level(self, **changes: Any) -> "Given":
+        """What the manifest says of a level."""
+        level = {
+            "run_id": "run", "attempt": 1, "level_index": 1, "load_kind": "closed", "concurrency": 1,
+            "status": "complete", "rows_landed": 1, "rows_quarantined": 0, **changes,
+        }  # fmt: skip
+        self.rows["levels"].append(level)
+        return self
+
+    def health(self, second: float, **changes: Any) -> "Given":
+        """A worker that was well, so many seconds after the level's start."""
+        row = {
+            "run_id": "run", "attempt": 1, "endpoint": "endpoint", "run_date": NIGHT.date(), "level_index": 1,
+            "shard": 0, "sampled_at": NIGHT + timedelta(seconds=second), "elapsed_s": float(second), "in_flight": 1,
+            "sent": 1, "done": 0, "late_sends": 0, "merged_reads": 0, "reads": 10, "cpu_share": 0.1,
+            "connections_open": 1, "connections_opened": 1, "requests_on_reused": 1, "clock_step_ms": 0.0, **changes,
+        }  # fmt: skip
+        self.rows["client_health"].append(row)
+        return self
+
+    def scrape(self, second: float, **changes: Any) -> "Given":
+        """A scrape of the engine's page, so many seconds after the level's start."""
+        row = {
+            "run_id": "run", "attempt": 1, "endpoint": "endpoint", "run_date": NIGHT.date(), "level_index": 1,
+            "scraped_at": NIGHT + timedelta(seconds=second), "elapsed_s": float(second), "source": "vllm",
+            "scrape_ms": 2.0, **changes,
+        }  # fmt: skip
+        self.rows["server_metrics"].append(row)
         return self
 
     def slo(self, *bounds: tuple[str, str | None, float], **changes: Any) -> "Given":

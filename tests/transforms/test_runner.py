@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from schemas.columns import CURATED_TABLES, MIN_SAMPLES, STATISTICS, Column, Table
+from schemas.columns import CURATED_TABLES, METRIC_VERSION, MIN_SAMPLES, STATISTICS, Column, Table
 from schemas.errors import BuildError, OrderError
 from tests.transforms.factory import Given
 from transforms.order import build_order, tables_read
@@ -126,7 +126,7 @@ def test_the_percentiles_of_the_sql_are_those_of_the_contract(given: Given) -> N
     assert {row["statistic"]: row["min_samples"] for row in rows} == {
         k: MIN_SAMPLES[k] for k in MIN_SAMPLES if k != "mean"
     }
-    assert given.one("select metric_version from staging.metric_version") == {"metric_version": 1}
+    assert given.one("select metric_version from staging.metric_version") == {"metric_version": METRIC_VERSION}
 
 
 def test_a_warehouse_file_of_the_old_storage_version_answers_what_if_read_only(given: Given, tmp_path: Path) -> None:

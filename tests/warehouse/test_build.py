@@ -9,9 +9,9 @@ import pytest
 
 from schemas.catalog import ApiPlan, ApiPrices, Catalog, RentPlan, RentPrices, Slo
 from schemas.errors import LandingError, UsageError, WarehouseError
-from tests.traces import land, row, starter
+from tests.traces import LEVEL, begin, land, of_version_1, row, starter
 from transforms.runner import CURATED_TABLES
-from warehouse import sources
+from warehouse import manifests, sources
 from warehouse.ask import ask
 from warehouse.build import build
 from warehouse.home import Home, exclusive
@@ -142,3 +142,31 @@ def test_the_starter_price_book_prices_cpu_and_gpus() -> None:
     rows = list(sources.price_rows("h", starter()))
     assert {"cpu", "h100", None} <= {row["accelerator"] for row in rows}
     assert all(row["price_in"] == 1 and row["price_out"] == 3 for row in rows)
+
+
+def test_parts_of_two_versions_are_one_table(home: Home) -> None:
+    measured(home)
+    folder = begin(home, run_id="old")
+    of_version_1(*(row(index, run_id="old") for index in range(30))).write_parquet(folder.path / "a1-l001-s000.parquet")
+    folder.land_level(LEVEL)
+    folder.close("complete", None)
+    build(home)
+    assert ask(home, "select run_id, request_rps > 0 from operating_points order by run_id").rows == [
+        ("old", True), ("r", True),
+    ]  # fmt: skip
+    with duckdb.connect() as con:
+        sources.attach(con, home, manifests.read_all(home), None)
+        seen = con.sql(
+            "select run_id, schema_version, transport, count(*) from raw.request_traces group by all order by 1"
+        )
+        assert seen.fetchall() == [("old", 1, None, 30), ("r", 2, "socket", 30)]
+
+
+def test_parts_of_one_version_are_one_scan(home: Home) -> None:
+    measured(home)
+    measured(home, "r2", night="2026-11-21T02:00:00", run_date="2026-11-21")
+    with duckdb.connect() as con:
+        sources.attach(con, home, manifests.read_all(home), None)
+        plan = con.sql("explain from raw.request_traces").fetchall()[0][1]
+    assert "READ_PARQUET" in plan
+    assert "UNION" not in plan

@@ -1,6 +1,7 @@
 """Parts move from incoming/ to raw/; what breaks the contract goes to quarantine/ with the reason; nothing is lost."""
 
 import errno
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from schemas.columns import CLIENT_HEALTH, SERVER_METRICS
 from schemas.errors import LandingError, UsageError
-from tests.traces import LEVEL, begin, frame, row, write_part
-from warehouse import files, manifests
+from tests.traces import LEVEL, begin, frame, health, of_version_1, row, scrape, write_part
+from warehouse import files, manifests, runs
 from warehouse.ask import ask
 from warehouse.build import build
 from warehouse.home import Home, resolve
@@ -145,7 +147,7 @@ def test_a_home_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
 def test_a_manifest_of_a_newer_version_is_refused(home: Home) -> None:
     folder = begin(home)
     path = folder.close("complete", None)
-    path.write_text(path.read_text().replace('"manifest_version": 1', '"manifest_version": 2'))
+    path.write_text(path.read_text().replace('"manifest_version": 2', '"manifest_version": 3'))
     with pytest.raises(LandingError, match=r"newer Ratecard.*upgrade"):
         manifests.read_all(home)
 
@@ -156,3 +158,109 @@ def test_landed_parts_read_as_the_contract_says(home: Home) -> None:
     write_part(folder, *rows)
     folder.land_level(LEVEL)
     assert landed_rows(home).equals(frame(*rows))
+
+
+def write_level(folder: runs.RunFolder) -> None:
+    """Two parts of one worker, its health and the engine's metrics."""
+    frame(row(0)).write_parquet(folder.path / "a1-l001-s000.parquet")
+    frame(row(1)).write_parquet(folder.path / "a1-l001-s000-p001.parquet")
+    frame(health(1), table=CLIENT_HEALTH).write_parquet(folder.path / "a1-l001-s000.client_health.parquet")
+    frame(scrape(1), table=SERVER_METRICS).write_parquet(folder.path / "a1-l001.server_metrics.parquet")
+
+
+def test_each_table_of_a_level_lands_in_its_folder_and_only_requests_are_counted(home: Home) -> None:
+    folder = begin(home)
+    write_level(folder)
+    level, landed = folder.land_level(LEVEL)
+    below = "run_date=2026-11-20/endpoint=e/run_id=r"
+    assert {part.path: part.table for part in landed} == {
+        f"raw/request_traces/{below}/a1-l001-s000.parquet": "request_traces",
+        f"raw/request_traces/{below}/a1-l001-s000-p001.parquet": "request_traces",
+        f"raw/client_health/{below}/a1-l001-s000.client_health.parquet": "client_health",
+        f"raw/server_metrics/{below}/a1-l001.server_metrics.parquet": "server_metrics",
+    }
+    assert (level["status"], level["rows_landed"], level["rows_quarantined"]) == ("complete", 2, 0)
+    folder.close("complete", None)
+    [manifest] = manifests.read_all(home)
+    assert sorted(part["table"] for part in manifest.parts) == [
+        "client_health", "request_traces", "request_traces", "server_metrics",
+    ]  # fmt: skip
+    assert list(manifests.check_parts(home, manifest)) == []
+    build(home)
+    assert ask(home, "select requests from runs").rows == [(2,)]
+    assert ask(home, "select operating_point_id, is_current, reads from client_health").rows == [("r-a1-l1", True, 4)]
+    assert ask(home, "select operating_point_id, source from server_metrics").rows == [("r-a1-l1", "vllm")]
+
+
+def test_broken_health_or_metrics_are_put_aside_and_the_level_stays_complete(home: Home) -> None:
+    folder = begin(home)
+    write_level(folder)
+    (folder.path / "a1-l001.server_metrics.parquet").write_bytes(b"not parquet")
+    frame(health(1), health(2, run_id="other"), table=CLIENT_HEALTH).write_parquet(
+        folder.path / "a1-l001-s000.client_health.parquet"
+    )
+    level, landed = folder.land_level(LEVEL)
+    assert (level["status"], level["rows_landed"], level["rows_quarantined"]) == ("complete", 2, 0)
+    assert {part.table: part.path for part in landed if part.rows_quarantined} == {
+        "client_health": None,
+        "server_metrics": None,
+    }
+    assert (home.quarantine / "server_metrics").exists()
+
+
+def test_parts_of_other_levels_are_left_where_they_are(home: Home) -> None:
+    folder = begin(home)
+    write_level(folder)
+    frame(health(1, level_index=11), table=CLIENT_HEALTH).write_parquet(
+        folder.path / "a1-l011-s000.client_health.parquet"
+    )
+    folder.land_level(LEVEL)
+    assert list(folder.parts().values()) == [11]
+
+
+def test_a_part_of_version_1_lands_as_it_is(home: Home) -> None:
+    folder = begin(home)
+    of_version_1(row(0), row(1)).write_parquet(folder.path / "a1-l001-s000.parquet")
+    level, _ = folder.land_level(LEVEL)
+    assert (level["status"], level["rows_landed"]) == ("complete", 2)
+    assert "transport" not in landed_rows(home).columns
+
+
+def test_rows_of_version_1_that_are_kept_beside_rejected_ones_get_the_new_columns(home: Home) -> None:
+    folder = begin(home)
+    of_version_1(row(0), row(1, outcome="fine")).write_parquet(folder.path / "a1-l001-s000.parquet")
+    folder.land_level(LEVEL)
+    assert landed_rows(home).equals(frame(row(0, schema_version=1, transport=None)))
+
+
+def test_a_manifest_of_version_1_has_traces_only(home: Home) -> None:
+    folder = begin(home)
+    write_part(folder, row(0))
+    folder.land_level(LEVEL)
+    path = folder.close("complete", None)
+    content = json.loads(path.read_bytes()) | {"manifest_version": 1}
+    for part in content["parts"]:
+        del part["table"]
+    path.write_text(json.dumps(content))
+    [manifest] = manifests.read_all(home)
+    assert [part["table"] for part in manifest.parts] == ["request_traces"]
+    build(home)
+    assert ask(home, "select rows_landed from runs").rows == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("workload", "targets", "shares_prefix"),
+    [
+        ({"input_tokens": 64, "output_tokens": 4}, (64, 4), False),  # as plans were before distributions
+        ({"input_tokens": {"mean": 99}, "input_tokens_mean": 99.6, "output_tokens_mean": None}, (100, None), False),
+        ({"input_tokens": None, "dataset": {"file": "x"}}, (None, None), True),
+        ({"turns": {"count": 3}, "shares_prefix": None}, (None, None), True),
+        ({"shared_prefix": {"tokens": 9}, "shares_prefix": False}, (None, None), False),  # the plan's word counts
+    ],
+)
+def test_what_a_workload_asks_for_is_kept_with_the_run(
+    home: Home, workload: dict[str, Any], targets: tuple[int | None, int | None], shares_prefix: bool
+) -> None:
+    run = begin(home, workload_config=workload).run()
+    assert (run["input_tokens_target"], run["output_tokens_target"]) == targets
+    assert run["shares_prefix"] is shares_prefix

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.columns import CLIENT_HEALTH, SERVER_METRICS
 from schemas.errors import EndpointBusyError
-from tests.traces import LEVEL, begin, row, write_part
+from tests.traces import LEVEL, begin, frame, health, of_version_1, row, scrape, write_part
 from warehouse import landing, manifests, recovery, runs
 from warehouse.home import Home, endpoint_lock
 
@@ -133,3 +134,45 @@ def test_the_kernel_frees_the_lock_of_a_killed_process(home: Home) -> None:
     child.stdout.close()
     with endpoint_lock(home, "e", "next"):
         assert json.loads((home.locks / "e.lock").read_text())["run"] == "next"
+
+
+def test_health_and_metrics_of_the_level_that_was_cut_short_are_kept(home: Home) -> None:
+    folder = begin(home)
+    after_a_level(folder)
+    # killed before the first trace part was complete
+    frame(health(1, level_index=2), table=CLIENT_HEALTH).write_parquet(
+        folder.path / "a1-l002-s000.client_health.parquet"
+    )
+    frame(scrape(1, level_index=2), table=SERVER_METRICS).write_parquet(folder.path / "a1-l002.server_metrics.parquet")
+    recovery.recover(home)
+    [manifest] = manifests.read_all(home)
+    assert sorted(part["table"] for part in manifest.parts) == ["client_health", "request_traces", "server_metrics"]
+    assert [(level["level_index"], level["rows_landed"]) for level in manifest.levels] == [(1, 2), (2, 0)]
+
+
+def test_a_part_that_waited_since_before_an_upgrade_is_landed(home: Home) -> None:
+    folder = begin(home)
+    of_version_1(row(0), row(1)).write_parquet(folder.path / "a1-l001-s000.parquet")
+    recovery.recover(home)
+    [manifest] = manifests.read_all(home)
+    assert manifest.levels[0]["rows_landed"] == 2
+
+
+def test_a_level_that_was_cut_short_is_told_as_it_was_planned(home: Home) -> None:
+    shape = {"kind": "open", "concurrency": None, "rate": 4.0, "arrivals": "poisson"}
+    folder = begin(home, levels=[{"level_index": 1, "shape": shape, "shards": 2}])
+    write_part(folder, row(0, load_kind="open", concurrency=None, request_rate=4.0))
+    recovery.recover(home)
+    [level] = manifests.read_all(home)[0].levels
+    told = ("load_kind", "concurrency", "request_rate", "arrivals", "shards", "search", "stop_reason")
+    assert [level[name] for name in told] == ["open", None, 4.0, "poisson", 2, "sweep", "interrupted"]
+
+
+def test_a_level_of_a_search_is_told_as_its_worker_was(home: Home) -> None:
+    folder = begin(home, levels=[], load_config={"search": {"kind": "goodput"}})
+    spec = {"shape": {"kind": "closed", "concurrency": 16, "rate": None, "arrivals": None}, "shards": 1}
+    (folder.path / "a1-l003-s000.json").write_text(json.dumps(spec))
+    write_part(folder, row(0, level_index=3, concurrency=16), level=3)
+    recovery.recover(home)
+    [level] = manifests.read_all(home)[0].levels
+    assert [level[name] for name in ("concurrency", "shards", "search")] == [16, 1, "goodput"]

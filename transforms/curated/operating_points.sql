@@ -2,8 +2,8 @@
 -- grain: operating_point_id
 -- columns: comments in schemas/columns.py. Rates and means are null, not 0, where no ok request was delivered.
 --   validity joins its reasons in this order: client_bound, unsteady, under_sampled, cache_contaminated,
---   osl_mismatch, errors_high, clock_suspect (more than 1 % of the window's requests), littles_law. A level without
---   a window is under_sampled.
+--   osl_mismatch, errors_high, clock_suspect (more than 1 % of the window's requests, a wall clock that was stepped, or
+--   a calibration error above its bound), littles_law. A level without a window is under_sampled.
 -- assertions (operating_points.test.sql): intervals hold their rate; shares are shares; one saturation level a run;
 --   valid means no reason
 with attempts as (
@@ -43,6 +43,11 @@ in_window as (
         count(*) filter (where is_clock_suspect) / count(*) as clock_suspect_share,
         count(*) filter (where is_ok and first_token_merged)
         / nullif(count(*) filter (where is_ok), 0) as first_token_merged_share,
+        count(*) filter (where is_late_send)
+        / nullif(count(*) filter (where is_late_send is not null), 0) as late_send_share,
+        count(*) filter (where is_on_reused)
+        / nullif(count(*) filter (where is_on_reused is not null), 0) as connection_reuse_share,
+        sum(merged_reads) / nullif(sum(reads), 0) as merged_read_share,
         case
             when bool_and(input_tokens is not null) filter (where is_ok) then avg(input_tokens) filter (where is_ok)
         end
@@ -64,7 +69,7 @@ in_window as (
     group by level_no
 ),
 
-client_health as (
+reported as (
     select * from raw.levels
 ),
 
@@ -85,14 +90,23 @@ measured as (
         nullif(attempts.gpus_per_instance * attempts.instances_measured, 0) as gpus,
         rates.completions_in_window / rates.window_s * rates.residence_s / nullif(rates.mean_in_flight, 0)
             as littles_law_ratio,
-        client_health.client_cpu_share,
-        client_health.loop_lag_p99_ms,
+        reported.client_cpu_share,
+        reported.loop_lag_p99_ms,
+        reported.stop_reason,
+        client.tcp_rtt_ms,
+        client.clock_step_ms,
+        server.running_mean as server_running_mean,
+        server.waiting_mean as server_waiting_mean,
+        server.kv_cache_usage_max,
+        server.prefix_cache_hit_share as server_prefix_cache_hit_share,
     from levels
     inner join attempts using (run_id, attempt)
     inner join whole_levels using (level_no)
     left join in_window using (level_no)
     left join staging.level_rates as rates using (level_no)
-    left join client_health using (run_id, attempt, level_index)
+    left join staging.level_client as client using (level_no)
+    left join staging.level_server as server using (level_no)
+    left join reported using (run_id, attempt, level_index)
 ),
 
 judged as (
@@ -101,9 +115,18 @@ judged as (
         concat_ws(
             ',',
             case
-                when client_cpu_share > 0.85 or (loop_lag_p99_ms > 5 and not has_kernel_stamps) then 'client_bound'
+                when
+                    client_cpu_share > 0.85
+                    or (loop_lag_p99_ms > 5 and not has_kernel_stamps)
+                    or late_send_share > 0.01
+                    then 'client_bound'
             end,
-            case when load_kind = 'closed' and mean_in_flight < 0.95 * concurrency then 'unsteady' end,
+            case
+                when
+                    (load_kind = 'closed' and mean_in_flight < 0.95 * concurrency)
+                    or (load_kind = 'open' and stop_reason = 'over_saturated')
+                    then 'unsteady'
+            end,
             case
                 when window_started_ns is null or (load_kind = 'closed' and completions_in_window < 5 * concurrency)
                     then 'under_sampled'
@@ -111,7 +134,14 @@ judged as (
             case when cached_share > 0.01 and not shares_prefix then 'cache_contaminated' end,
             case when abs(osl_ratio - 1) > 0.05 then 'osl_mismatch' end,
             case when error_share > 0.05 then 'errors_high' end,
-            case when clock_suspect_share > 0.01 then 'clock_suspect' end,
+            case
+                when
+                    clock_suspect_share > 0.01
+                    or abs(clock_step_ms) > 50
+                    or abs(calibration_ttft_error_p50_ms) > 1
+                    or abs(calibration_itl_error_p50_ms) > 0.5
+                    then 'clock_suspect'
+            end,
             case
                 when abs(littles_law_ratio - 1) > greatest(0.05, coalesce(request_half / request_per_s, 0))
                     then 'littles_law'
@@ -218,6 +248,15 @@ select
     judged.clock_suspect_share,
     judged.client_cpu_share,
     judged.loop_lag_p99_ms,
+    judged.late_send_share,
+    judged.merged_read_share,
+    judged.tcp_rtt_ms,
+    judged.connection_reuse_share,
+    judged.clock_step_ms,
+    judged.server_running_mean,
+    judged.server_waiting_mean,
+    judged.kv_cache_usage_max,
+    judged.server_prefix_cache_hit_share,
     latencies.ttft_mean_ms,
     latencies.ttft_p50_ms,
     latencies.ttft_p75_ms,

@@ -13,11 +13,19 @@ select
     error_share,
     window_share,
     cached_share,
+    late_send_share,
+    merged_read_share,
+    connection_reuse_share,
+    server_prefix_cache_hit_share,
 from curated.operating_points
 where
     error_share not between 0 and 1
     or window_share not between 0 and 1 + 1e-9
-    or cached_share not between 0 and 1;
+    or cached_share not between 0 and 1
+    or late_send_share not between 0 and 1
+    or merged_read_share not between 0 and 1
+    or connection_reuse_share not between 0 and 1
+    or server_prefix_cache_hit_share not between 0 and 1;
 
 -- assert: a run attempt has one saturation level at most
 select

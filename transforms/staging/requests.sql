@@ -3,9 +3,11 @@
 -- columns: identity; *_ns on the wall clock; is_ok, is_failed (neither ok, nor cancelled by the plan, nor interrupted
 --   with the client);
 --   sent_in_window (latencies and attainment count these), completed_in_window (rates count these; the completion
---   that opens the window belongs to the time before it); streamed_tokens, output tokens that came as text: billed
---   but unstreamed reasoning is left out; *_ms, the metrics of LATENCY_METRICS in schemas/columns.py that one request
---   has, null where they never happened or the token count is unknown.
+--   that opens the window belongs to the time before it); is_late_send (more than 5 ms after schedule, connecting
+--   left out) and is_on_reused (no connection had to be opened), null where it was never sent; streamed_tokens,
+--   output tokens that came as text: billed but unstreamed reasoning is left out; *_ms, the metrics of
+--   LATENCY_METRICS in schemas/columns.py that one request has, null where they never happened or the token count is
+--   unknown.
 -- The probe and warm-up requests are not measured.
 with traces as (
     select * from raw.request_traces
@@ -24,6 +26,8 @@ placed as (
         end
             as placed_ns,
         coalesce(traces.sent_ns, traces.scheduled_ns) as sent_ns,
+        traces.sent_ns - traces.scheduled_ns - coalesce(traces.connect_ns, 0) > 5000000 as is_late_send,
+        case when traces.sent_ns is not null then traces.connect_ns is null end as is_on_reused,
     from traces
     inner join staging.levels as levels using (run_id, attempt, level_index)
 ),
@@ -72,6 +76,10 @@ select
     clock_source,
     clock_suspect or e2e_to_close_ms < 0 or ttft_ms < 0 or streaming_ns < 0 as is_clock_suspect,
     first_token_merged,
+    is_late_send,
+    is_on_reused,
+    reads,
+    merged_reads,
     epoch_ns + sent_ns as sent_ns,
     epoch_ns + first_token_ns as first_token_ns,
     epoch_ns + last_token_ns as last_token_ns,
