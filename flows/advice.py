@@ -13,7 +13,7 @@ _BY_STATUS = {
     422: _REFUSED_FIELD,
     401: "the server wants a key: put it in an environment variable and name that with api_key_env (--api-key-env NAME)",
     403: "the server refuses this key: check the variable that api_key_env (--api-key-env) names",
-    404: "check the model name, the url and the api (chat or completions): the server knows no such thing",
+    404: "check the model name, the url and the api (chat, completions or responses): the server knows no such thing",
     429: "the server limits the rate: lower the concurrency or raise the limit there",
 }
 _BY_OUTCOME = {
@@ -27,13 +27,25 @@ _BY_OUTCOME = {
 
 def advice(target: Target, failure: dict[str, Any] | None) -> str:
     """One line: what failed at `target`, how, and what to do."""
+    return f"{target.url} ({target.api}, model {target.model!r}) cannot be measured: {symptom(failure)}. What to do: {remedy(target, failure)}"
+
+
+def symptom(failure: dict[str, Any] | None) -> str:
+    """How it failed: outcome and message."""
+    failure = failure or {}
+    return f"{failure.get('outcome', 'failed')}: {failure.get('error') or 'no message'}"
+
+
+def remedy(target: Target, failure: dict[str, Any] | None) -> str:
+    """What the user can do about it."""
     failure = failure or {}
     outcome, status = str(failure.get("outcome", "failed")), failure.get("http_status")
-    do = _BY_STATUS.get(status or 0) or _BY_OUTCOME.get(outcome) or "the server's log may say more"
-    if status == 401 and target.api_key_env:
-        do = f"the server refuses the key in {target.api_key_env}"
-    if status is not None and 300 <= status < 400:
-        do = "the server redirects: give the address that it redirects to as the url"
     if "CERTIFICATE_VERIFY_FAILED" in str(failure.get("error")):
-        do = "the certificate is not one that this machine trusts: install its authority, or verify_tls: false (--no-verify-tls)"
-    return f"{target.url} ({target.api}, model {target.model!r}) cannot be measured: {outcome}: {failure.get('error') or 'no message'}. What to do: {do}"
+        return "the certificate is not one that this machine trusts: install its authority, or verify_tls: false (--no-verify-tls)"
+    if status is not None and 300 <= status < 400:
+        return "the server redirects: give the address that it redirects to as the url"
+    if status == 401 and target.api_key_env:
+        return f"the server refuses the key in {target.api_key_env}"
+    if outcome == "connect_error" and target.proxy:
+        return f"is the proxy {target.proxy} up, and may it reach the server?"
+    return _BY_STATUS.get(status or 0) or _BY_OUTCOME.get(outcome) or "the server's log may say more"

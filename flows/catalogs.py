@@ -47,28 +47,14 @@ def init(target: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class AdHoc:
-    """What `ratecard run --url` was told."""
+    """What `ratecard run --url` was told, as fields of the catalog; what is left out has the catalog's defaults."""
 
-    url: str
-    model: str
-    api: str
-    api_key_env: str | None
-    concurrency: list[int]
-    requests: int | None
-    duration_s: float | None
-    input_tokens: int
-    output_tokens: int
-    warmup: int | None
-    seed: int | None
-    name: str | None
-    accelerator: str | None
-    gpus_per_instance: int
-    gpus_per_server: int
-    extra_body: dict[str, Any]
-    timeout_s: float
-    verify_tls: bool
-    slo: str | None
-    peak_rps: float
+    endpoint: dict[str, Any]
+    workload: dict[str, Any]
+    load: dict[str, Any]
+    name: str | None = None
+    slo: str | None = None
+    peak_rps: float = 10.0
 
 
 SUITE = "adhoc"
@@ -77,7 +63,7 @@ SUITE = "adhoc"
 def write_adhoc(what: AdHoc, base: Path, folder: Path) -> None:
     """Write a catalog of one suite for `what` into `folder`; SLOs and prices are those of `base`."""
     money = load(base)
-    workload = f"in{what.input_tokens}-out{what.output_tokens}"
+    endpoint, workload = what.name or _name(what.endpoint), _workload_name(what.workload)
     slos = {name: slo for name, slo in money.slos.items() if not slo.workloads}
     wanted = [what.slo] if what.slo else sorted(slos)
     if missing := [name for name in wanted if name not in slos]:
@@ -86,57 +72,16 @@ def write_adhoc(what: AdHoc, base: Path, folder: Path) -> None:
         )
     catalog = Catalog.model_construct(slos=slos, prices=money.prices)
     sections: dict[str, dict[str, Any]] = {
-        "endpoints": {what.name or _name(what): _endpoint(what)},
-        "workloads": {
-            workload: _known(
-                {"input_tokens": what.input_tokens, "output_tokens": what.output_tokens, "seed": what.seed}
-            )
-        },
-        "loads": {SUITE: _load(what)},
+        "endpoints": {endpoint: what.endpoint},
+        "workloads": {workload: what.workload},
+        "loads": {SUITE: what.load},
         "slos": {name: slo.model_dump(mode="json") for name, slo in catalog.slos.items()},
         "demands": {f"{SUITE}-{slo}": _demand(what, workload, slo) for slo in wanted},
         "prices": {name: plan.model_dump(mode="python") for name, plan in catalog.prices.items()},
-    }
-    sections["suites"] = {
-        SUITE: {"measure": [{"endpoints": [*sections["endpoints"]], "workloads": [workload], "loads": [SUITE]}]}
+        "suites": {SUITE: {"measure": [{"endpoints": [endpoint], "workloads": [workload], "loads": [SUITE]}]}},
     }
     for section, content in sections.items():
         (folder / f"{section}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-
-
-def _known(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _endpoint(what: AdHoc) -> dict[str, Any]:
-    names = (
-        "url",
-        "model",
-        "api",
-        "api_key_env",
-        "accelerator",
-        "gpus_per_instance",
-        "gpus_per_server",
-        "extra_body",
-        "timeout_s",
-        "verify_tls",
-    )
-    return _known({name: getattr(what, name) for name in names})
-
-
-def _load(what: AdHoc) -> dict[str, Any]:
-    long = {"max_duration_s": what.duration_s * 5} if what.duration_s else {}
-    return (
-        _known(
-            {
-                "concurrency": what.concurrency,
-                "requests": what.requests,
-                "duration_s": what.duration_s,
-                "warmup_requests": what.warmup,
-            }
-        )
-        | long
-    )
 
 
 def _demand(what: AdHoc, workload: str, slo: str) -> dict[str, Any]:
@@ -148,8 +93,33 @@ def _demand(what: AdHoc, workload: str, slo: str) -> dict[str, Any]:
     }
 
 
-def _name(what: AdHoc) -> str:
+def _name(endpoint: dict[str, Any]) -> str:
     """Model and address, in the letters of a catalog name."""
-    address = what.url.partition("://")[2].partition("/")[0].rpartition("@")[2]
-    raw = f"{what.model.rpartition('/')[2]}-{address}"
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", raw).strip("-._")[:64] or SUITE
+    address = endpoint["url"].partition("://")[2].partition("/")[0].rpartition("@")[2]
+    return _slug(f"{endpoint['model'].rpartition('/')[2]}-{address}") or SUITE
+
+
+def _workload_name(workload: dict[str, Any]) -> str:
+    """What the requests look like in a word: `in512-out128`, `in-uniform-100-900-out128-turns4`, `dataset-chats`."""
+    parts = []
+    for origin in ("dataset", "trace"):
+        if origin in workload:
+            parts += [origin, Path(workload[origin]["file"]).stem]
+    parts += [_length_name("in", workload.get("input_tokens")), _length_name("out", workload.get("output_tokens"))]
+    parts += [_length_name("prefix", workload.get("shared_prefix", {}).get("tokens"))]
+    parts += [_length_name("turns", workload.get("turns", {}).get("count"))]
+    return _slug("-".join(part for part in parts if part)) or SUITE
+
+
+def _length_name(name: str, length: Any) -> str:
+    if length is None:
+        return ""
+    if isinstance(length, dict):
+        return "-".join(
+            [name, *(f"{value:g}" if isinstance(value, float) else str(value) for value in length.values())]
+        )
+    return f"{name}{length}"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64]

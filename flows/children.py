@@ -25,8 +25,8 @@ LINE_LIMIT = 2**20
 
 
 STOPPED_AT_START: Event = {
-    "event": "done", "rows": 0, "outcomes": {}, "interrupted": True, "stopped_early": None, "first_failure": None,
-    "probe": None, "health": None,
+    "event": "done", "parts": [], "rows": 0, "outcomes": {}, "interrupted": True, "stop_reason": "interrupted",
+    "first_failure": None, "probe": None, "keeps_connections": None, "health": None,
 }  # fmt: skip
 """Of a worker that was asked to stop before it could send anything."""
 
@@ -72,16 +72,17 @@ async def _last_words(errors: "asyncio.Task[bytes]") -> str:
     return (await errors).decode(errors="replace").strip()[-500:]
 
 
-async def run_worker(spec: Path, lock: int, stop: asyncio.Event, tell: Callable[[Event], None]) -> Event:
+async def run_worker(spec: Path, lock: int | None, stop: asyncio.Event, tell: Callable[[Event], None]) -> Event:
     """Run one shard to its end and return its `done` event; `tell` gets its progress.
 
-    `stop` makes it write what it has and end. `lock` is the endpoint's lock, which the worker holds as long as it lives.
+    `stop` makes it write what it has and end. `lock` is the endpoint's lock, which the worker holds as long as it
+    lives; null on a machine that has not got it.
 
     Raises:
         WorkerError: it ended without a `done` event.
 
     """
-    process = await _spawn(["loadgen", str(spec)], [lock])
+    process = await _spawn(["loadgen", str(spec)], [] if lock is None else [lock])
     assert process.stderr is not None
     errors = asyncio.create_task(process.stderr.read())
     stopper = asyncio.create_task(_stop_when(stop, process))
@@ -94,7 +95,7 @@ async def run_worker(spec: Path, lock: int, stop: asyncio.Event, tell: Callable[
     finally:
         stopper.cancel()
         await _end(process)
-    if last.get("event") != "done" and stop.is_set():
+    if last.get("event") not in ("done", "error") and stop.is_set():
         return STOPPED_AT_START
     if last.get("event") != "done":
         said = last.get("message") or await _last_words(errors) or "it said nothing"
@@ -127,29 +128,37 @@ class Engine:
 async def launched(
     launch: dict[str, Any], models: Path, log: Path, most_in_flight: int, tell: Callable[[str], None]
 ) -> AsyncIterator[Engine]:
-    """A server of ours, as the catalog's `launch` says, for the length of the block.
-
-    Raises:
-        EndpointError: it did not start; the message says why.
-
-    """
+    """The engine of the catalog's `launch`, for the length of the block. Raises EndpointError: it did not start."""
     arguments = [f"endpoints.{launch['engine']}", "--model-dir", str(models), "--slots", str(launch["slots"])]
-    process = await _spawn([*arguments, "--max-concurrency", str(most_in_flight), "--log", str(log)], [])
+    arguments += ["--max-concurrency", str(most_in_flight), "--log", str(log)]
+    async with served(arguments, "the local engine", tell) as ready:
+        yield Engine(ready["url"], ready["model"], ready["engine"], str(ready["engine_version"]))
+
+
+@asynccontextmanager
+async def served(
+    arguments: Sequence[str], what: str, tell: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[Event]:
+    """A server of ours, `python -m ARGUMENTS`, for the length of the block; yields its `ready` event.
+
+    `tell` gets what it says before. Raises EndpointError, which names it `what`: it did not start.
+    """
+    process = await _spawn(arguments, [])
     assert process.stderr is not None
     errors = asyncio.create_task(process.stderr.read())
     try:
-        yield await _ready(process, errors, tell)
+        yield await _ready(process, errors, what, tell)
     finally:
         await _end(process)
 
 
 async def _ready(
-    process: asyncio.subprocess.Process, errors: "asyncio.Task[bytes]", tell: Callable[[str], None]
-) -> Engine:
+    process: asyncio.subprocess.Process, errors: "asyncio.Task[bytes]", what: str, tell: Callable[[str], None]
+) -> Event:
     async for event in _events(process):
         if event["event"] == "ready":
-            return Engine(event["url"], event["model"], event["engine"], str(event["engine_version"]))
+            return event
         if event["event"] == "error":
-            raise EndpointError(f"the local engine did not start: {event['message']}")
+            raise EndpointError(f"{what} did not start: {event['message']}")
         tell(str(event.get("message", "")))
-    raise EndpointError(f"the local engine ended before it was ready: {await _last_words(errors) or 'it said nothing'}")
+    raise EndpointError(f"{what} ended before it was ready: {await _last_words(errors) or 'it said nothing'}")

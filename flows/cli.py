@@ -13,7 +13,16 @@ from typing import Any
 
 import click
 
-from flows.options import card_json_option, home_option, instant, json_option, planned, what
+from flows.options import (
+    SectionedCommand,
+    calibration_option,
+    card_json_option,
+    catalog_option,
+    home_option,
+    instant,
+    json_option,
+)
+from flows.what import planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
@@ -43,8 +52,9 @@ def main() -> None:
 
 @cli.command()
 @home_option
+@calibration_option
 @card_json_option
-def demo(home: str | None, as_json: bool) -> None:
+def demo(home: str | None, calibrate: bool, as_json: bool) -> None:
     """Measure a real engine on this machine and print its rate card.
 
     Starts llama.cpp's server with a small Llama of random weights, sweeps concurrency 1 to 16 through the Prefect
@@ -61,7 +71,7 @@ def demo(home: str | None, as_json: bool) -> None:
     quiet_prefect()
     from flows.night import NightParameters
 
-    parameters = NightParameters(suite="demo", home=home, catalog=str(starter()))
+    parameters = NightParameters(suite="demo", home=home, catalog=str(starter()), calibrate=calibrate)
     _measure(parameters, as_json)
     if not as_json:
         click.echo(
@@ -90,7 +100,7 @@ def init(directory: Path) -> None:
     click.echo(f"Next: edit {directory / 'endpoints.yaml'}, then: ratecard plan nightly --catalog {directory}")
 
 
-@cli.command()
+@cli.command(cls=SectionedCommand)
 @what
 @click.option(
     "--night",
@@ -106,8 +116,9 @@ def init(directory: Path) -> None:
     show_default=True,
     help="Longest wait for an endpoint in use.",
 )
+@calibration_option
 @card_json_option
-def run(night: datetime | None, wait: float, as_json: bool, **options: Any) -> None:
+def run(night: datetime | None, wait: float, calibrate: bool, as_json: bool, **options: Any) -> None:
     """Measure SUITE of the catalog, or any server with --url, and print the rate card.
 
     A night that is already measured is not measured again (--night); what was measured when a run is interrupted is
@@ -117,7 +128,8 @@ def run(night: datetime | None, wait: float, as_json: bool, **options: Any) -> N
     Examples:
       ratecard run nightly
       ratecard run --url http://localhost:8000 --model my-model --concurrency 1,2,4,8,16
-      ratecard run --url https://api.example.com/v1 --model m --api-key-env API_KEY --duration 60
+      ratecard run --url https://api.example.com/v1 --model m --api-key-env API_KEY --rate 1,2,5 --duration 60
+      ratecard run --url http://localhost:8000 --model my-model --search goodput --slo interactive
     """
     from flows.settings import quiet_prefect
     from warehouse.home import resolve
@@ -137,11 +149,12 @@ def run(night: datetime | None, wait: float, as_json: bool, **options: Any) -> N
             catalog=str(catalog),
             night=night,
             wait_s=wait,
+            calibrate=calibrate,
         )
         _measure(parameters, as_json)
 
 
-@cli.command()
+@cli.command(cls=SectionedCommand)
 @what
 @json_option
 def plan(as_json: bool, **options: Any) -> None:
@@ -151,6 +164,7 @@ def plan(as_json: bool, **options: Any) -> None:
     Examples:
       ratecard plan demo
       ratecard plan --url http://localhost:8000 --model my-model --concurrency 1,8,64 --requests 500
+      ratecard plan --url http://localhost:8000 --model my-model --trace code.csv --trace-format azure --speed 1,2
     """
     from flows.plans import plan_rows, plan_summary
     from reports.plan import pace
@@ -163,7 +177,8 @@ def plan(as_json: bool, **options: Any) -> None:
     if as_json:
         click.echo(to_json(rows))
     else:
-        click.echo(plain_table(list(rows[0]), [list(row.values()) for row in rows], "Plan"))
+        known = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+        click.echo(plain_table(known, [[row[name] for name in known] for row in rows], "Plan"))
         click.echo(f"\n{plan_summary(plans, rows)}")
 
 
@@ -254,21 +269,37 @@ def report(home: str | None, out: Path | None) -> None:
     click.echo(f"wrote {write_report(resolve(home), out)}")
 
 
-def _reach_prefect() -> None:
-    """Raise UsageError where a Prefect server is set and does not answer; without one Prefect starts its own."""
-    import httpx
-    from prefect.settings import get_current_settings
+@cli.command()
+@catalog_option
+@home_option
+@click.option("--quick", is_flag=True, help="Leave out the client's own error (about 10 s).")
+@json_option
+def doctor(catalog: str | None, home: str | None, quick: bool, as_json: bool) -> None:
+    """Check this machine, the data home, Prefect, and each endpoint of the catalog (two short requests each).
 
-    url = get_current_settings().api.url
-    if url is None:
-        return
-    try:
-        httpx.get(f"{url}/health", timeout=10)
-    except httpx.HTTPError as error:
-        raise UsageError(
-            f"PREFECT_API_URL (or the Prefect profile) is {url}, and nothing answers there ({error}): start that server, "
-            "or unset it to run without one"
-        ) from None
+    Exit code 1 where a check failed; a warning is none.
+
+    \b
+    Examples:
+      ratecard doctor
+      ratecard doctor --catalog my-catalog --quick
+    """
+    import asyncio
+    from dataclasses import asdict
+
+    from flows.doctor import CHECKED, examine
+    from flows.settings import quiet_prefect
+    from reports.tables import plain_table, to_json
+    from warehouse.home import resolve
+
+    quiet_prefect()
+    checks = asyncio.run(examine(resolve(home), catalog, quick=quick))
+    if as_json:
+        click.echo(to_json([asdict(check) for check in checks]))
+    else:
+        click.echo(plain_table(CHECKED, [list(asdict(check).values()) for check in checks], "Doctor"))
+    if failed := sum(check.status == "failed" for check in checks):
+        raise RatecardError(f"{failed} of {len(checks)} checks failed")
 
 
 def _myself() -> str:
@@ -292,12 +323,13 @@ def _measure(parameters: Any, as_json: bool) -> None:
     import asyncio
 
     from flows.night import night
+    from flows.prefect_api import reach_prefect
     from reports.card import card_text, read_card
     from reports.tables import to_json
     from warehouse.home import resolve
 
     home, failed = resolve(parameters.home), None
-    _reach_prefect()
+    reach_prefect()
     try:
         run_ids = asyncio.run(night(parameters))
     except NightFailedError as error:

@@ -2,19 +2,25 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-from prefect import flow
+from prefect import flow, task
 from prefect.artifacts import acreate_link_artifact, acreate_table_artifact
+from prefect.cache_policies import NO_CACHE
 from prefect.runtime import deployment, flow_run
 from pydantic import BaseModel, Field
 from rich.console import Console
 
+from flows.calibrate import calibrate
 from flows.catalogs import catalog_folder
 from flows.measure import RunOutcome, measure
-from flows.plans import plan_suites
+from flows.plans import is_measured, plan_suites
 from flows.progress import Progress
 from flows.publish import publish
 from loadgen.plan import RunPlan
@@ -23,6 +29,7 @@ from schemas.catalog import Catalog
 from schemas.catalog_files import load
 from schemas.errors import NightFailedError, RatecardError
 from warehouse import recovery
+from warehouse.calibration import in_words, run_columns
 from warehouse.home import Home, resolve
 
 
@@ -35,6 +42,7 @@ class NightParameters(BaseModel):
     catalog: str | None = Field(None, description="Catalog folder; ./catalog or the starter catalog where left out")
     night: datetime | None = Field(None, description="Scheduled start; the schedule's, or now, where left out")
     wait_s: float = Field(600.0, ge=0, description="How long to wait for an endpoint that another run holds")
+    calibrate: bool = Field(True, description="First find out the client's own error, about 10 s")
 
 
 def _name() -> str:
@@ -62,7 +70,12 @@ async def night(parameters: NightParameters) -> list[str]:
     for line in recovery.recover(home):
         progress.say(line)
     with stop_on_signal(progress) as stop:
-        outcomes = await _measure_all(home, plans, catalog, stop, progress, parameters.wait_s)
+        calibration: Mapping[str, Any] = {}
+        if parameters.calibrate and not all(is_measured(home, plan) for plan in plans):
+            _stop.set(stop)
+            calibration, said = await calibrated()
+            progress.say(said)
+        outcomes = await _measure_all(home, plans, catalog, stop, progress, parameters.wait_s, calibration)
         unbuilt = await _publish(home, [outcome.run_id for outcome in outcomes])
     unfinished = [o for o in outcomes if o.status in ("failed", "interrupted")]
     problems = [f"{o.run_id}: {o.status}: {o.message}" for o in unfinished] + unbuilt
@@ -90,9 +103,27 @@ def scheduled(parameters: NightParameters) -> datetime:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).replace(microsecond=0)
 
 
+_stop: ContextVar[asyncio.Event] = ContextVar("what stops the calibration, which no task can be passed")
+
+
+@task(name="calibration", cache_policy=NO_CACHE, persist_result=False)
+async def calibrated() -> tuple[dict[str, Any], str]:
+    """Find out how wrong the client is tonight: columns of `raw.runs`, and the same in words.
+
+    A night does not depend on it: where it cannot be found out there are no columns, and the words say why.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="ratecard-calibration-") as folder:
+            steps = await calibrate(Path(folder), _stop.get())
+    except Exception as error:  # whatever goes wrong with it, the night is worth more
+        return {}, f"the client's own error stays unknown tonight: {error}"
+    return (run_columns(steps), in_words(steps)) if steps else ({}, "")
+
+
 async def _measure_all(
-    home: Home, plans: list[RunPlan], catalog: Catalog, stop: asyncio.Event, progress: Progress, wait_s: float
-) -> list[RunOutcome]:
+    home: Home, plans: list[RunPlan], catalog: Catalog, stop: asyncio.Event, progress: Progress, wait_s: float,
+    calibration: Mapping[str, Any],
+) -> list[RunOutcome]:  # fmt: skip
     outcomes = []
     for plan in plans:
         if stop.is_set():
@@ -100,7 +131,9 @@ async def _measure_all(
             continue
         progress.say(f"measuring {plan.endpoint} x {plan.workload} x {plan.load} ({plan.run_id})")
         try:
-            outcome = await measure(home, plan, catalog, stop=stop, progress=progress, wait_s=wait_s)
+            outcome = await measure(
+                home, plan, catalog, stop=stop, progress=progress, wait_s=wait_s, calibration=calibration
+            )
         except Exception as error:  # whatever went wrong with one endpoint, the others get their turn
             progress.console.print_exception()
             outcome = RunOutcome(plan.run_id, plan.endpoint, "failed", f"{type(error).__name__}: {error}")

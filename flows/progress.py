@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -33,26 +33,25 @@ class Progress:
             self.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
-    def level(self, label: str) -> Iterator[Callable[[Event], None]]:
-        """Yields what to call with each event of a worker that measures `label`."""
-        if self.console.is_terminal:
-            with self._bar(label) as tell:
-                yield tell
-        else:
-            yield self._lines(label)
+    def level(self, label: str) -> Iterator[Callable[[int, Event], None]]:
+        """Yields what to call with a shard's number and each of its events; all shards of `label` are shown as one."""
+        shown = self._bar(label) if self.console.is_terminal else nullcontext(self._lines(label))
+        with shown as show:
+            shards: dict[int, Event] = {}
+
+            def tell(shard: int, event: Event) -> None:
+                if event["event"] == "progress":
+                    shards[shard] = event
+                    show(_sum(list(shards.values())))
+
+            yield tell
 
     @contextmanager
     def _bar(self, label: str) -> Iterator[Callable[[Event], None]]:
         task = self._bars.add_task(label, total=None, note="")
         self._bars.start()
         try:
-            yield (
-                lambda event: (
-                    self._bars.update(task, completed=event["done"], total=event.get("planned"), note=_note(event))
-                    if event["event"] == "progress"
-                    else None
-                )
-            )
+            yield lambda sums: self._bars.update(task, completed=sums["done"], total=sums["planned"], note=_note(sums))
         finally:
             self._bars.remove_task(task)
             if not self._bars.tasks:
@@ -61,13 +60,13 @@ class Progress:
     def _lines(self, label: str) -> Callable[[Event], None]:
         last = time.monotonic()
 
-        def tell(event: Event) -> None:
+        def show(sums: Event) -> None:
             nonlocal last
-            if event["event"] == "progress" and time.monotonic() - last >= LINE_EVERY_S:
+            if time.monotonic() - last >= LINE_EVERY_S:
                 last = time.monotonic()
-                self.say(f"  {label}: {_note(event)}")
+                self.say(f"  {label}: {_note(sums)}")
 
-        return tell
+        return show
 
     def level_done(self, label: str, row: dict[str, Any], done: list[Event]) -> None:
         """One line for a finished level."""
@@ -80,7 +79,14 @@ class Progress:
         self.say(f"  {label}: {row['status']}, {said or 'no requests'}, warm-up included{why}")
 
 
-def _note(event: Event) -> str:
-    planned = f" of {event['planned']}" if event.get("planned") else ""
-    failed = f", {event['failed']} failed" if event.get("failed") else ""
-    return f"{event['done']}{planned} done{failed}, {event['output_tokens']} tokens"
+def _sum(shards: list[Event]) -> Event:
+    """Progress of all shards; `planned` is null where one does not know."""
+    sums = {name: sum(event[name] for event in shards) for name in ("done", "failed", "in_flight", "output_tokens")}
+    planned = [event["planned"] for event in shards]
+    return sums | {"planned": None if None in planned else sum(planned)}
+
+
+def _note(sums: Event) -> str:
+    planned = f" of {sums['planned']}" if sums["planned"] else ""
+    failed = f", {sums['failed']} failed" if sums["failed"] else ""
+    return f"{sums['done']}{planned} done{failed}, {sums['in_flight']} in flight, {sums['output_tokens']} tokens"

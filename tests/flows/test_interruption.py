@@ -28,7 +28,7 @@ class Command:
         self.mark = uuid.uuid4().hex
         self.home = home
         self.process = subprocess.Popen(
-            [*RATECARD, "run", "--url", url, "--model", "m", "--endpoint", "e", "--concurrency", "1,2,4", "--requests", "60",
+            [*RATECARD, "run", "--no-calibration", "--url", url, "--model", "m", "--endpoint", "e", "--concurrency", "1,2,4", "--requests", "60",
              "--input-tokens", "20", "--output-tokens", "20", "--home", str(home.root)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment() | {"TEST_MARK": self.mark},
             start_new_session=True,
@@ -47,8 +47,8 @@ class Command:
 
     def until_second_level(self) -> None:
         """Wait until the first level has landed and the second is under way."""
-        folders = []
-        while not folders or not list(folders[0].glob("a*-l002-*.json")):
+        folders: list[Path] = []
+        while not folders or not list(folders[0].glob("a*-l002-*.tmp")):
             assert self.process.poll() is None, self.output()
             folders = [path for path in self.home.incoming.glob("*") if (path / "level-001.json").exists()]
             time.sleep(0.05)

@@ -13,6 +13,7 @@ from flows.night import NightParameters, night
 from schemas.errors import NightFailedError, WarehouseError
 from tests.traces import STARTER
 from warehouse.ask import ask
+from warehouse.calibration import Comparison
 from warehouse.home import Home, endpoint_lock
 
 pytestmark = [
@@ -31,19 +32,24 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def parameters(tmp_path: Path, home: Home) -> Callable[..., NightParameters]:
-    """Parameters that measure `url` at concurrency 1 and 2."""
+    """Parameters that measure `url` at concurrency 1 and 2; `changes` are the endpoint's."""
 
-    def make(url: str, *, night: datetime = NIGHT, wait_s: float = 0.0, **changes: Any) -> NightParameters:
-        what: dict[str, Any] = {
-            "url": url, "model": "reference", "api": "chat", "api_key_env": None, "concurrency": [1, 2],
-            "requests": 40, "duration_s": None, "input_tokens": 50, "output_tokens": 8, "warmup": 2, "seed": None,
-            "name": "e", "accelerator": None, "gpus_per_instance": 2, "gpus_per_server": 8, "extra_body": {},
-            "timeout_s": 5.0, "verify_tls": True, "slo": None, "peak_rps": 10.0,
-        }  # fmt: skip
+    def make(
+        url: str, *, night: datetime = NIGHT, wait_s: float = 0.0, calibrate: bool = False, **changes: Any
+    ) -> NightParameters:
+        endpoint = {"url": url, "model": "reference", "gpus_per_instance": 2, "timeout_s": 5.0} | changes
+        what = AdHoc(
+            endpoint=endpoint,
+            workload={"input_tokens": 50, "output_tokens": 8},
+            load={"concurrency": [1, 2], "requests": 40, "warmup_requests": 2},
+            name="e",
+        )
         folder = tmp_path / "catalog"
         folder.mkdir(exist_ok=True)
-        write_adhoc(AdHoc(**(what | changes)), STARTER, folder)
-        return NightParameters(suite=SUITE, home=str(home.root), catalog=str(folder), night=night, wait_s=wait_s)
+        write_adhoc(what, STARTER, folder)
+        return NightParameters(
+            suite=SUITE, home=str(home.root), catalog=str(folder), night=night, wait_s=wait_s, calibrate=calibrate
+        )
 
     return make
 
@@ -85,6 +91,56 @@ async def test_the_same_night_twice_changes_nothing_and_another_night_adds_histo
     assert ask(home, "select count(*), count(distinct night) from operating_points").rows == [(4, 2)]
 
 
+async def test_a_night_knows_its_own_error_and_finds_it_out_once(
+    home: Home,
+    reference: Callable[..., str],
+    parameters: Callable[..., NightParameters],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    step = Comparison(
+        streams=64, requests=128, ttft_error_mean_ms=0.1, ttft_error_p50_ms=0.02, ttft_error_p99_ms=0.3,
+        itl_error_p50_ms=-0.01, itl_error_p99_ms=0.04, tokens_per_s=3051.0,
+    )  # fmt: skip
+    calls = []
+
+    async def calibrated(*_: object) -> list[Comparison]:
+        calls.append(1)
+        return [step]
+
+    monkeypatch.setattr("flows.night.calibrate", calibrated)
+    url = reference()
+    await night(parameters(url, calibrate=True))
+    assert "client error at 64 streams: TTFT p50 +0.02 / p99 +0.30 ms" in capsys.readouterr().err
+    [run] = ask(home, "select columns('calibration_.*') from runs").objects()
+    assert run == {
+        "calibration_streams": 64,
+        "calibration_ttft_error_p50_ms": 0.02,
+        "calibration_ttft_error_p99_ms": 0.3,
+        "calibration_itl_error_p50_ms": -0.01,
+        "calibration_itl_error_p99_ms": 0.04,
+        "calibration_tokens_per_s": 3051.0,
+    }
+    await night(parameters(url, calibrate=True))  # measured already: there is nothing to calibrate for
+    assert len(calls) == 1
+
+
+async def test_a_calibration_that_cannot_run_costs_the_night_nothing(
+    home: Home,
+    reference: Callable[..., str],
+    parameters: Callable[..., NightParameters],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def broken(*_: object) -> list[Comparison]:
+        raise OSError("no port is free")
+
+    monkeypatch.setattr("flows.night.calibrate", broken)
+    await night(parameters(reference(), calibrate=True))
+    assert "the client's own error stays unknown tonight: no port is free" in capsys.readouterr().err
+    assert ask(home, "select status, calibration_streams from runs").rows == [("complete", None)]
+
+
 async def test_the_same_night_twice_at_once_is_measured_once(
     home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
 ) -> None:
@@ -118,7 +174,7 @@ async def test_completions_are_measured_too(
         (["--api-key", "right"], {}, "401.*api_key_env"),
         (["--model", "another"], {}, "404.*check the model name"),
         (["--no-stream"], {}, "malformed.*must stream server-sent events"),
-        (["--hang"], {"timeout_s": 0.5}, "timeout.*did not answer in time"),
+        (["--fault", "hang"], {"timeout_s": 0.5}, "timeout.*did not answer in time"),
     ],
 )
 async def test_an_endpoint_that_cannot_be_measured_fails_with_advice_and_leaves_rows(

@@ -1,0 +1,47 @@
+"""What the endpoint's engine says of itself during a level: its Prometheus page, scraped beside the load."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from loadgen.scrape import Scraper, server_metrics_path
+from loadgen.spec import ShardSpec, Target
+from schemas.errors import PartError
+
+
+@asynccontextmanager
+async def scraped(spec: ShardSpec, metrics_url: str | None, tell: Callable[[str], None]) -> AsyncIterator[None]:
+    """Scrape for the length of the block, from the level's start on; the rows are left beside the parts of `spec`.
+
+    Nothing is raised for it; `tell` is told of rows that could not be kept.
+    """
+    target, identity, over = spec.target, spec.identity, asyncio.Event()
+    scraper = Scraper(target.url, identity, metrics_url=metrics_url, headers=_headers(target), verify=target.verify_tls)
+    scraping = asyncio.create_task(_scrape(scraper, spec.start_at, over))
+    try:
+        yield
+    finally:
+        over.set()
+        await scraping
+        path = server_metrics_path(Path(spec.part_path).parent, identity["attempt"], identity["level_index"])
+        try:
+            await asyncio.to_thread(scraper.write, path)
+        except PartError as error:
+            tell(f"the server's own figures of level {identity['level_index']} are lost: {error}")
+
+
+async def _scrape(scraper: Scraper, start_at: float | None, over: asyncio.Event) -> None:
+    if start_at is not None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), max(0.0, start_at - time.time()))
+    await scraper.run(over)
+
+
+def _headers(target: Target) -> dict[str, str]:
+    """What the page may ask for as the API does; the key stays in memory."""
+    key = os.environ.get(target.api_key_env or "", "").strip()
+    return {**target.headers, **({"authorization": f"Bearer {key}"} if key else {})}

@@ -1,0 +1,167 @@
+"""One run against the reference endpoint: what lands of it, whatever its loads and however it ends."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows import children, levels
+from flows.level_rows import level_row
+from loadgen.plan import LevelPlan, shard_specs
+from loadgen.spec import PromptScale, ShardSpec
+from schemas.catalog import Load
+from schemas.errors import WorkerError
+from tests.flows.runs import QUICK, Night, planned
+from warehouse import manifests
+from warehouse.home import Home
+from warehouse.runs import RunFolder
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
+    return Night(Home(tmp_path / "home"), monkeypatch)
+
+
+async def test_several_workers_are_one_level_and_calibration_and_the_server_s_own_figures_stand_with_the_run(
+    night: Night, reference: Callable[..., str]
+) -> None:
+    load = Load(concurrency=[2], requests=30, warmup_requests=2, shards=2)
+    outcome = await night.measure(reference(), load, calibration={"calibration_streams": 64})
+    assert outcome.status == "complete", outcome
+    [manifest] = manifests.read_all(night.home)
+    assert manifest.run["calibration_streams"] == 64
+    [level] = manifest.levels
+    expected = {
+        "load_kind": "closed", "concurrency": 2, "request_rate": None, "arrivals": None, "search": "sweep", "shards": 2,
+        "status": "complete", "stop_reason": "count", "rows_landed": 32,
+    }  # fmt: skip
+    assert level | expected == level
+    parts = {(part["table"], Path(part["path"]).name) for part in manifest.parts if part["level_index"] == 1}
+    assert {
+        ("request_traces", "a1-l001-s000.parquet"),
+        ("request_traces", "a1-l001-s001.parquet"),
+        ("server_metrics", "a1-l001.server_metrics.parquet"),
+    } <= parts
+
+
+async def test_an_endpoint_without_metrics_is_measured_all_the_same(
+    night: Night, reference: Callable[..., str]
+) -> None:
+    outcome = await night.measure(
+        reference("--no-metrics"), Load(rate=[40.0], requests=20, warmup_requests=2, shards=1)
+    )
+    assert outcome.status == "complete", outcome
+    [manifest] = manifests.read_all(night.home)
+    [level] = manifest.levels
+    expected = {"load_kind": "open", "concurrency": None, "request_rate": 40.0, "arrivals": "poisson", "shards": 1}
+    assert level | expected == level
+    assert "server_metrics" not in {part["table"] for part in manifest.parts}
+
+
+async def test_a_worker_that_dies_fails_its_level_and_every_finished_part_lands(
+    night: Night, reference: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run_worker(path: Path, *arguments: Any) -> children.Event:
+        done = await children.run_worker(path, *arguments)
+        spec = ShardSpec.read(path)
+        if spec.shard == 1 and spec.phase == "measure":
+            part = Path(spec.part_path)
+            part.rename(part.with_name(f"{part.stem}-p001.parquet"))  # one that it had finished before
+            raise WorkerError("the load generator was ended by SIGKILL")
+        return done
+
+    monkeypatch.setattr("flows.levels.run_worker", run_worker)
+    outcome = await night.measure(reference(), Load(concurrency=[2, 4], requests=30, warmup_requests=2, shards=2))
+    assert (outcome.status, outcome.message) == (
+        "failed",
+        "level c=2 was given up: the load generator was ended by SIGKILL",
+    )
+    [manifest] = manifests.read_all(night.home)
+    [level] = manifest.levels
+    assert (level["status"], level["rows_landed"]) == ("failed", 32)
+    names = {Path(part["path"]).name for part in manifest.parts}
+    assert {"a1-l001-s000.parquet", "a1-l001-s001-p001.parquet"} <= names
+
+
+async def test_a_flow_that_is_cancelled_lands_what_its_workers_had(
+    night: Night, reference: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way = asyncio.Event()
+
+    async def run_worker(path: Path, lock: int, stop: asyncio.Event, _: object) -> children.Event:
+        def tell(event: children.Event) -> None:
+            if event["event"] == "progress" and event["phase"] == "measure" and event["done"]:
+                under_way.set()
+
+        return await children.run_worker(path, lock, stop, tell)
+
+    monkeypatch.setattr("flows.levels.run_worker", run_worker)
+    running = asyncio.create_task(night.measure(reference(), Load(concurrency=[2], requests=100_000, shards=1)))
+    await under_way.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    [manifest] = manifests.read_all(night.home)
+    [level] = manifest.levels
+    assert (manifest.run["status"], level["status"]) == ("interrupted", "interrupted")
+    assert level["rows_landed"] > 2
+
+
+async def test_an_over_saturated_rate_is_the_last_of_a_sweep_and_no_failure(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    async def nothing(_: str) -> None:
+        return None
+
+    async def measured(_: RunFolder, level: LevelPlan) -> dict[str, Any]:
+        tried.append(level.shape.rate)
+        over = level.shape.rate == 20
+        reason, status = ("over_saturated", "stopped") if over else ("duration", "complete")
+        return {"status": status, "stop_reason": reason, "failure": None}
+
+    monkeypatch.setattr("flows.measure.probe", nothing)
+    monkeypatch.setattr("flows.measure.measured", measured)
+    outcome = await night.measure("http://unused.invalid", Load(rate=[10.0, 20.0, 40.0, 80.0], duration_s=5.0))
+    assert (outcome.status, tried) == ("complete", [10, 20])
+    assert "e is over-saturated at 20/s: 40/s, 80/s would only queue more, and is left out" in night.said
+
+
+def done(reason: str, **changes: Any) -> children.Event:
+    health = {"cpu_share": 0.2, "loop_lag_p99_ms": 1.0}
+    return {"stop_reason": reason, "first_failure": None, "health": health} | changes
+
+
+@pytest.mark.parametrize(
+    ("reasons", "expected", "status"),
+    [
+        (["count", "count"], "count", "complete"),
+        (["count", "confidence"], "confidence", "complete"),
+        (["duration", "max_duration"], "max_duration", "complete"),
+        (["over_saturated", "duration"], "over_saturated", "stopped"),
+        (["count", "interrupted"], "interrupted", "interrupted"),
+        (["interrupted", "error_share"], "error_share", "stopped"),
+    ],
+)
+def test_the_gravest_reason_of_its_shards_stands_for_a_level(
+    reasons: list[str], expected: str, status: str, tmp_path: Path
+) -> None:
+    plan, _ = planned("http://unused.invalid", Load(concurrency=[2], requests=14, shards=2), QUICK, {})
+    spec = shard_specs(plan, plan.levels[0], PromptScale(), tmp_path)[0]
+    failure = {"outcome": "http_error", "error": "HTTP 500"}
+    row = level_row(spec, "sweep", None, [done(reason, first_failure=failure) for reason in reasons])
+    assert (row["stop_reason"], row["status"]) == (expected, status)
+    assert (row["failure"] is None) == (status == "complete")
+
+
+def test_several_workers_begin_together_and_one_at_once() -> None:
+    plan, _ = planned("http://unused.invalid", Load(concurrency=[1, 2], requests=14), QUICK, {})
+    alone, together = (LevelPlan(1, plan.levels[0].shape, plan.levels[0].stop, 0, shards) for shards in (1, 2))
+    assert levels._start_at(alone, None) is None
+    assert levels._start_at(together, None) is not None
+    assert levels._start_at(alone, "shard/shard") is not None
