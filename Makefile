@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench docs clean
+.PHONY: help install demo test lint bench bench-peers docs clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv with the ratecard command in it
 
@@ -27,6 +27,9 @@ lint: install ## check style, types, SQL, imports and generated docs
 
 bench: install ## measure the client and the pipeline (ratios in one run; takes minutes)
 	@$(BIN)/python -m benchmarks
+
+bench-peers: install ## the client beside AIPerf and GuideLLM, in .bench-peers (downloads gigabytes the first time)
+	@$(BIN)/python -m benchmarks peers
 
 docs: install ## write the generated docs again
 	@$(BIN)/python -m scripts.docs

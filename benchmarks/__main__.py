@@ -1,6 +1,6 @@
 """Run benchmarks and print a table each.
 
-python -m benchmarks [client] [contract] [transforms] [--json] [--quick]
+python -m benchmarks [NAME ...] [--json] [--quick]
 """
 
 import argparse
@@ -8,21 +8,29 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import client, contract, machine, transforms
+from benchmarks import busy, ceiling, client, contract, machine, memory, open_loop, peers, tls, transforms
 from benchmarks.tables import Section, as_json, as_text
 
 BENCHMARKS: dict[str, Callable[[bool], list[Section]]] = {
     "contract": contract.run,
     "transforms": transforms.run,
     "client": client.run,
+    "busy": busy.run,
+    "tls": tls.run,
+    "open_loop": open_loop.run,
+    "ceiling": ceiling.run,
+    "memory": memory.run,
+    "peers": peers.run,
 }
+ONLY_BY_NAME = {"peers"}
+"""Downloads other tools."""
 
 
 def main() -> None:
     """Run what was asked for, in the order of BENCHMARKS."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed and memory; ratios in one run.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; default: all")
-    parser.add_argument("--json", action="store_true", help="one object: the machine, and a list of rows a table")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; default: all but peers")
+    parser.add_argument("--json", action="store_true", help="one object: the machine, a list of rows a table, notes")
     parser.add_argument("--quick", action="store_true", help="less data: a minute or so, noisier figures")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(BENCHMARKS))
@@ -31,17 +39,19 @@ def main() -> None:
 
     here = machine.describe()
     found: dict[str, object] = {"machine": asdict(here)}
+    notes: list[str] = []
     if not options.json:
         print(here.line(), flush=True)
     for name, run in BENCHMARKS.items():
-        if options.names and name not in options.names:
+        if name not in (options.names or BENCHMARKS.keys() - ONLY_BY_NAME):
             continue
         for section in run(options.quick):
             found[section.name] = as_json(section)
+            notes.extend(section.notes)
             if not options.json:
                 print(f"\n{as_text(section)}", flush=True)
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(found | {"notes": notes}))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The client that most tools start from: httpx as it comes, `aiter_lines`, a time stamp when a line is seen.
+"""The client that most tools start from: httpx, `aiter_lines`, a time stamp when a line is seen.
 
-    python -m benchmarks.plain_httpx URL STREAMS SECONDS OUTPUT_TOKENS > rows.jsonl
+    python -m benchmarks.plain_httpx URL STREAMS REQUESTS OUTPUT_TOKENS [--aiohttp] > rows.jsonl
 
-Run by `benchmarks.client` as a process of its own. One JSON line a request: prompt hash, TTFT and gaps in ms.
+Run by `benchmarks.clients` as a process of its own: httpx as it comes, or over aiohttp (the `httpx-aiohttp` package),
+whose limit of 100 connections is lifted. One JSON line a request: prompt hash, TTFT and gaps in ms.
 """
 
 import asyncio
@@ -10,27 +11,43 @@ import hashlib
 import json
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
 import httpx
 
 
-async def main(url: str, streams: int, seconds: float, output_tokens: int) -> list[dict[str, Any]]:
-    """Keep `streams` requests in flight for `seconds`, and follow them to their end."""
+async def main(url: str, streams: int, requests: int, output_tokens: int, over_aiohttp: bool) -> list[dict[str, Any]]:
+    """Keep `streams` requests in flight until `requests` have ended."""
     rows: list[dict[str, Any]] = []
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(limits=limits, timeout=None) as client:
-        end = time.perf_counter() + seconds
+    prompts = iter([f"httpx request {number}" for number in range(requests)])
+    async with _client(over_aiohttp) as client:
 
-        async def slot(number: int) -> None:
-            count = 0
-            while count == 0 or time.perf_counter() < end:
-                rows.append(await one(client, url, f"httpx stream {number} request {count}", output_tokens))
-                count += 1
+        async def slot(prompts: Iterator[str]) -> None:
+            for prompt in prompts:
+                rows.append(await one(client, url, prompt, output_tokens))  # noqa: PERF401
 
-        await asyncio.gather(*(slot(number) for number in range(streams)))
+        await asyncio.gather(*(slot(prompts) for _ in range(streams)))
     return rows
+
+
+@asynccontextmanager
+async def _client(over_aiohttp: bool) -> AsyncIterator[httpx.AsyncClient]:
+    if not over_aiohttp:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        async with httpx.AsyncClient(limits=limits, timeout=None) as client:
+            yield client
+        return
+    import aiohttp
+    import httpx_aiohttp
+
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+        httpx.AsyncClient(transport=httpx_aiohttp.AiohttpTransport(client=session), timeout=None) as client,
+    ):
+        yield client
 
 
 async def one(client: httpx.AsyncClient, url: str, prompt: str, output_tokens: int) -> dict[str, Any]:
@@ -56,5 +73,6 @@ async def one(client: httpx.AsyncClient, url: str, prompt: str, output_tokens: i
 
 
 if __name__ == "__main__":
-    for row in asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))):
+    url, streams, requests, output_tokens, *options = sys.argv[1:]
+    for row in asyncio.run(main(url, int(streams), int(requests), int(output_tokens), "--aiohttp" in options)):
         print(json.dumps(row))

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """One table: `name` is its key in JSON, `rows` are of one dataclass."""
+    """One table: `name` is its key in JSON, `rows` are of one dataclass, `notes` what is to be said below them."""
 
     name: str
     title: str
     rows: Sequence["DataclassInstance"]
+    notes: tuple[str, ...] = ()
 
 
 def as_json(section: Section) -> list[dict[str, Any]]:
@@ -23,15 +24,24 @@ def as_json(section: Section) -> list[dict[str, Any]]:
 
 
 def as_text(section: Section) -> str:
-    """Title and aligned columns. Raises IndexError where there are no rows."""
-    names = [field.name for field in fields(section.rows[0])]
-    lines = [[_cell(value) for value in asdict(row).values()] for row in section.rows]
+    """Title, aligned columns and notes; no columns where there are no rows."""
+    return "\n".join([section.title, *_lines(section.rows), *section.notes])
+
+
+def _lines(rows: Sequence["DataclassInstance"]) -> list[str]:
+    if not rows:
+        return []
+    names = [field.name for field in fields(rows[0])]
+    lines = [[_cell(value) for value in asdict(row).values()] for row in rows]
     widths = [max(map(len, column)) for column in zip(names, *lines, strict=True)]
-    table = ("  ".join(c.rjust(width) for c, width in zip(line, widths, strict=True)) for line in [names, *lines])
-    return "\n".join([section.title, *table])
+    return ["  ".join(c.rjust(width) for c, width in zip(line, widths, strict=True)) for line in [names, *lines]]
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.2f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
