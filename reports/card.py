@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reports.loads import load_label
 from reports.tables import plain_table
 from warehouse.ask import Answer, ask
 from warehouse.home import Home
@@ -13,6 +14,7 @@ select
     endpoint,
     workload,
     concurrency,
+    request_rate,
     request_rps,
     output_tps,
     ttft_p50_ms,
@@ -23,7 +25,7 @@ select
     validity
 from curated.operating_points
 where list_contains($runs, run_id) and is_current
-order by endpoint, workload, run_id, concurrency
+order by endpoint, workload, concurrency nulls last, request_rate, run_id, level_index
 """
 
 _CARD = """
@@ -33,6 +35,7 @@ select
     best.slo,
     best.status,
     best.concurrency,
+    best.request_rate,
     best.attainment,
     fleet.demand,
     fleet.peak_rps,
@@ -66,6 +69,9 @@ order by best.endpoint, best.workload, best.slo, fleet.demand, cost.usd_per_mtok
 
 
 _HEADINGS = {
+    "endpoint": "endpoint",
+    "workload": "workload",
+    "load": "load",
     "request_rps": "req/s",
     "output_tps": "out tok/s",
     "ttft_p50_ms": "TTFT p50 ms",
@@ -73,7 +79,9 @@ _HEADINGS = {
     "tpot_p50_ms": "TPOT p50 ms",
     "e2e_p50_ms": "E2E p50 ms",
     "error_share": "errors",
+    "validity": "validity",
 }
+"""Columns of the operating points in the terminal; `load` stands for concurrency or request_rate."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +106,12 @@ def card_text(card: Card) -> str:
     """The card for a terminal."""
     if not card.points.rows:
         return "No operating point was measured."
-    headings = [_HEADINGS.get(column, column) for column in card.points.columns]
-    points = plain_table(headings, card.points.rows, "Operating points (steady-state window)")
+    measured = [row | {"load": load_label(row)} for row in card.points.objects()]
+    points = plain_table(
+        list(_HEADINGS.values()),
+        [[row[column] for column in _HEADINGS] for row in measured],
+        "Operating points (steady-state window)",
+    )
     rows = card.costs.objects()
     said = list(dict.fromkeys(line for row in rows if (line := _verdict(row))))
     priced = [row for row in rows if row["price_plan"] and row["servers"] is not None]
@@ -108,7 +120,7 @@ def card_text(card: Card) -> str:
             "endpoint",
             "demand",
             "SLO",
-            "at c",
+            "at",
             "servers",
             "plan",
             "a year",
@@ -133,7 +145,7 @@ def _verdict(row: dict[str, Any]) -> str:
     head = f"{row['endpoint']} x {row['workload']}, SLO {row['slo']}: "
     if row["status"] == "chosen":
         share = "" if row["attainment"] is None else f" ({row['attainment']:.1%} of requests within it)"
-        return f"{head}run at concurrency {row['concurrency']}{share}"
+        return f"{head}run at {load_label(row)}{share}"
     if row["status"] == "infeasible":
         statistic = f" {row['nearest_statistic']}" if row["nearest_statistic"] else ""
         value, limit = row["nearest_value"], row["nearest_limit"]
@@ -147,7 +159,7 @@ def _priced(row: dict[str, Any]) -> list[str | int | None]:
         row["endpoint"],
         row["demand"],
         row["slo"],
-        row["concurrency"],
+        load_label(row),
         row["servers"],
         row["price_plan"],
         _money(row["fleet_year_usd"], row["currency"]),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports import vega
+from reports.loads import load_label, load_of
 from reports.numbers import interval, number, percent
 from reports.sections import Bound, Section
-from reports.words import METRICS, load_of, unit
+from reports.words import METRICS, unit
 from schemas.columns import STATISTICS
 
 Row = dict[str, Any]
@@ -123,7 +124,7 @@ def _mark(section: Section, point: Row, axis: Axis, throughput: str) -> Row | No
         "y": y,
         "run": point["run_id"],
         "order": point["concurrency"] if point["concurrency"] is not None else point["request_rate"],
-        "label": number(point["concurrency"] if point["concurrency"] is not None else point["request_rate"]),
+        "label": load_label(point),
         "standing": standing,
         "chosen": bool(chosen),
         "tooltip": _tooltip(point, standing, chosen),

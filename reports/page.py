@@ -11,11 +11,14 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from reports import numbers, words
+from reports import loads, numbers, words
 from reports.charts import charts
 from reports.sections import HISTORY_NIGHTS, Section, read
 from warehouse.files import write_bytes
 from warehouse.home import Home
+
+_SERVER = ("server_running_mean", "server_waiting_mean", "kv_cache_usage_max", "server_prefix_cache_hit_share")
+"""Columns of an operating point that the engine's own metrics page gives."""
 
 
 def write_report(home: Home, out: Path | None = None) -> Path:
@@ -57,6 +60,7 @@ def _context(section: Section, index: int) -> dict[str, Any]:
     """A section as the template wants it."""
     points = {point["operating_point_id"]: point for point in section.points}
     hardware = (section.points or section.runs)[0]
+    card = _card(section)
     return {
         "id": f"section-{index}",
         "data": section,
@@ -70,10 +74,28 @@ def _context(section: Section, index: int) -> dict[str, Any]:
         "chosen": {best["operating_point_id"] for best in section.best},
         "reasons": words.reasons([point["validity"] for point in section.points]),
         "verdicts": _verdicts(section),
-        "is_priced": any(row["price_plan"] for row in section.card),
-        "closed": all(point["concurrency"] is not None for point in section.points),
+        "card": card,
+        "is_priced": any(row["status"] == "chosen" and row["price_plan"] for row in card),
+        "loads": loads.legend(section.points),
+        "client_errors": _client_errors(section),
+        "server_said": any(point[name] is not None for point in section.points for name in _SERVER),
         "current_runs": [run for run in section.runs if run["is_current"]],
     }
+
+
+def _card(section: Section) -> list[dict[str, Any]]:
+    """The rate card; a demand without a chosen point stands in it once, not under every price plan."""
+    unmet = {row["demand"]: row for row in reversed(section.card) if row["status"] != "chosen"}
+    return [row for row in section.card if row["status"] == "chosen" or row is unmet[row["demand"]]]
+
+
+def _client_errors(section: Section) -> dict[str, list[str]]:
+    """The runs behind each error bar; all runs of a night share one unless they were begun apart."""
+    said: dict[str, list[str]] = {}
+    for run in section.runs:
+        if run["is_current"]:
+            said.setdefault(words.client_error(run), []).append(run["load"])
+    return said
 
 
 def _headline(section: Section, best: dict[str, Any], points: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +137,8 @@ def _template() -> jinja2.Template:
         "percent": lambda value: numbers.exact(numbers.percent(value), value),
         "money": lambda value, currency: numbers.exact(numbers.money(value, currency), value),
         "when": numbers.when,
-        "load": words.load_of,
+        "load": loads.load_of,
+        "load_label": loads.load_label,
     }
     environment.globals |= {"interval": numbers.interval, "money_interval": numbers.money_interval}
     return environment.from_string(_resource("template.html"))

@@ -16,6 +16,9 @@ Limits = Sequence[tuple[str, float]]
 _LOG_FROM = 25
 """Largest ÷ smallest latency from which a linear axis would press the light loads together."""
 
+_LABEL_WIDTH, _LABEL_HEIGHT = 0.08, 0.045
+"""Of a point's label, as shares of the chart's: 32 of 400 and 13 of 300 pixels."""
+
 _CROSS = "M-1,-1L1,1M-1,1L1,-1"
 _FONT = "system-ui, sans-serif"
 _THEME: dict[str, Any] = {
@@ -43,11 +46,16 @@ def spec(marks: Sequence[Mark], *, x_title: str, y_title: str, limits: Limits, d
     All x and y must be finite. `limits` are (label, x).
     """
     across = _Across.of([mark["x"] for mark in marks] + [limit for _, limit in limits])
-    up = alt.Scale(domain=[0, 1.25 * max(mark["y"] for mark in marks) or 1])
-    y = alt.Y("y", type="quantitative", title=y_title, scale=up)
+    top = 1.25 * max(mark["y"] for mark in marks) or 1
+    y = alt.Y("y", type="quantitative", title=y_title, scale=alt.Scale(domain=[0, top]))
     points = alt.Chart(alt.InlineData(values=[_flat(mark) for mark in marks])).encode(x=across.axis(x_title), y=y)
     layered = alt.LayerChart(
-        layer=[*_lines(points), *_limits(limits, across), *_symbols(points, marks[0]["tooltip"])],
+        layer=[
+            *_lines(points),
+            *_limits(limits, across),
+            *_symbols(points, marks[0]["tooltip"]),
+            _labels(marks, across, top).encode(x=alt.X("x", type="quantitative"), y=y),
+        ],
         width="container",
         height=300,
         description=description,
@@ -72,10 +80,10 @@ class _Across:
 
     @classmethod
     def of(cls, shown: Sequence[float]) -> Self:
-        low, high = min(shown), max(shown)
+        low, high = min(shown), max(shown)  # room to the right is for the last label
         if low > 0 and high / low >= _LOG_FROM:
-            return cls(low / 1.3, high * 1.3, True)
-        return cls(0, 1.1 * high or 1, False)
+            return cls(low / 1.3, high * 1.6, True)
+        return cls(0, 1.15 * high or 1, False)
 
     def share(self, x: float) -> float:
         """How far along the axis `x` is drawn: 0 left, 1 right."""
@@ -126,9 +134,22 @@ def _symbols(points: alt.Chart, tooltip: dict[str, str]) -> Iterable[alt.Chart]:
         shape=_CROSS, size=70, color="var(--warn)", strokeWidth=2.5, opacity=1
     )
     yield crosses.encode(tooltip=shown)
-    yield points.mark_text(dx=12, dy=-12, fontSize=12, color="var(--ink)").encode(
-        text=alt.Text("label", type="nominal")
-    )
+
+
+def _labels(marks: Sequence[Mark], across: _Across, top: float) -> alt.Chart:
+    """What each point is, beside it; points too near each other for a label each share one, as those of a search do."""
+    placed: list[Mark] = []
+    for mark in marks:
+        x, y = across.share(mark["x"]), mark["y"] / top
+        for label in placed:
+            if abs(label["along"] - x) < _LABEL_WIDTH and abs(label["up"] - y) < _LABEL_HEIGHT:
+                label["label"] += f", {mark['label']}"
+                break
+        else:
+            placed.append({"x": mark["x"], "y": mark["y"], "along": x, "up": y, "label": mark["label"]})
+    text = alt.Chart(alt.InlineData(values=placed)).encode(text=alt.Text("label", type="nominal"))
+    labels: alt.Chart = text.mark_text(align="left", dx=10, dy=-10, fontSize=12, color="var(--ink)")
+    return labels
 
 
 def _limits(limits: Limits, across: _Across) -> Iterable[alt.Chart]:

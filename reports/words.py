@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from reports.loads import load_of
 from reports.numbers import DASH, interval, money, number, percent
 
 Row = dict[str, Any]
@@ -22,22 +23,31 @@ METRICS = {
 }
 
 VALIDITY = {
-    "client_bound": "the load generator was the limit (CPU, event-loop lag or late sends); the endpoint may be faster",
-    "unsteady": "fewer requests were in flight than the level asked for (below 95 % of its concurrency)",
+    "client_bound": "the load generator was the limit (over 85 % of a core, over 1 % of the requests sent late, or "
+    "event-loop lag without kernel stamps); the endpoint may be faster",
+    "unsteady": "fewer requests were in flight than the level asked for (below 95 % of its concurrency), or its queue only "
+    "grew and it was stopped (over-saturated)",
     "under_sampled": "too few requests completed in the steady-state window (under 5 × concurrency, or no window)",
     "cache_contaminated": "the server answered over 1 % of the input from a cache, in a workload that shares no prefix",
     "osl_mismatch": "the mean output length is more than 5 % off the length that was asked for",
     "errors_high": "more than 5 % of the requests failed",
-    "clock_suspect": "time stamps were impossible, or the clock stepped, in more than 1 % of the requests",
+    "clock_suspect": "time stamps were impossible in more than 1 % of the requests, the clock was stepped by over 50 ms, "
+    "or calibration found the client's median wrong by over 1 ms (TTFT) or 0.5 ms (ITL)",
     "littles_law": "requests in flight, rate and latency contradict each other (Little's law)",
 }
 
 
-def load_of(point: Row) -> str:
-    """The load level: concurrency of a closed loop, arrival rate of an open one."""
-    if point["concurrency"] is not None:
-        return f"concurrency {point['concurrency']}"
-    return f"{number(point['request_rate'])} requests/s offered"
+def client_error(run: Row) -> str:
+    """The error bar of a run: how wrong its client was at the reference endpoint."""
+    if run["calibration_streams"] is None:
+        return "not known: no calibration before this run"
+    ttft, itl = (
+        " / ".join(f"{run[f'calibration_{metric}_error_{statistic}_ms']:+z.2f}" for statistic in ("p50", "p99"))
+        for metric in ("ttft", "itl")
+    )
+    rate = run["calibration_tokens_per_s"]
+    held = "no token rate that was tried held" if rate is None else f"up to {number(rate, 2)} tokens/s held"
+    return f"TTFT p50 / p99 {ttft} ms, ITL {itl} ms at {run['calibration_streams']} streams; {held}"
 
 
 def unit(point: Row) -> str:

@@ -19,7 +19,6 @@ from endpoints.child import Events, on_stop_signals, stop_on_stdin_eof
 from endpoints.reference.capacity import Capacity
 from endpoints.reference.connection import Connection
 from endpoints.reference.faults import HEADER, KINDS, Fault, parse_fault
-from endpoints.reference.punctual import ask_for_short_slice
 from endpoints.reference.script import Timing
 from endpoints.reference.server import Server
 from endpoints.reference.service import Service, Settings
@@ -60,7 +59,6 @@ def main(argv: list[str] | None = None) -> None:
     _allow_many_connections()
     gc.freeze()
     gc.disable()  # a collection in the middle of a run would make every due token late
-    ask_for_short_slice()
     # a certificate is for a name, not for a number
     origin = f"http://{HOST}" if context is None else "https://localhost"
     url = f"{origin}:{listener.getsockname()[1]}/v1"

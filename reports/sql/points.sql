@@ -3,4 +3,4 @@
 select *
 from curated.operating_points
 where is_current and endpoint = $1 and workload = $2 and night = $3
-order by run_id, coalesce(concurrency, request_rate), level_index
+order by concurrency nulls last, request_rate, run_id, level_index

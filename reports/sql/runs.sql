@@ -22,6 +22,12 @@ select
     instances_measured,
     catalog_hash,
     started_at,
+    calibration_streams,
+    calibration_ttft_error_p50_ms,
+    calibration_ttft_error_p99_ms,
+    calibration_itl_error_p50_ms,
+    calibration_itl_error_p99_ms,
+    calibration_tokens_per_s,
 from curated.runs
 where endpoint = $1 and workload = $2 and night = $3
 order by run_id, attempt

@@ -155,6 +155,47 @@ def uncounted_home(root: Path) -> Home:
     return publish(Home(root), fill)
 
 
+CALIBRATION = {
+    "calibration_streams": 64, "calibration_ttft_error_p50_ms": 0.04, "calibration_ttft_error_p99_ms": -0.126,
+    "calibration_itl_error_p50_ms": -0.001, "calibration_itl_error_p99_ms": 0.05, "calibration_tokens_per_s": 12_345.0,
+}  # fmt: skip
+
+
+def offered(given: Given, index: int, rate: float, *, run: str, late_ms: float = 0.0) -> None:
+    """An open loop of 100 requests at constant intervals, each sent `late_ms` after its time."""
+    for number in range(100):
+        at = 1000.0 * number / rate
+        ttft = 50 * (1 + rate / 10) * (1 + 0.4 * math.sin(number))
+        where: dict[str, Any] = {"level_index": index, "load_kind": "open", "concurrency": None, "request_rate": rate}
+        where |= {"scheduled_ns": round(at * 1e6)}
+        given.request(at + late_ms, ttft_ms=ttft, gaps_ms=(10.0,) * 9, run=run, **where)
+
+
+def rates_home(root: Path, *, also_closed: bool = False) -> Home:
+    """A calibrated run at 2, 4.5 and 10 requests/s, the last sent late; beside it perhaps a sweep that was not.
+
+    At 4.5/s (level 2) client and server said how they fared.
+    """
+
+    def fill(given: Given) -> None:
+        rates = (2.0, 4.5, 10.0)
+        given.run(run_id="rates", load="rates", levels_planned=3, levels_measured=3, **CALIBRATION)
+        for index, rate in enumerate(rates, 1):
+            offered(given, index, rate, run="rates", late_ms=8.0 if rate == 10.0 else 0.0)
+        given.level(
+            run_id="rates", level_index=2, load_kind="open", concurrency=None, request_rate=4.5, client_cpu_share=0.25,
+            loop_lag_p99_ms=1.5,
+        )  # fmt: skip
+        for second in (5, 6):
+            busy = {"requests_running": 3.0, "requests_waiting": second, "kv_cache_usage": 0.375}
+            given.scrape(second, run_id="rates", level_index=2, **busy)
+        if also_closed:
+            ladder(given, "sweep", load="sweep", concurrencies=(1, 4))
+        given.slo(("ttft", "p50", 500.0)).demand().plan()
+
+    return publish(Home(root), fill)
+
+
 def unmeasured_home(root: Path) -> Home:
     """A run that landed nothing."""
     failed = {"status": "failed", "failure": "connection refused", "levels_measured": 0}

@@ -13,11 +13,15 @@ from tests.reports.houses import (
     bare_home,
     empty_home,
     hostile_home,
+    ladder,
     measured_home,
     one_point_home,
+    publish,
+    rates_home,
     uncounted_home,
     unmeasured_home,
 )
+from tests.transforms.factory import Given
 from warehouse.ask import ask
 from warehouse.home import Home
 
@@ -30,6 +34,13 @@ CARD_COLUMNS = (
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = measured_home(tmp_path_factory.mktemp("measured"))
+    write_report(home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def rates(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = rates_home(tmp_path_factory.mktemp("rates"))
     write_report(home)
     return home
 
@@ -52,9 +63,15 @@ def test_every_chart_shows_every_level_the_limit_and_the_chosen_points(browser: 
     for chart, limit in zip(page.locator(".chart").all(), ("500 ms", "40 ms", "60 ms"), strict=True):
         texts = chart.locator(".mark-text text").all_text_contents()
         assert any(text.endswith(f"≤ {limit}") for text in texts)
-        assert {"1", "2", "4", "8", "16", "32"} <= set(texts)
+        # points too near each other share a label
+        assert {"c=1", "c=2", "c=4", "c=8", "c=16", "c=32"} <= set(", ".join(texts).split(", "))
         # 6 levels and a ring around each of the chosen ones, 1 and 8
         assert chart.locator(".mark-symbol path").count() == 6 + 2
+
+
+def test_the_knee_is_marked(browser: Browser, measured: Home) -> None:
+    loads = opened(browser, measured.report).page.locator("table").nth(1).locator("tbody th").all_inner_texts()
+    assert loads == ["c=1", "c=2", "c=4", "c=8\nknee", "c=16", "c=32"]
 
 
 def test_a_point_tells_its_figures_when_it_is_pointed_at(browser: Browser, measured: Home) -> None:
@@ -154,6 +171,60 @@ def test_without_token_counts_request_rates_are_drawn_and_requests_priced(browse
     assert "the budget carries only" in said["slo"]
     assert "Undecided: no point can be judged\n\ntpot p50 unknown" in said["steady"]
     assert page.locator("[data-column=usd_per_mtok]").all_inner_texts() == ["–", "–"]
+
+
+def test_open_loops_are_told_by_the_rate_that_was_offered(browser: Browser, rates: Home) -> None:
+    seen = opened(browser, rates.report)
+    assert seen.complaints == []
+    page = seen.page
+    assert "Run at 4.5 requests/s offered" in page.locator("article").inner_text()
+    points = page.locator("table").nth(1)
+    assert points.locator("tbody th").all_inner_texts() == ["2/s", "4.5/s", "10/s"]
+    assert {"2/s", "4.5/s", "10/s"} <= set(page.locator(".chart .mark-text text").all_text_contents())
+    assert "Labels at the points: 2/s is 2 requests/s offered." in page.locator(".legend").inner_text()
+    assert "None" not in page.locator("main").inner_text()
+
+
+def test_a_sweep_beside_open_loops_stands_before_them(browser: Browser, tmp_path: Path) -> None:
+    page = opened(browser, write_report(rates_home(tmp_path, also_closed=True))).page
+    points = page.locator("table").nth(1)
+    shown = [text.split("\n")[0] for text in points.locator("tbody th").all_inner_texts()]
+    assert shown == ["c=1", "c=4", "2/s", "4.5/s", "10/s"]
+    assert "c=1 is concurrency 1; 2/s is 2 requests/s offered" in page.locator(".legend").inner_text()
+    # each run has its own error bar
+    text = page.locator("main").inner_text()
+    assert "Error bar of the client (rates): TTFT p50 / p99 +0.04 / -0.13 ms, ITL +0.00 / +0.05 ms at 64" in text
+    assert "Error bar of the client (sweep): not known: no calibration before this run." in text
+
+
+def test_how_client_and_server_fared_folds_out(browser: Browser, rates: Home) -> None:
+    page = opened(browser, rates.report).page
+    fared = page.locator("details", has_text="How the client fared")
+    assert not fared.locator("table").is_visible()
+    fared.locator("summary").click()
+    rows = [row.locator("th, td").all_inner_texts() for row in fared.locator("tbody tr").all()]
+    # load, late, merged, lag, CPU, round trip, reused, running, waiting, KV cache, prefix hits
+    assert rows[1] == ["4.5/s", "0 %", "0 %", "1.5", "25 %", "–", "100 %", "3", "5.5", "37.5 %", "–"]
+    assert (rows[0][3], rows[0][7], rows[2][1]) == ("–", "–", "100 %")
+
+
+def test_without_a_metrics_page_the_server_has_no_columns(browser: Browser, measured: Home) -> None:
+    page = opened(browser, measured.report).page
+    fared = page.locator("details", has_text="How the client fared")
+    assert fared.locator("summary").inner_text() == "How the client fared"
+    assert "KV cache" not in page.content()
+
+
+def test_a_demand_without_a_chosen_point_stands_once(browser: Browser, tmp_path: Path) -> None:
+    def fill(given: Given) -> None:
+        ladder(given, "run", concurrencies=(1,))
+        given.slo(("ttft", "p50", 1.0)).demand().plan().plan(price_plan="other")
+
+    page = opened(browser, write_report(publish(Home(tmp_path), fill))).page
+    card = page.locator("table").first
+    assert card.locator("tbody tr").count() == 1
+    assert "infeasible" in card.inner_text()
+    assert "Where the prices are from" not in page.locator("main").inner_text()
 
 
 def test_without_an_slo_points_are_shown_and_nothing_is_chosen(browser: Browser, tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """Verdicts in words."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reports.words import reasons, slo_text, verdict
+from reports.loads import legend, load_label
+from reports.words import VALIDITY, client_error, reasons, slo_text, verdict
+from tests.reports.houses import CALIBRATION
 
 POINTS: dict[str, dict[str, Any]] = {
     "p": {"concurrency": 1, "request_rate": None},
@@ -59,3 +63,22 @@ def test_reasons_are_explained_once_and_a_new_one_is_not_lost() -> None:
     explained = reasons(["valid", "unsteady,errors_high", "errors_high", "brand_new"])
     assert list(explained) == ["brand_new", "errors_high", "unsteady"]
     assert explained["errors_high"] == "more than 5 % of the requests failed"
+
+
+def test_a_level_has_a_label_that_says_its_kind() -> None:
+    assert [load_label(POINTS[name]) for name in "po"] == ["c=1", "2.5/s"]
+    assert legend([POINTS["o"], POINTS["p"]]) == "c=1 is concurrency 1; 2.5/s is 2.5 requests/s offered"
+    assert legend([]) == ""
+
+
+def test_an_error_bar_says_at_what_load_it_was_found() -> None:
+    said = "TTFT p50 / p99 +0.04 / -0.13 ms, ITL +0.00 / +0.05 ms at 64 streams; "
+    assert client_error(CALIBRATION) == f"{said}up to 12,000 tokens/s held"
+    assert client_error(CALIBRATION | {"calibration_tokens_per_s": None}) == f"{said}no token rate that was tried held"
+    assert client_error(dict.fromkeys(CALIBRATION)) == "not known: no calibration before this run"
+
+
+def test_every_reason_of_the_documentation_is_explained() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    table = text.split("## Validity")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(VALIDITY)
