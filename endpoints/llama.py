@@ -28,6 +28,10 @@ class CannotServeError(RuntimeError):
     """The engine cannot run here; the message says what to do about it."""
 
 
+_NICENESS = 10
+"""The load generator shares this machine: what it asks of a core is little, but it must not wait for the engine."""
+
+
 def main(argv: list[str] | None = None) -> None:
     """Serve until SIGTERM or, where asked for, the end of stdin (exit 0) or SIGINT (130). Failures exit 1."""
     options = _parse(argv)
@@ -35,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     on_stop_signals(sys.exit)
     if options.stop_on_stdin_eof:
         stop_on_stdin_eof()
+    os.nice(_NICENESS)
     try:
         check_cpu()
         server, recipe = _start(options, events)

@@ -15,6 +15,7 @@ import polars as pl
 from flows.advice import remedy, symptom
 from flows.checks import Check
 from flows.children import run_worker
+from flows.scraping import page_headers
 from loadgen.plan import RunPlan, plan_run, probe_spec
 from loadgen.scrape import Scraper
 from loadgen.spec import PromptScale, ShardSpec
@@ -89,7 +90,13 @@ async def _probe(check: str, spec: ShardSpec, folder: Path, lock: int) -> Check:
 
 async def _metrics(name: str, endpoint: Endpoint, spec: ShardSpec) -> Check:
     """Whether the engine tells of itself; a night goes without where it does not."""
-    scraper = Scraper(spec.target.url, spec.identity, metrics_url=endpoint.metrics_url, verify=endpoint.verify_tls)
+    scraper = Scraper(
+        spec.target.url,
+        spec.identity,
+        metrics_url=endpoint.metrics_url,
+        headers=page_headers(spec.target),
+        verify=endpoint.verify_tls,
+    )
     enough = asyncio.Event()
     asyncio.get_running_loop().call_later(ONE_SCRAPE_S, enough.set)
     await scraper.run(enough)

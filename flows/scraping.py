@@ -20,7 +20,9 @@ async def scraped(spec: ShardSpec, metrics_url: str | None, tell: Callable[[str]
     Nothing is raised for it; `tell` is told of rows that could not be kept.
     """
     target, identity, over = spec.target, spec.identity, asyncio.Event()
-    scraper = Scraper(target.url, identity, metrics_url=metrics_url, headers=_headers(target), verify=target.verify_tls)
+    scraper = Scraper(
+        target.url, identity, metrics_url=metrics_url, headers=page_headers(target), verify=target.verify_tls
+    )
     scraping = asyncio.create_task(_scrape(scraper, spec.start_at, over))
     try:
         yield
@@ -41,7 +43,7 @@ async def _scrape(scraper: Scraper, start_at: float | None, over: asyncio.Event)
     await scraper.run(over)
 
 
-def _headers(target: Target) -> dict[str, str]:
+def page_headers(target: Target) -> dict[str, str]:
     """What the page may ask for as the API does; the key stays in memory."""
     key = os.environ.get(target.api_key_env or "", "").strip()
     return {**target.headers, **({"authorization": f"Bearer {key}"} if key else {})}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -96,11 +97,25 @@ def _found(figures: Preview, slo: str | None) -> Found:
     point = figures.point or {}
     validity = point.get("validity", "valid")
     doubt = "" if validity == "valid" else f"; {validity}"
-    rps = point.get("request_rps")
+    rps = _throughput(point)
     if slo is None:
         return Found(rps, note=("no throughput" if rps is None else f"{rps:.4g} requests/s") + doubt)
     judged = figures.attainment.get(slo)
     return Found(rps, holds=verdict(judged), note=_said(judged) + doubt)
+
+
+def _throughput(point: dict[str, Any]) -> float | None:
+    """Requests/s of a level; the rate that was offered where an open loop kept up with it.
+
+    Arrivals are random: short levels of two rates may well deliver alike, and that would look like a plateau. A level
+    keeps up if what is left undone at the end is a tenth of what came, or no more than chance leaves (two sigma).
+    """
+    rps: float | None = point.get("request_rps")
+    if rps is None or point.get("load_kind") != "open" or point["completions_in_window"] is None:
+        return rps
+    came, left = point["requests_in_window"], point["requests_in_window"] - point["completions_in_window"]
+    kept_up = left <= max(0.1 * came, 2 * math.sqrt(came))
+    return float(point["request_rate"]) if kept_up else rps
 
 
 def _said(judged: dict[str, Any] | None) -> str:

@@ -49,7 +49,11 @@ def read_delta(payload: Any) -> Delta:
     answer, reasoning, finish_reason = "", "", None
     for choice in _dicts(payload.get("choices")):
         if isinstance(delta := choice.get("delta"), dict):
-            answer += _text(delta.get("content"))
+            content = delta.get("content")
+            if isinstance(content, list):
+                said, thought = _read_parts(content)
+                answer, reasoning = answer + said, reasoning + thought
+            answer += _text(content)
             reasoning += _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))
             if not _PLAIN_FIELDS.issuperset(delta):
                 answer += _text(delta.get("refusal")) + _tool_text(delta)
@@ -90,6 +94,16 @@ def error_text(error: Any) -> str:
     label = error.get("code") or error.get("type")
     message = str(error.get("message") or error)
     return f"{label}: {message}" if label else message
+
+
+def _read_parts(content: list[Any]) -> tuple[str, str]:
+    """Answer and reasoning of a content in parts, as Mistral (`thinking`) and Databricks (`summary`) stream reasoning."""
+    answer, reasoning = "", ""
+    for part in _dicts(content):
+        answer += _text(part.get("text"))
+        for thought in (part.get("thinking"), part.get("summary")):
+            reasoning += _text(thought) + "".join(_text(piece.get("text")) for piece in _dicts(thought))
+    return answer, reasoning
 
 
 def _tool_text(delta: dict[str, Any]) -> str:

@@ -91,7 +91,11 @@ class ResponseReader:
         arrivals, first = self._arrivals, self._parsed
         reads = [data for data, _, _ in self._reads[first:]]
         wire = b"".join(reads)
-        self._feed(wire)
+        try:
+            self._feed(wire)
+        except httpx.RemoteProtocolError:
+            self._parse_anew()  # which keeps what came before the trouble, and raises it again
+            return
         pieces = self._pieces
         # the size in hexadecimal digits, two line ends, the chunk
         sizes = [size + (size.bit_length() + 3 >> 2) + 4 for size in map(len, pieces)]

@@ -10,6 +10,9 @@ from loadgen.dialect import Usage
 from loadgen.generation import Generation, body_text, read_generation
 from loadgen.redact import Redactor
 
+_TELLING = ("Retry-After", "Location")
+"""Headers of a refusal that say what to do about it."""
+
 _NO_USAGE = Usage(None, None, None, None)
 
 
@@ -125,8 +128,8 @@ def _outcome(exchange: Exchange, generation: Generation, chunks: Chunks) -> tupl
     if failure and failure.outcome != "truncated":
         return failure.outcome, failure.message
     if status is not None and not 200 <= status < 300:
-        wait = exchange.arrivals.header(b"retry-after")
-        asked = f" (Retry-After: {wait})" if wait else ""
+        told = [f"{name}: {value}" for name in _TELLING if (value := exchange.arrivals.header(name.lower().encode()))]
+        asked = f" ({', '.join(told)})" if told else ""
         return "http_error", f"HTTP {status}{asked}: {body_text(exchange.arrivals)}"
     if generation.problem and not (failure and generation.first_event_read is None):
         return "malformed", generation.problem

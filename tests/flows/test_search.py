@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flows import search as search_flow
 from loadgen.plan import LevelPlan
 from schemas.catalog import Bound, Load, Search, Slo
 from tests.flows.runs import Night
@@ -153,3 +154,20 @@ async def test_an_slo_of_other_workloads_is_named_before_anything_is_sent(
     assert (outcome.status, tried) == ("failed", [])
     assert outcome.message is not None
     assert "'chat', which does not apply to workload 'w'" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("rate", "came", "completed", "throughput"),
+    [
+        (2.0, 10, 8, 2.0),  # 1.6/s by chance: what was offered was served
+        (64.0, 320, 185, 37.0),  # it fell behind: what it delivered
+    ],
+)
+def test_a_rate_that_is_kept_up_with_counts_as_delivered(
+    rate: float, came: int, completed: int, throughput: float
+) -> None:
+    point = {
+        "validity": "valid", "load_kind": "open", "request_rate": rate, "request_rps": completed / 5,
+        "requests_in_window": came, "completions_in_window": completed,
+    }  # fmt: skip
+    assert search_flow._found(Preview(point, {}), None).request_rps == throughput

@@ -54,6 +54,23 @@ def test_the_seed_chooses_which_are_cancelled(run_level, wire, kind: str) -> Non
     assert 6 <= len(chosen[0]) <= 30  # 18 of 60 on average, one standard deviation is 3.5
 
 
+def test_which_are_cancelled_does_not_depend_on_the_number_of_shards(run_level, wire) -> None:
+    async def answer(body, writer) -> None:
+        writer.write(wire.STREAM_HEAD + wire.chunk(wire.token("a")))
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.write(wire.chunk(wire.finish()) + wire.END)
+
+    def chosen(shards: int) -> set[str]:
+        runs = [
+            run_level(answer, concurrency=9, requests=45, cancel_share=0.3, cancel_after_s=0.0, shard=s, shards=shards)
+            for s in range(shards)
+        ]
+        return {row["prompt_sha256"] for run in runs for row in run.rows if row["outcome"] == "cancelled"}
+
+    assert chosen(1) == chosen(3) != set()
+
+
 def test_a_slot_goes_on_after_a_cancelled_request(run_level, first_token_then_nothing) -> None:
     result = run_level(
         first_token_then_nothing, concurrency=1, requests=3, cancel_share=1.0, cancel_after_s=0.05,

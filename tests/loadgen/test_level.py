@@ -195,6 +195,14 @@ def test_the_key_goes_to_the_server_and_nowhere_else(run_level, wire, monkeypatc
     assert "sk-very-secret" not in str(result.rows) + str(result.done)
 
 
+@pytest.mark.parametrize("key", ["sk-very\u2026secret", "sk-very\nsecret"])
+def test_a_key_that_no_header_can_carry_is_told_by_its_name(run_level, well_behaved, monkeypatch, key: str) -> None:
+    monkeypatch.setenv("TEST_KEY", key)
+    with pytest.raises(SpecError, match="TEST_KEY has characters") as caught:
+        run_level(well_behaved, requests=1, target={"api_key_env": "TEST_KEY"})
+    assert "secret" not in str(caught.value)
+
+
 def test_completions_are_read_too(run_level, wire) -> None:
     async def answer(body, writer) -> None:
         event = wire.event({"choices": [{"text": body["prompt"][:1], "finish_reason": "length"}]})

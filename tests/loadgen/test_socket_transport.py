@@ -388,3 +388,15 @@ def test_an_unknown_certificate_is_refused_unless_asked_otherwise(serve, wire, c
                 await post_once(server.url, Arrivals())
 
     asyncio.run(scenario())
+
+
+def test_what_came_before_a_broken_chunk_is_kept(wire) -> None:
+    arrivals = Arrivals()
+    reader = ResponseReader(arrivals)
+    assert not takes(reader, wire.STREAM_HEAD)
+    for data in (wire.chunk(wire.token("a")), wire.chunk(wire.token("b")), b"no size\r\n\r\n"):
+        ripe = reader.add((data, [], 0))
+    assert ripe
+    with pytest.raises(httpx.RemoteProtocolError, match="not an HTTP/1.1 response"):
+        reader.parse()
+    assert body_of(arrivals.body) == wire.token("a") + wire.token("b")

@@ -82,6 +82,20 @@ def test_reasoning_is_generated_text_but_no_answer(wire, name: str) -> None:
     assert (row["token_chunks"], row["reasoning_tokens"]) == (2, 6)
 
 
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
+    ],
+)
+def test_content_in_parts_is_read_part_by_part(wire, thought: dict[str, Any]) -> None:
+    answer = [{"type": "text", "text": "yes"}]
+    row = row_of((1, delta(content=[thought])), (2, delta(content=answer)), (3, wire.finish()))
+    assert (row["outcome"], row["token_chunks"]) == ("ok", 2)
+    assert (row["first_token_ns"], row["first_answer_ns"]) == (1 * MS, 2 * MS)
+
+
 def test_tool_calls_count_as_answer(wire) -> None:
     call = {"index": 0, "function": {"name": "search", "arguments": "{"}}
     row = row_of((200, delta(tool_calls=[call])), (210, wire.finish()))
@@ -211,6 +225,11 @@ def test_a_refusal_says_when_to_come_again() -> None:
     assert row["error"] == 'HTTP 429 (Retry-After: 1): {"error": "slow down"}'
 
 
+def test_a_redirect_says_where_to() -> None:
+    row = row_of((9, b""), status=308, headers={"Location": "https://elsewhere/v1"})
+    assert row["error"] == "HTTP 308 (Location: https://elsewhere/v1): "
+
+
 def test_empty_events_keep_a_stream_alive_and_say_nothing(wire) -> None:
     row = row_of((100, b"data:\n\ndata: \n\n"), (200, wire.token("a") + b"data:\n\n"), (210, wire.finish()))
     assert (row["outcome"], row["first_chunk_ns"], row["token_chunks"]) == ("ok", 200 * MS, 1)
@@ -234,6 +253,15 @@ def test_secrets_never_reach_the_message() -> None:
 def test_a_secret_at_the_cut_is_masked_before_the_cut() -> None:
     row = row_of((9, b"x" * 485 + b"sk-very-secret"), status=401)
     assert "sk-" not in row["error"]
+
+
+@pytest.mark.parametrize("before", [b'{"a": "%b', b"data: {%b", b"event: error\ndata: %b", b"<html>%b"])
+def test_no_piece_of_a_secret_is_left_where_a_body_is_cut(before: bytes) -> None:
+    secret, kind = b"sk-very-secret", "application/json" if before.startswith(b"{") else "text/event-stream"
+    for padding in range(160, 560, 4):
+        body = before % (b"x" * padding + secret + b'"}\n\n' + b"y" * 600 + b"\n\n")
+        row = row_of((9, body), headers={"Content-Type": kind})
+        assert (row["outcome"], "sk-v" in row["error"]) == ("malformed", False)
 
 
 @pytest.mark.parametrize("outcome", ["connect_error", "timeout", "interrupted"])
