@@ -397,6 +397,6 @@ def test_what_came_before_a_broken_chunk_is_kept(wire) -> None:
     for data in (wire.chunk(wire.token("a")), wire.chunk(wire.token("b")), b"no size\r\n\r\n"):
         ripe = reader.add((data, [], 0))
     assert ripe
-    with pytest.raises(httpx.RemoteProtocolError, match="not an HTTP/1.1 response"):
+    with pytest.raises(httpx.RemoteProtocolError, match="not an HTTP"):
         reader.parse()
     assert body_of(arrivals.body) == wire.token("a") + wire.token("b")
