@@ -23,7 +23,7 @@ class Streams:
 
     streams: int
     requests: int
-    output_tokens: int = 64
+    output_tokens: int = 128
     sends: bool = True
 
 

@@ -43,7 +43,8 @@ async def _spawn(arguments: Sequence[str], inherit: Sequence[int]) -> asyncio.su
         pass_fds=inherit,
         limit=LINE_LIMIT,
         # a folder of the user's named like one of our packages must not shadow it
-        env={**os.environ, "PYTHONSAFEPATH": "1"},
+        # and a child needs no threads for linear algebra, which numpy would start for as many cores as there are
+        env={**os.environ, "PYTHONSAFEPATH": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
 
 
