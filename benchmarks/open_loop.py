@@ -14,8 +14,10 @@ from loadgen.spec import Shape
 from warehouse.calibration import Comparison, compare, seen_by_client
 
 ON_TIME_MS = 5.0
-OUTPUT_TOKENS = 91
-"""With 200 ms to the first and 20 ms to each other token a request takes 2 s: twice the rate are in flight."""
+TTFT_MS, E2E_MS = 200, 2000
+"""A request takes 2 s: twice the rate are in flight."""
+ITLS_MS = (20, 50)
+"""Fast streams keep a worker busy with tokens while it is to send; those of 20 tokens a second are what users read."""
 WARMUP_S, MEASURED_S = 3, 20
 
 
@@ -28,6 +30,7 @@ class Row:
 
     arrivals: str
     rate: int
+    itl_ms: int
     requests: int
     in_flight_mean: float
     in_flight_peak: int
@@ -40,21 +43,22 @@ class Row:
 
 
 def run(quick: bool) -> list[Section]:
-    """Poisson and constant arrivals, about 1,000 in flight."""
+    """Poisson and constant arrivals, about 1,000 in flight, at two speeds of the streams."""
     rate, seconds = (50, 4) if quick else (500, MEASURED_S)
-    rows = [measure(arrivals, rate, seconds) for arrivals in ("poisson", "constant")]
+    rows = [measure(arrivals, rate, seconds, itl_ms) for itl_ms in ITLS_MS for arrivals in ("poisson", "constant")]
     return [Section("open_loop", f"open loop: sent within {ON_TIME_MS:g} ms of schedule", rows)]
 
 
-def measure(arrivals: str, rate: int, seconds: int) -> Row:
+def measure(arrivals: str, rate: int, seconds: int, itl_ms: int) -> Row:
     """Run one open level of `seconds` after its warm-up."""
     shape = Shape(kind="open", rate=float(rate), arrivals=arrivals)
+    output_tokens = 1 + (E2E_MS - TTFT_MS) // itl_ms
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with endpoint.reference(folder) as url:
-            worked = work(url, Level(shape, rate * seconds, OUTPUT_TOKENS, warmup=rate * WARMUP_S), folder)
+        with endpoint.reference(folder, ttft_ms=TTFT_MS, itl_ms=itl_ms) as url:
+            worked = work(url, Level(shape, rate * seconds, output_tokens, warmup=rate * WARMUP_S), folder)
         errors = compare(seen_by_client(worked.parts), endpoint.truth(folder), streams=2 * rate)
-        return _row(arrivals, rate, _measured(worked.parts), errors)
+        return _row(arrivals, rate, itl_ms, _measured(worked.parts), errors)
 
 
 def _measured(parts: Sequence[Path]) -> pl.DataFrame:
@@ -62,12 +66,13 @@ def _measured(parts: Sequence[Path]) -> pl.DataFrame:
     return pl.read_parquet(list(parts), columns=columns).filter(pl.col("phase") == "measure")
 
 
-def _row(arrivals: str, rate: int, measured: pl.DataFrame, errors: Comparison) -> Row:
+def _row(arrivals: str, rate: int, itl_ms: int, measured: pl.DataFrame, errors: Comparison) -> Row:
     late_ms = (measured["sent_ns"] - measured["scheduled_ns"]) / 1e6
     mean, peak = in_flight(measured)
     return Row(
         arrivals=arrivals,
         rate=rate,
+        itl_ms=itl_ms,
         requests=measured.height,
         in_flight_mean=mean,
         in_flight_peak=peak,
