@@ -91,6 +91,8 @@ async def _publish(home: Home, run_ids: list[str]) -> list[str]:
         await _artifacts(home, run_ids)
     except RatecardError as error:
         return [str(error)]
+    except Exception as error:  # a mistake of ours in a picture must not hide what was measured; the log has its trace
+        return [f"not everything was published: {type(error).__name__}: {error}"]
     return []
 
 

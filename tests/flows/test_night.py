@@ -250,3 +250,16 @@ async def test_a_failed_attempt_is_followed_by_a_second_that_stands_for_the_nigh
     with pytest.raises(NightFailedError):
         await night(parameters(f"http://127.0.0.1:{port}/nowhere"))
     assert ask(home, "select attempt, status from runs order by attempt").rows == [(1, "failed"), (2, "failed")]
+
+
+def test_a_report_that_cannot_be_drawn_hides_nothing_that_was_measured(
+    home: Home, reference, parameters: Callable[..., NightParameters], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_: object) -> None:
+        raise RuntimeError("no such filter")
+
+    monkeypatch.setattr("flows.publish.write_report", break_down)
+    with pytest.raises(NightFailedError, match="not everything was published: RuntimeError: no such filter") as failed:
+        asyncio.run(night(parameters(reference())))
+    assert len(failed.value.run_ids) == 1
+    assert ask(home, "select count(*) from operating_points").rows == [(2,)]
