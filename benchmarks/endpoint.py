@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tests.loadgen.certificate import make_certificate
+from tests.certificate import make_certificate
 from warehouse.calibration import logged_by_endpoint
 
 TTFT_MS, ITL_MS = 200.0, 20.0

@@ -9,23 +9,23 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.endpoints.certificates import write_certificate
+from tests.certificate import make_certificate
 from tests.endpoints.children import Child, Reference
 
 BODY = {"model": "m", "prompt": "secret", "stream": True, "max_tokens": 40}
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    return write_certificate(tmp_path)
+def certificate(tmp_path: Path) -> Path:
+    return make_certificate(tmp_path)
 
 
-def serve(reference: Reference, certificate: tuple[Path, Path], *arguments: object) -> tuple[Child, ssl.SSLContext]:
-    child = reference("--tls-cert", certificate[0], "--tls-key", certificate[1], *arguments)
-    return child, ssl.create_default_context(cafile=str(certificate[0]))
+def serve(reference: Reference, certificate: Path, *arguments: object) -> tuple[Child, ssl.SSLContext]:
+    child = reference("--tls-cert", certificate, "--tls-key", certificate, *arguments)
+    return child, ssl.create_default_context(cafile=str(certificate))
 
 
-def test_a_verifying_client_is_served_over_one_connection(reference: Reference, certificate: tuple[Path, Path]) -> None:
+def test_a_verifying_client_is_served_over_one_connection(reference: Reference, certificate: Path) -> None:
     child, context = serve(reference, certificate)
     assert child.url.startswith("https://localhost:")
     with httpx.Client(verify=context, timeout=10) as client:
@@ -37,9 +37,7 @@ def test_a_verifying_client_is_served_over_one_connection(reference: Reference, 
 
 
 @pytest.mark.skipif("not sys.platform.startswith('linux')", reason="kernel stamps are Linux's")
-def test_the_stamps_over_tls_are_the_kernels_and_agree_with_the_client(
-    reference: Reference, certificate: tuple[Path, Path]
-) -> None:
+def test_the_stamps_over_tls_are_the_kernels_and_agree_with_the_client(reference: Reference, certificate: Path) -> None:
     child, context = serve(reference, certificate, "--ttft-ms", 100, "--itl-ms", 10)
     content = json.dumps(BODY | {"max_tokens": 5}).encode()
     seen_ns: list[int] = []
@@ -59,7 +57,7 @@ def test_the_stamps_over_tls_are_the_kernels_and_agree_with_the_client(
         assert -1e6 < came_ns - left_ns < 500e6
 
 
-def test_a_large_answer_to_a_slow_reader_is_whole(reference: Reference, certificate: tuple[Path, Path]) -> None:
+def test_a_large_answer_to_a_slow_reader_is_whole(reference: Reference, certificate: Path) -> None:
     child, context = serve(reference, certificate, "--ttft-ms", 0, "--itl-ms", 0, "--tokens-per-chunk", 1000)
     content = json.dumps(BODY | {"max_tokens": 1_000_000}).encode()
     with (
@@ -75,7 +73,7 @@ def test_a_large_answer_to_a_slow_reader_is_whole(reference: Reference, certific
 
 
 def test_plain_http_and_distrust_end_the_connection_and_others_are_served(
-    reference: Reference, certificate: tuple[Path, Path]
+    reference: Reference, certificate: Path
 ) -> None:
     child, context = serve(reference, certificate)
     with socket.create_connection(("127.0.0.1", child.address[1])) as sock:
@@ -88,11 +86,13 @@ def test_plain_http_and_distrust_end_the_connection_and_others_are_served(
 
 
 def test_a_certificate_that_is_none_is_an_error_event_that_names_it(
-    reference: Reference, certificate: tuple[Path, Path], tmp_path: Path
+    reference: Reference, certificate: Path, tmp_path: Path
 ) -> None:
     missing = tmp_path / "missing.pem"
-    for broken in (missing, certificate[1]):
-        child = reference("--tls-cert", broken, "--tls-key", certificate[1])
+    key = tmp_path / "key.pem"
+    key.write_text(certificate.read_text().partition("-----BEGIN CERTIFICATE")[0])
+    for broken in (missing, key):
+        child = reference("--tls-cert", broken, "--tls-key", key)
         assert child.ready["event"] == "error"
         assert str(broken) in child.ready["message"]
         assert child.close_stdin() == 1

@@ -23,7 +23,7 @@ from loadgen.spec import Target
 from loadgen.transport import SocketTransport
 from loadgen.wire import transport_for
 from schemas.errors import SpecError
-from tests.loadgen.certificate import make_certificate
+from tests.certificate import make_certificate
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

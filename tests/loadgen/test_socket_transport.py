@@ -12,7 +12,7 @@ import pytest
 from loadgen.arrivals import Arrivals
 from loadgen.http1 import ResponseReader, body_of
 from loadgen.transport import SocketTransport
-from tests.loadgen.certificate import make_certificate
+from tests.certificate import make_certificate
 
 
 async def post(transport: SocketTransport, url: str, arrivals: Arrivals | None = None) -> httpx.Response:
