@@ -9,11 +9,10 @@ Either may hold "messages": [{"role": "user" | "assistant", "content": …}] ins
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from loadgen.records import json_lines, mapping, parsed, whole_number
+from loadgen.records import json_lines, mapping, opened, parsed, whole_number
 from schemas.errors import SpecError
 
 _USERS = frozenset(("human", "user"))
@@ -80,10 +79,8 @@ def _read(file: str, form: str) -> Dataset:
 
 
 def _json_list(file: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        text = Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{file}: cannot be read: {error}") from None
+    with opened(file) as lines:
+        text = lines.read()
     items = parsed(text, file)
     if not isinstance(items, list):
         raise SpecError(f"{file}:1: expected a JSON list of conversations (for one object a line: format: jsonl)")

@@ -14,7 +14,7 @@ _MOST_TOKENS = 2**31 - 1
 
 def text_lines(file: str) -> Iterator[tuple[str, str]]:
     """(`file:line`, text) of each line that is not blank. Raises SpecError."""
-    with _opened(file) as lines:
+    with opened(file) as lines:
         for number, line in enumerate(lines, start=1):
             if text := line.strip():
                 yield f"{file}:{number}", text
@@ -31,7 +31,7 @@ def csv_rows(file: str, columns: Sequence[str]) -> Iterator[tuple[str, dict[str,
 
     Raises SpecError.
     """
-    with _opened(file) as lines:
+    with opened(file) as lines:
         reader = csv.reader(lines)
         header = [name.strip().lower() for name in next(reader, [])]
         if missing := [name for name in columns if name.lower() not in header]:
@@ -79,7 +79,8 @@ def _shown(value: Any) -> str:
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[TextIO]:
+def opened(file: str) -> Iterator[TextIO]:
+    """The text of a file, UTF-8. Raises SpecError, also for what goes wrong while it is read."""
     try:
         with Path(file).open(encoding="utf-8-sig", newline="") as lines:
             yield lines
