@@ -1,4 +1,4 @@
-"""What `ratecard doctor` finds out about time on this machine: wall clock, NTP, kernel stamps, scheduling."""
+"""What `ratecard doctor` finds out about time on this machine: wall clock, NTP, kernel stamps."""
 
 import ctypes
 import socket
@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 from flows.checks import Check
+from loadgen.clock_pair import clock_pair
 from loadgen.stamps import ANCILLARY_BYTES, ask_kernel_stamps
 
 WATCH_S, STEP_MS = 0.5, 1.0
@@ -37,12 +38,8 @@ def _wall_clock() -> Check:
 
 
 def _wall_minus_monotonic_ns() -> int:
-    """Of the tightest of a few pairs of readings."""
-    tries = []
-    for _ in range(9):
-        before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
-        tries.append((after - before, wall - (before + after) // 2))
-    return min(tries)[1]
+    mono, wall = clock_pair(9)
+    return wall - mono
 
 
 def _time_service() -> Check:

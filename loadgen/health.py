@@ -20,8 +20,10 @@ from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from time import monotonic_ns, process_time_ns, time_ns
+from time import process_time_ns
 from typing import Any
+
+from loadgen.clock_pair import clock_pair
 
 _BUCKET_NS = 10_000
 _MOST_SOCKETS = 32
@@ -90,9 +92,7 @@ class Clocks:
     @classmethod
     def now(cls) -> "Clocks":
         """Read them, the two clocks back to back."""
-        pairs = [(monotonic_ns(), time_ns(), monotonic_ns()) for _ in range(3)]
-        before, wall, after = min(pairs, key=lambda pair: pair[2] - pair[0])
-        return cls((before + after) // 2, wall, process_time_ns(), _rss_mib())
+        return cls(*clock_pair(3), process_time_ns(), _rss_mib())
 
 
 class HealthSampler:

@@ -5,6 +5,8 @@ from bisect import bisect_right
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
 
+from loadgen.clock_pair import clock_pair
+
 BEAT_NS = 1_000_000
 LATE_NS = 1_000_000
 """A loop gap this much beyond the beat is a stall: what the kernel received meanwhile is read in one piece."""
@@ -118,6 +120,5 @@ class Heartbeat:
 
 def _wall_minus_mono() -> int:
     """The two clocks read as closely together as a few tries allow."""
-    pairs = [(monotonic_ns(), time_ns(), monotonic_ns()) for _ in range(3)]
-    before, wall, after = min(pairs, key=lambda pair: pair[2] - pair[0])
-    return wall - (before + after) // 2
+    mono, wall = clock_pair(3)
+    return wall - mono

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from time import monotonic_ns, time_ns
 from typing import Any
 
 from loadgen import CLIENT_VERSION
+from loadgen.clock_pair import clock_pair
 from loadgen.spec import ShardSpec
 from schemas.columns import REQUEST_TRACES, TRACE_SCHEMA_VERSION
 from schemas.errors import SpecError
@@ -25,12 +25,11 @@ class Epoch:
     @classmethod
     def now(cls) -> "Epoch":
         """Pair the two clocks, as closely as a few tries allow."""
-        pairs = [(monotonic_ns(), time_ns(), monotonic_ns()) for _ in range(9)]
-        before, wall, after = min(pairs, key=lambda pair: pair[2] - pair[0])
+        mono, wall = clock_pair(9)
         wall_us, remainder_ns = divmod(wall, 1000)
         seconds, microseconds = divmod(wall_us, 1_000_000)
         wall_at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=microseconds, tzinfo=None)
-        return cls((before + after) // 2 - remainder_ns, wall_at)
+        return cls(mono - remainder_ns, wall_at)
 
 
 def row_constants(spec: ShardSpec, epoch: Epoch) -> dict[str, Any]:
