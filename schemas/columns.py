@@ -687,6 +687,46 @@ BEST_OPERATING_POINTS = Table(
     ),
 )
 
+TIME_SHARES = Table(
+    "curated",
+    "time_shares",
+    ("operating_point_id", "slo"),
+    "What the time of a chosen operating point went to by processor sharing: at each instant all requests in flight "
+    "share the instance equally.",
+    (
+        _R("operating_point_id", "VARCHAR", "Operating point that was chosen"),
+        _R("slo", "VARCHAR", "SLO that it was chosen for"),
+        _R("run_id", "VARCHAR", "Run"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _METRIC_VERSION,
+        _R("basis", "VARCHAR", "traces: the times of each request"),
+        _R("window_s", "DOUBLE", "Length of the window", "s"),
+        _R("idle_share", "DOUBLE", "Share of the window without a request in flight"),
+        _N("failed_share", "DOUBLE", "Of the time of failed, missed and good requests; null where one is unjudged"),
+        _N("missed_share", "DOUBLE", "Of that time, the share of ok requests that miss the SLO"),
+        _N("input_share", "DOUBLE", "Of the good requests' time, the share before the first token, queueing included"),
+        _N("output_share", "DOUBLE", "Of the good requests' time, the share after the first token"),
+        _R("judged_requests", "BIGINT", "Requests sent in the window, those cancelled by the plan left out"),
+        _R("failed_requests", "BIGINT", "Failed ones among them"),
+        _N("missed_requests", "BIGINT", "Ok ones among them that miss the SLO; null where one cannot be judged"),
+        _N("good_requests", "BIGINT", "Ok ones among them within every bound; null where one cannot be judged"),
+        _R("failed_input_tokens", "DOUBLE", "Input tokens of the failed requests; what was not reported was not billed", "tokens"),
+        _R("failed_cached_input_tokens", "DOUBLE", "Cached input tokens of the failed requests", "tokens"),
+        _R("failed_output_tokens", "DOUBLE", "Output tokens of the failed requests", "tokens"),
+        _R("failed_reasoning_tokens", "DOUBLE", "Reasoning tokens of the failed requests", "tokens"),
+        _N("missed_input_tokens", "DOUBLE", "Input tokens of the ok requests that miss the SLO; null where one is unknown", "tokens"),
+        _N("missed_cached_input_tokens", "DOUBLE", "Cached input tokens of the ok requests that miss the SLO", "tokens"),
+        _N("missed_output_tokens", "DOUBLE", "Output tokens of the ok requests that miss the SLO", "tokens"),
+        _N("missed_reasoning_tokens", "DOUBLE", "Reasoning tokens of the ok requests that miss the SLO", "tokens"),
+        _N("good_input_tokens", "DOUBLE", "Input tokens of the good requests; null where one is unknown", "tokens"),
+        _N("good_cached_input_tokens", "DOUBLE", "Cached input tokens of the good requests", "tokens"),
+        _N("good_output_tokens", "DOUBLE", "Output tokens of the good requests", "tokens"),
+        _N("good_reasoning_tokens", "DOUBLE", "Reasoning tokens of the good requests", "tokens"),
+    ),
+)  # fmt: skip
+
 SERVER_COUNTS = Table(
     "curated",
     "server_counts",
@@ -792,6 +832,7 @@ CURATED_TABLES = (
     SLO_BOUNDS,
     PARETO_FRONTIER,
     BEST_OPERATING_POINTS,
+    TIME_SHARES,
     SERVER_COUNTS,
     COST_PER_MILLION_TOKENS,
 )
