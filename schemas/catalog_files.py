@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.catalog import NAME_PATTERN, ApiPlan, Catalog, check_periods
+from schemas.catalog import NAME_PATTERN, ApiPlan, Catalog, Demand, check_periods
 from schemas.catalog_section import Section, Where
 from schemas.errors import CatalogError
 
@@ -117,16 +117,18 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
         for index, name in enumerate(slo.workloads):
             yield from missing("slos", (slo_name, "workloads", index), "workloads", name)
     for demand_name, demand in catalog.demands.items():
-        yield from missing("demands", (demand_name, "workload"), "workloads", demand.workload)
+        for place, workload in _workloads(demand):
+            yield from missing("demands", (demand_name, *place), "workloads", workload)
         yield from missing("demands", (demand_name, "slo"), "slos", demand.slo)
         for index, name in enumerate(demand.price_plans):
             yield from missing("demands", (demand_name, "price_plans", index), "prices", name)
         wanted = catalog.slos.get(demand.slo)
-        if wanted and wanted.workloads and demand.workload not in wanted.workloads:
-            yield sections["demands"].say(
-                (demand_name, "slo"),
-                f"{demand.slo!r} does not apply to workload {demand.workload!r} (slos.yaml: workloads)",
-            )
+        for place, workload in _workloads(demand):
+            if wanted and wanted.workloads and workload not in wanted.workloads:
+                yield sections["demands"].say(
+                    (demand_name, "slo") if demand.workload else (demand_name, *place),
+                    f"{demand.slo!r} does not apply to workload {workload!r} (slos.yaml: workloads)",
+                )
     for plan_name, plan in catalog.prices.items():
         try:
             check_periods(plan)
@@ -138,6 +140,14 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
                 yield sections["prices"].say(
                     (plan_name, "reference_plan"), f"{plan.reference_plan!r} is not an api plan"
                 )
+
+
+def _workloads(demand: Demand) -> Iterator[tuple[Where, str]]:
+    """The workloads of a demand, and the field that names each."""
+    if demand.workload is not None:
+        yield ("workload",), demand.workload
+    for position, part in enumerate(demand.mix):
+        yield ("mix", position, "workload"), part.workload
 
 
 def _without_trace(catalog: Catalog, load_name: str, workloads: list[str]) -> list[str]:

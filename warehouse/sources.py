@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from schemas.arrow import arrow_schema
 from schemas.catalog import ApiPlan, ApiPrices, Catalog, OwnPlan, OwnPrices, RentPlan, RentPrices
 from schemas.columns import (
+    DEMAND_CLASSES_SOURCE,
     DEMANDS_SOURCE,
     LANDED_TABLES,
     LEVELS_SOURCE,
@@ -43,6 +44,7 @@ def attach(
     _table(con, SLOS_SOURCE, [row for h, c in catalogs.items() for row in slo_rows(h, c)])
     _table(con, SLO_BOUNDS_SOURCE, [row for h, c in catalogs.items() for row in bound_rows(h, c)])
     _table(con, DEMANDS_SOURCE, [row for h, c in catalogs.items() for row in demand_rows(h, c)])
+    _table(con, DEMAND_CLASSES_SOURCE, [row for h, c in catalogs.items() for row in class_rows(h, c)])
     _table(con, PRICE_PLANS_SOURCE, [row for h, c in catalogs.items() for row in price_rows(h, c)])
     parts = [part for manifest in closed for part in manifest.parts if part["path"]]
     for table in LANDED_TABLES:
@@ -151,6 +153,13 @@ def demand_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
             "max_gpus": demand.max_gpus,
             "price_plans": demand.price_plans,
         }
+
+
+def class_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
+    """Rows of `raw.demand_classes`: the workloads of the demands that are a mix."""
+    for name, demand in catalog.demands.items():
+        for part in demand.mix:
+            yield {"catalog_hash": catalog_hash, "demand": name, "workload": part.workload, "share": part.share}
 
 
 def price_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
