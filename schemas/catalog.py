@@ -443,18 +443,18 @@ class Slo(Model):
         return self
 
 
-class Users(Model):
-    """A demand stated as users x requests an hour: the mean rate."""
-
-    count: Rate
-    requests_per_hour: Rate = Field(description="Requests of one user an hour")
-
-
 class MixPart(Model):
     """One class of the requests of a mix: a workload, and its share of all requests."""
 
     workload: Name
     share: Share
+
+
+class Users(Model):
+    """A demand stated as users x requests an hour: the mean rate."""
+
+    count: Rate
+    requests_per_hour: Rate = Field(description="Requests of one user an hour")
 
 
 class Demand(Model):

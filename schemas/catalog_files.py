@@ -142,16 +142,16 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
                 )
 
 
+def _without_trace(catalog: Catalog, load_name: str, workloads: list[str]) -> list[str]:
+    """Those of `workloads` that a load cannot replay."""
+    if load_name not in catalog.loads or catalog.loads[load_name].speed is None:
+        return []
+    return [name for name in workloads if name in catalog.workloads and catalog.workloads[name].trace is None]
+
+
 def _workloads(demand: Demand) -> Iterator[tuple[Where, str]]:
     """The workloads of a demand, and the field that names each."""
     if demand.workload is not None:
         yield ("workload",), demand.workload
     for position, part in enumerate(demand.mix):
         yield ("mix", position, "workload"), part.workload
-
-
-def _without_trace(catalog: Catalog, load_name: str, workloads: list[str]) -> list[str]:
-    """Those of `workloads` that a load cannot replay."""
-    if load_name not in catalog.loads or catalog.loads[load_name].speed is None:
-        return []
-    return [name for name in workloads if name in catalog.workloads and catalog.workloads[name].trace is None]

@@ -370,19 +370,6 @@ DEMANDS_SOURCE = Table(
     ),
 )  # fmt: skip
 
-DEMAND_CLASSES_SOURCE = Table(
-    "raw",
-    "demand_classes",
-    ("catalog_hash", "demand", "workload"),
-    "Workloads of the demands that are a mix of several.",
-    (
-        _R("catalog_hash", "VARCHAR", "Catalog snapshot"),
-        _R("demand", "VARCHAR", "Name of the demand"),
-        _R("workload", "VARCHAR", "Workload that it sends"),
-        _R("share", "DOUBLE", "Share of the requests; the shares of a demand sum to 1"),
-    ),
-)
-
 PRICE_PLANS_SOURCE = Table(
     "raw",
     "price_plans",
@@ -418,6 +405,19 @@ PRICE_PLANS_SOURCE = Table(
     ),
 )  # fmt: skip
 
+DEMAND_CLASSES_SOURCE = Table(
+    "raw",
+    "demand_classes",
+    ("catalog_hash", "demand", "workload"),
+    "Workloads of the demands that are a mix of several.",
+    (
+        _R("catalog_hash", "VARCHAR", "Catalog snapshot"),
+        _R("demand", "VARCHAR", "Name of the demand"),
+        _R("workload", "VARCHAR", "Workload that it sends"),
+        _R("share", "DOUBLE", "Share of the requests; the shares of a demand sum to 1"),
+    ),
+)
+
 SOURCE_TABLES = (
     *LANDED_TABLES,
     RUNS_SOURCE,
@@ -425,8 +425,8 @@ SOURCE_TABLES = (
     SLOS_SOURCE,
     SLO_BOUNDS_SOURCE,
     DEMANDS_SOURCE,
-    DEMAND_CLASSES_SOURCE,
     PRICE_PLANS_SOURCE,
+    DEMAND_CLASSES_SOURCE,
 )
 """What the transforms read as `raw.<name>`."""
 
@@ -748,55 +748,6 @@ SERVER_COUNTS = Table(
     ),
 )
 
-COST_PER_MILLION_TOKENS = Table(
-    "curated",
-    "cost_per_million_tokens",
-    ("fleet_id", "price_plan", "cost_basis", "allocation_method"),
-    "What a fleet's year costs per request and per token under a price plan in force that night.",
-    (
-        _R("series_id", "VARCHAR", "Endpoint, workload, SLO, demand, plan, basis and allocation, stable over nights"),
-        _R("fleet_id", "VARCHAR", "Demand, endpoint and night"),
-        _R("price_plan", "VARCHAR", "Price plan of the catalog"),
-        _R("cost_basis", "VARCHAR", "capacity: every server full"),
-        _R("allocation_method", "VARCHAR", "price_ratio: input and output by the plan's reference API prices"),
-        _R("demand", "VARCHAR", "Demand of the catalog"),
-        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
-        _R("workload", "VARCHAR", "Workload of the catalog"),
-        _R("slo", "VARCHAR", "SLO of the catalog"),
-        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
-        _R("run_date", "DATE", "UTC date of the night"),
-        _R("status", "VARCHAR", "Of the best operating point; figures are null unless chosen"),
-        _N("run_id", "VARCHAR", "Run that it stands on"),
-        _N("operating_point_id", "VARCHAR", "Operating point that it stands on"),
-        _METRIC_VERSION,
-        _R("price_kind", "VARCHAR", "own or rent"),
-        _N("rent_unit", "VARCHAR", "Rent: gpu (nothing is stranded) or server"),
-        _R("currency", "VARCHAR", "Currency of every usd_ column"),
-        _R("price_valid_from", "DATE", "First day of the plan's prices"),
-        _N("price_valid_to", "DATE", "Last day of the plan's prices; null: still valid"),
-        _R("price_source", "VARCHAR", "Where the plan's figures are from"),
-        _N("priced_unit", "VARCHAR", "What the plan charges for: server or instance (rent by the GPU)"),
-        _N("priced_units", "BIGINT", "How many of those the fleet has"),
-        _N("unit_year_usd", "DOUBLE", "One unit for a year", "currency"),
-        _N("server_year_usd", "DOUBLE", "One server for a year; null for rent by the GPU", "currency"),
-        _N("fleet_year_usd", "DOUBLE", "The fleet for a year", "currency"),
-        _N("served_rps", "DOUBLE", "Requests served on this cost basis", "1/s"),
-        _N("input_tokens_mean", "DOUBLE", "ISL of the operating point", "tokens"),
-        _N("cached_input_tokens_mean", "DOUBLE", "CSL of the operating point", "tokens"),
-        _N("output_tokens_mean", "DOUBLE", "OSL of the operating point", "tokens"),
-        _N("usd_per_1k_prompts", "DOUBLE", "1000 requests", "currency"),
-        _N("usd_per_1k_prompts_lo", "DOUBLE", "At the upper 95 % bound of the rate, fleet sized anew", "currency"),
-        _N("usd_per_1k_prompts_hi", "DOUBLE", "At the lower 95 % bound of the rate, fleet sized anew", "currency"),
-        _N("usd_per_request", "DOUBLE", "One request", "currency"),
-        _N("usd_per_mtok", "DOUBLE", "1M tokens, input and output alike; null where unknown", "currency"),
-        _N("usd_per_mtok_lo", "DOUBLE", "At the upper 95 % bound of the rate, fleet sized anew", "currency"),
-        _N("usd_per_mtok_hi", "DOUBLE", "At the lower 95 % bound of the rate, fleet sized anew", "currency"),
-        _N("usd_per_mtok_input", "DOUBLE", "1M fresh input tokens; null without reference prices", "currency"),
-        _N("usd_per_mtok_cached_input", "DOUBLE", "1M cached input tokens", "currency"),
-        _N("usd_per_mtok_output", "DOUBLE", "1M output tokens", "currency"),
-    ),
-)  # fmt: skip
-
 FLEET_MIXES = Table(
     "curated",
     "fleet_mixes",
@@ -891,6 +842,55 @@ MIX_ROUTES = Table(
     ),
 )  # fmt: skip
 
+COST_PER_MILLION_TOKENS = Table(
+    "curated",
+    "cost_per_million_tokens",
+    ("fleet_id", "price_plan", "cost_basis", "allocation_method"),
+    "What a fleet's year costs per request and per token under a price plan in force that night.",
+    (
+        _R("series_id", "VARCHAR", "Endpoint, workload, SLO, demand, plan, basis and allocation, stable over nights"),
+        _R("fleet_id", "VARCHAR", "Demand, endpoint and night"),
+        _R("price_plan", "VARCHAR", "Price plan of the catalog"),
+        _R("cost_basis", "VARCHAR", "capacity: every server full"),
+        _R("allocation_method", "VARCHAR", "price_ratio: input and output by the plan's reference API prices"),
+        _R("demand", "VARCHAR", "Demand of the catalog"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("slo", "VARCHAR", "SLO of the catalog"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("status", "VARCHAR", "Of the best operating point; figures are null unless chosen"),
+        _N("run_id", "VARCHAR", "Run that it stands on"),
+        _N("operating_point_id", "VARCHAR", "Operating point that it stands on"),
+        _METRIC_VERSION,
+        _R("price_kind", "VARCHAR", "own or rent"),
+        _N("rent_unit", "VARCHAR", "Rent: gpu (nothing is stranded) or server"),
+        _R("currency", "VARCHAR", "Currency of every usd_ column"),
+        _R("price_valid_from", "DATE", "First day of the plan's prices"),
+        _N("price_valid_to", "DATE", "Last day of the plan's prices; null: still valid"),
+        _R("price_source", "VARCHAR", "Where the plan's figures are from"),
+        _N("priced_unit", "VARCHAR", "What the plan charges for: server or instance (rent by the GPU)"),
+        _N("priced_units", "BIGINT", "How many of those the fleet has"),
+        _N("unit_year_usd", "DOUBLE", "One unit for a year", "currency"),
+        _N("server_year_usd", "DOUBLE", "One server for a year; null for rent by the GPU", "currency"),
+        _N("fleet_year_usd", "DOUBLE", "The fleet for a year", "currency"),
+        _N("served_rps", "DOUBLE", "Requests served on this cost basis", "1/s"),
+        _N("input_tokens_mean", "DOUBLE", "ISL of the operating point", "tokens"),
+        _N("cached_input_tokens_mean", "DOUBLE", "CSL of the operating point", "tokens"),
+        _N("output_tokens_mean", "DOUBLE", "OSL of the operating point", "tokens"),
+        _N("usd_per_1k_prompts", "DOUBLE", "1000 requests", "currency"),
+        _N("usd_per_1k_prompts_lo", "DOUBLE", "At the upper 95 % bound of the rate, fleet sized anew", "currency"),
+        _N("usd_per_1k_prompts_hi", "DOUBLE", "At the lower 95 % bound of the rate, fleet sized anew", "currency"),
+        _N("usd_per_request", "DOUBLE", "One request", "currency"),
+        _N("usd_per_mtok", "DOUBLE", "1M tokens, input and output alike; null where unknown", "currency"),
+        _N("usd_per_mtok_lo", "DOUBLE", "At the upper 95 % bound of the rate, fleet sized anew", "currency"),
+        _N("usd_per_mtok_hi", "DOUBLE", "At the lower 95 % bound of the rate, fleet sized anew", "currency"),
+        _N("usd_per_mtok_input", "DOUBLE", "1M fresh input tokens; null without reference prices", "currency"),
+        _N("usd_per_mtok_cached_input", "DOUBLE", "1M cached input tokens", "currency"),
+        _N("usd_per_mtok_output", "DOUBLE", "1M output tokens", "currency"),
+    ),
+)  # fmt: skip
+
 CURATED_TABLES = (
     RUNS,
     OPERATING_POINTS,
@@ -901,9 +901,9 @@ CURATED_TABLES = (
     PARETO_FRONTIER,
     BEST_OPERATING_POINTS,
     SERVER_COUNTS,
-    COST_PER_MILLION_TOKENS,
     FLEET_MIXES,
     MIX_ROUTES,
+    COST_PER_MILLION_TOKENS,
 )
 """The public tables of the warehouse, schema `curated`."""
 

@@ -44,8 +44,8 @@ def attach(
     _table(con, SLOS_SOURCE, [row for h, c in catalogs.items() for row in slo_rows(h, c)])
     _table(con, SLO_BOUNDS_SOURCE, [row for h, c in catalogs.items() for row in bound_rows(h, c)])
     _table(con, DEMANDS_SOURCE, [row for h, c in catalogs.items() for row in demand_rows(h, c)])
-    _table(con, DEMAND_CLASSES_SOURCE, [row for h, c in catalogs.items() for row in class_rows(h, c)])
     _table(con, PRICE_PLANS_SOURCE, [row for h, c in catalogs.items() for row in price_rows(h, c)])
+    _table(con, DEMAND_CLASSES_SOURCE, [row for h, c in catalogs.items() for row in class_rows(h, c)])
     parts = [part for manifest in closed for part in manifest.parts if part["path"]]
     for table in LANDED_TABLES:
         _landed(con, table, [str(home.root / part["path"]) for part in parts if part["table"] == table.name])
@@ -155,13 +155,6 @@ def demand_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
         }
 
 
-def class_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
-    """Rows of `raw.demand_classes`: the workloads of the demands that are a mix."""
-    for name, demand in catalog.demands.items():
-        for part in demand.mix:
-            yield {"catalog_hash": catalog_hash, "demand": name, "workload": part.workload, "share": part.share}
-
-
 def price_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
     """Rows of `raw.price_plans`: one per plan and span of days on which neither it nor its reference changes."""
     for name, plan in catalog.prices.items():
@@ -179,6 +172,13 @@ def price_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
         }
         for first, last, prices in _spans(plan, reference if isinstance(reference, ApiPlan) else None):
             yield base | {"valid_from": first, "valid_to": last} | _figures(plan, prices) | _ratio(reference, first)
+
+
+def class_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
+    """Rows of `raw.demand_classes`: the workloads of the demands that are a mix."""
+    for name, demand in catalog.demands.items():
+        for part in demand.mix:
+            yield {"catalog_hash": catalog_hash, "demand": name, "workload": part.workload, "share": part.share}
 
 
 def _spans(
