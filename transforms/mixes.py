@@ -13,7 +13,7 @@ endpoint under a price plan, servers are whole, spares and budgets count (docs/e
 Knows no tables: `transforms/staging/mix_solutions.py` reads the offers and writes what is found here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil, inf
 
@@ -105,22 +105,32 @@ def solve(
     """The cheapest fleet of `offers` that serves every class, and which share of each class goes where.
 
     The solver may overload instances by less than its tolerance; counted anew, the same shares may need one instance
-    more. Then a second search leaves a little room, and the cheaper of the two that holds is taken.
+    more. Then a second search leaves a little room. Of what was found, and of each offer alone, the cheapest is taken.
     """
     budget, kept = budget or Budget(), _without_dearer_twins(offers)
     offered = [offers[position] for position in kept]
-    first = _search(offered, classes, spares, budget, limit_s)
-    found = [first]
-    if first.status == "solved" and not (_is_as_said(first) and budget.holds(offered, first.instances)):
+    found = [_search(offered, classes, spares, budget, limit_s)]
+    said, proven = found[0].said_usd, found[0].bound_usd
+    if found[0].status == "solved" and found[0].cost_usd > said * (1 + 2 * _TOLERANCE):
         found.append(_search(offered, classes, spares, budget, limit_s, margin=100 * _TOLERANCE))
-    usable = [mix for mix in found if mix.status == "solved" and budget.holds(offered, mix.instances)]
+    mixes = [*found, *_alone(offered, classes, spares)]
+    usable = [mix for mix in mixes if mix.status == "solved" and budget.holds(offered, mix.instances)]
     best = min(usable, key=lambda mix: mix.cost_usd) if usable else found[-1]
     return replace(
         best,
         shares={(name, kept[at]): share for (name, at), share in best.shares.items()},
         instances={kept[at]: n for at, n in best.instances.items()},
-        bound_usd=min(first.bound_usd, best.cost_usd),
+        # what is cheaper than the bound shows that the bound is none
+        bound_usd=min(proven, best.cost_usd) if best.cost_usd >= proven * (1 - 2 * _TOLERANCE) else 0.0,
     )
+
+
+def _alone(offers: Sequence[Offer], classes: Sequence[str], spares: int) -> Iterator[Solution]:
+    """Each offer that can serve every class by itself."""
+    for at, offer in enumerate(offers):
+        if {*classes} <= {*offer.loads, *offer.class_year_usd}:
+            shares = {(name, at): 1.0 for name in classes}
+            yield Solution("solved", shares, *count(offers, shares, spares))
 
 
 def instances_for(load: float) -> int:
@@ -141,18 +151,13 @@ def count(offers: Sequence[Offer], shares: Shares, spares: int) -> tuple[dict[in
     return instances, cost
 
 
-def _is_as_said(mix: Solution) -> bool:
-    return mix.cost_usd <= mix.said_usd * (1 + 2 * _TOLERANCE)
-
-
 def _without_dearer_twins(offers: Sequence[Offer]) -> list[int]:
-    """Positions of the offers that a cheapest mix may need: of plans that house an endpoint alike, the cheapest."""
-    best: dict[tuple[str, int], int] = {}
+    """Positions of the offers that a cheapest mix may need: of plans that differ in price alone, the cheapest."""
+    best: dict[object, int] = {}
     for at, offer in enumerate(offers):
-        if offer.loads:
-            other = offers[best.setdefault((offer.endpoint, offer.instances_per_unit), at)]
-            if offer.fleet_year_usd(1) < other.fleet_year_usd(1):
-                best[offer.endpoint, offer.instances_per_unit] = at
+        alike = (offer.endpoint, tuple(sorted(offer.loads.items())), offer.instances_per_unit)
+        if offer.loads and offer.fleet_year_usd(1) < offers[best.setdefault(alike, at)].fleet_year_usd(1):
+            best[alike] = at
     return sorted([*best.values(), *(at for at, offer in enumerate(offers) if not offer.loads)])
 
 
@@ -164,6 +169,8 @@ class _Highs(highspy.Highs):
         self.setOptionValue("primal_feasibility_tolerance", _TOLERANCE)
         self.setOptionValue("mip_feasibility_tolerance", _TOLERANCE)
         self.setOptionValue("mip_rel_gap", _TOLERANCE)
+        # with tolerances as tight as this the presolve of 1.16 loses the optimum now and then (a test has such a case)
+        self.setOptionValue("presolve", "off")
 
     def enableCallbacks(self) -> None:  # noqa: N802
         """Silence instead: nobody listens to callbacks."""
@@ -208,7 +215,7 @@ def _search(
     for limit, weights in budget.limits(offers):
         highs.addConstr(highs.qsum(weights[at] * instances for at, instances in fleet.items()) <= limit)
     highs.minimize(cost)
-    return _read(highs, offers, routes, working, spares)
+    return _read(highs, offers, routes, working, spares, margin)
 
 
 def _units(highs: _Highs, offer: Offer, instances: highspy.highs_linear_expression) -> highspy.highs_linear_expression:
@@ -220,27 +227,32 @@ def _units(highs: _Highs, offer: Offer, instances: highspy.highs_linear_expressi
 
 
 def _read(
-    highs: _Highs, offers: Sequence[Offer], routes: Routes, working: dict[int, highspy.highs_var], spares: int
+    highs: _Highs,
+    offers: Sequence[Offer],
+    routes: Routes,
+    working: dict[int, highspy.highs_var],
+    spares: int,
+    margin: float,
 ) -> Solution:
     info, status = highs.getInfo(), highs.getModelStatus()
     if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
         never = (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible)
         return Solution("infeasible" if status in never else "undecided")
-    instances = {at: round(highs.val(n)) for at, n in working.items()}
+    room = {at: round(highs.val(n)) - margin for at, n in working.items()}
     shares = _tidied({key: highs.val(x) for key, x in routes.items()})
-    shares = _least_busy(offers, shares, instances) or shares
+    shares = _least_busy(offers, shares, room) or shares
     counted, cost = count(offers, shares, spares)
     return Solution("solved", shares, counted, cost, info.objective_function_value, info.mip_dual_bound)
 
 
-def _least_busy(offers: Sequence[Offer], shares: Shares, instances: dict[int, int]) -> Shares | None:
+def _least_busy(offers: Sequence[Offer], shares: Shares, room: dict[int, float]) -> Shares | None:
     """Of the routings that cost the same on the same instances, the one that keeps the fewest GPUs busy.
 
     Many are equally cheap where an instance has room left; this one is always the same and has few routes.
     """
     highs = _Highs()
     routes = _routes(highs, offers, list(dict.fromkeys(name for name, _ in shares)))
-    for at, n in instances.items():
+    for at, n in room.items():
         load = highs.qsum(offers[at].loads[name] * x for (name, position), x in routes.items() if position == at)
         highs.addConstr(load <= n)
     bought = {key: offers[key[1]].class_year_usd.get(key[0], 0.0) for key in routes}
