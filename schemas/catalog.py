@@ -487,7 +487,9 @@ class Demand(Model):
             raise ValueError(f"{repeated[0]!r} is given twice: add its shares up to one entry")
         total = sum(part.share for part in mix)
         if mix and abs(total - 1) > 1e-9:
-            raise ValueError(f"the shares sum to {round(total, 12)}, expected 1: every request is of one of the workloads")
+            raise ValueError(
+                f"the shares sum to {round(total, 12)}, expected 1: every request is of one of the workloads"
+            )
         return mix
 
     @model_validator(mode="after")

@@ -13,17 +13,21 @@ endpoint under a price plan, servers are whole, spares and budgets count (docs/e
 Knows no tables: `transforms/staging/mix_solutions.py` reads the offers and writes what is found here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil, inf
+from math import ceil, inf, isfinite
 
 import highspy
 
 SOLVER = f"HiGHS {highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
 _TOLERANCE = 1e-9
 """By how much the solver may miss a constraint, and its proof the optimum (as a share of the cost)."""
+_NOISE = 1e-8
+"""Part of a load that may be nothing but that tolerance: no instance is bought for it."""
 _DUST = 1e-9
-"""Shares below it are the solver's noise."""
+"""Shares below it are nothing."""
+_PLAIN_S = 2.0
+"""Seconds to look for a plainer routing of the same cost."""
 
 Shares = dict[tuple[str, int], float]
 """Share of a class (by name) that goes to an offer (by position)."""
@@ -81,15 +85,14 @@ class Budget:
 class Solution:
     """What was found: `status` is solved, infeasible, or undecided where time ran out before either was known.
 
-    `instances` (with spares, by offer) and `cost_usd` are counted anew from `shares`; `said_usd` is the solver's own
-    word for the cost, and `bound_usd` its proof that no mix is cheaper.
+    `instances` (with spares, by offer) and `cost_usd` are counted from `shares`, whatever the solver says of them;
+    `bound_usd` is its proof that no mix is cheaper.
     """
 
     status: str
     shares: Shares = field(default_factory=dict)
     instances: dict[int, int] = field(default_factory=dict)
     cost_usd: float = inf
-    said_usd: float = inf
     bound_usd: float = 0.0
 
     @property
@@ -104,24 +107,21 @@ def solve(
 ) -> Solution:
     """The cheapest fleet of `offers` that serves every class, and which share of each class goes where.
 
-    The solver may overload instances by less than its tolerance; counted anew, the same shares may need one instance
-    more. Then a second search leaves a little room. Of what was found, and of each offer alone, the cheapest is taken.
+    Each offer alone is a candidate too, so that there is an answer where the solver runs out of time.
     """
     budget, kept = budget or Budget(), _without_dearer_twins(offers)
     offered = [offers[position] for position in kept]
-    found = [_search(offered, classes, spares, budget, limit_s)]
-    said, proven = found[0].said_usd, found[0].bound_usd
-    if found[0].status == "solved" and found[0].cost_usd > said * (1 + 2 * _TOLERANCE):
-        found.append(_search(offered, classes, spares, budget, limit_s, margin=100 * _TOLERANCE))
-    mixes = [*found, *_alone(offered, classes, spares)]
+    found = _search(offered, classes, spares, budget, limit_s)
+    mixes = [found, *_alone(offered, classes, spares)]
     usable = [mix for mix in mixes if mix.status == "solved" and budget.holds(offered, mix.instances)]
-    best = min(usable, key=lambda mix: mix.cost_usd) if usable else found[-1]
+    best = min(usable, key=lambda mix: mix.cost_usd, default=found)
+    # what is cheaper than the bound shows that the bound is none
+    is_bound = best.cost_usd >= found.bound_usd * (1 - 2 * _TOLERANCE)
     return replace(
         best,
         shares={(name, kept[at]): share for (name, at), share in best.shares.items()},
         instances={kept[at]: n for at, n in best.instances.items()},
-        # what is cheaper than the bound shows that the bound is none
-        bound_usd=min(proven, best.cost_usd) if best.cost_usd >= proven * (1 - 2 * _TOLERANCE) else 0.0,
+        bound_usd=min(found.bound_usd, best.cost_usd) if is_bound else 0.0,
     )
 
 
@@ -135,7 +135,7 @@ def _alone(offers: Sequence[Offer], classes: Sequence[str], spares: int) -> Iter
 
 def instances_for(load: float) -> int:
     """Whole instances for a load; 12.000000000001 is 12 (docs/economics.md, Servers)."""
-    return ceil(round(load, 9))
+    return ceil(round(load * (1 - _NOISE), 9))
 
 
 def count(offers: Sequence[Offer], shares: Shares, spares: int) -> tuple[dict[int, int], float]:
@@ -164,8 +164,10 @@ def _without_dearer_twins(offers: Sequence[Offer]) -> list[int]:
 class _Highs(highspy.Highs):
     """HiGHS without a word: 1.16 prints a banner where callbacks are enabled, before anything can silence it."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, limit_s: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.setOptionValue("time_limit", limit_s)
+        self.setOptionValue("parallel", "off")
         self.setOptionValue("primal_feasibility_tolerance", _TOLERANCE)
         self.setOptionValue("mip_feasibility_tolerance", _TOLERANCE)
         self.setOptionValue("mip_rel_gap", _TOLERANCE)
@@ -181,33 +183,33 @@ Routes = dict[tuple[str, int], highspy.highs_var]
 """The solver's variable for each entry of Shares."""
 
 
-def _routes(highs: _Highs, offers: Sequence[Offer], classes: Sequence[str]) -> Routes:
-    """A share of each class to each offer that serves it; those of a class add up to 1."""
-    routes = {}
+def _routes(
+    highs: _Highs, offers: Sequence[Offer], classes: Sequence[str], among: Container[int] | None = None
+) -> Routes:
+    """A share of each class to each offer (`among` some) that serves it; those of a class add up to 1."""
+    routes: Routes = {}
     for name in classes:
         serving = [at for at, offer in enumerate(offers) if name in offer.loads or name in offer.class_year_usd]
+        serving = [at for at in serving if among is None or at in among]
         routes |= {(name, at): highs.addVariable(0, 1) for at in serving}
         highs.addConstr(highs.qsum(routes[name, at] for at in serving) == 1)
     return routes
 
 
-def _search(
-    offers: Sequence[Offer], classes: Sequence[str], spares: int, budget: Budget, limit_s: float, margin: float = 0.0
-) -> Solution:
-    """One search for the cheapest mix, with `margin` of an instance left free on each offer."""
-    highs = _Highs()
-    highs.setOptionValue("time_limit", limit_s)
+def _search(offers: Sequence[Offer], classes: Sequence[str], spares: int, budget: Budget, limit_s: float) -> Solution:
+    """The solver's answer, counted anew."""
+    highs = _Highs(limit_s)
     routes = _routes(highs, offers, classes)
     working = {at: highs.addIntegral() for at, offer in enumerate(offers) if offer.loads}
     cost = highs.qsum(offers[at].class_year_usd.get(name, 0.0) * x for (name, at), x in routes.items())
     fleet = {}
     for at, n in working.items():
         here = {name: x for (name, position), x in routes.items() if position == at}
-        highs.addConstr(highs.qsum(offers[at].loads[name] * x for name, x in here.items()) <= n - margin)
+        highs.addConstr(highs.qsum(offers[at].loads[name] * x for name, x in here.items()) <= n)
         fleet[at] = 1 * n
         if spares:
             used = highs.addBinary()
-            highs.addConstr(n <= (instances_for(sum(offers[at].loads.values())) + 1) * used)
+            highs.addConstr(n <= (ceil(sum(offers[at].loads.values())) + 1) * used)
             for x in here.values():
                 highs.addConstr(x <= used)
             fleet[at] += spares * used
@@ -215,54 +217,52 @@ def _search(
     for limit, weights in budget.limits(offers):
         highs.addConstr(highs.qsum(weights[at] * instances for at, instances in fleet.items()) <= limit)
     highs.minimize(cost)
-    return _read(highs, offers, routes, working, spares, margin)
+    info, status = highs.getInfo(), highs.getModelStatus()
+    bound = max(0.0, info.mip_dual_bound) if isfinite(info.mip_dual_bound) else 0.0
+    if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
+        never = (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible)
+        return Solution("infeasible" if status in never else "undecided", bound_usd=bound)
+    shares = _tidied({key: highs.val(x) for key, x in routes.items()})
+    shares = _plainest(offers, shares, {at: round(highs.val(n)) for at, n in working.items()}) or shares
+    return Solution("solved", shares, *count(offers, shares, spares), bound_usd=bound)
 
 
 def _units(highs: _Highs, offer: Offer, instances: highspy.highs_linear_expression) -> highspy.highs_linear_expression:
-    if offer.instances_per_unit == 1:
-        return instances * offer.units_per_instance
-    servers = highs.addIntegral()
-    highs.addConstr(instances <= offer.instances_per_unit * servers)
-    return 1 * servers
+    """Units that house `instances`."""
+    units: highspy.highs_linear_expression = instances * offer.units_per_instance
+    if offer.instances_per_unit > 1:
+        units = 1 * highs.addIntegral()
+        highs.addConstr(instances <= offer.instances_per_unit * units)
+    return units
 
 
-def _read(
-    highs: _Highs,
-    offers: Sequence[Offer],
-    routes: Routes,
-    working: dict[int, highspy.highs_var],
-    spares: int,
-    margin: float,
-) -> Solution:
-    info, status = highs.getInfo(), highs.getModelStatus()
-    if info.primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
-        never = (highspy.HighsModelStatus.kInfeasible, highspy.HighsModelStatus.kUnboundedOrInfeasible)
-        return Solution("infeasible" if status in never else "undecided")
-    room = {at: round(highs.val(n)) - margin for at, n in working.items()}
-    shares = _tidied({key: highs.val(x) for key, x in routes.items()})
-    shares = _least_busy(offers, shares, room) or shares
-    counted, cost = count(offers, shares, spares)
-    return Solution("solved", shares, counted, cost, info.objective_function_value, info.mip_dual_bound)
+def _plainest(offers: Sequence[Offer], shares: Shares, instances: dict[int, int]) -> Shares | None:
+    """Of the routings that cost the same on the same instances, the one with the fewest routes, then the least busy GPUs.
 
-
-def _least_busy(offers: Sequence[Offer], shares: Shares, room: dict[int, float]) -> Shares | None:
-    """Of the routings that cost the same on the same instances, the one that keeps the fewest GPUs busy.
-
-    Many are equally cheap where an instance has room left; this one is always the same and has few routes.
+    Where instances have room left, many routings are equally cheap; null where this one is not found in time.
     """
-    highs = _Highs()
-    routes = _routes(highs, offers, list(dict.fromkeys(name for name, _ in shares)))
-    for at, n in room.items():
+    highs = _Highs(_PLAIN_S)
+    used = {at for _, at in shares}
+    routes = _routes(highs, offers, list(dict.fromkeys(name for name, _ in shares)), used)
+    for at in used & instances.keys():
         load = highs.qsum(offers[at].loads[name] * x for (name, position), x in routes.items() if position == at)
-        highs.addConstr(load <= n)
+        highs.addConstr(load <= instances[at])
     bought = {key: offers[key[1]].class_year_usd.get(key[0], 0.0) for key in routes}
     spent = sum(bought[key] * share for key, share in shares.items())
     highs.addConstr(highs.qsum(bought[key] * x for key, x in routes.items()) <= spent * (1 + _TOLERANCE))
-    busy = ((offers[at].gpus_per_instance * offers[at].loads.get(name, 0.0), x) for (name, at), x in routes.items())
-    highs.minimize(highs.qsum(gpus * x for gpus, x in busy))
+    routed = highs.qsum(_is_used(highs, x) for x in routes.values())
+    busy = {key: offers[key[1]].gpus_per_instance * offers[key[1]].loads.get(key[0], 0.0) for key in routes}
+    most = sum(busy.values()) or 1.0
+    highs.minimize(routed + highs.qsum(busy[key] / most / 2 * x for key, x in routes.items()))
     if highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
         return None
     return _tidied({key: highs.val(x) for key, x in routes.items()})
+
+
+def _is_used(highs: _Highs, share: highspy.highs_var) -> highspy.highs_var:
+    used: highspy.highs_var = highs.addBinary()
+    highs.addConstr(share <= used)
+    return used
 
 
 def _tidied(shares: Shares) -> Shares:

@@ -1,9 +1,9 @@
 -- curated.fleet_mixes: the cheapest mix of endpoints for a demand of several workloads (docs/economics.md, A mix of
 -- accelerators).
 -- grain: mix_id, currency, endpoint, price_plan
--- columns: comments in schemas/columns.py. A row for each endpoint and plan of a solution, with the totals of the mix on
---   each (mix_*); a mix without a solution is one row without an endpoint. Instances come from staging.mix_solutions,
---   servers from the macro size_fleet, so that the cost is counted here a second time.
+-- columns: comments in schemas/columns.py. A row for each endpoint and plan of a solution, with the totals of the mix
+--   on each (mix_*); a mix without a solution is one row without an endpoint. Instances come from
+--   staging.mix_solutions, servers from the macro size_fleet, so that the cost is counted here a second time.
 --   single_* is the cheapest endpoint under one plan that serves every class within the same budgets.
 -- assertions (fleet_mixes.test.sql): no mix serves too little, breaks a budget, costs other than the solver says, or
 --   more than a single endpoint if it is proven optimal
@@ -15,12 +15,22 @@ offers as (
     select * from staging.mix_offers
 ),
 
+listed as (
+    select
+        mix_id,
+        currency,
+        unnest(bought) as offer,
+    from staging.mix_solutions
+),
+
 bought as (
     select
         mix_id,
         currency,
-        unnest(bought, recursive := true),
-    from staging.mix_solutions
+        offer.endpoint,
+        offer.price_plan,
+        offer.instances,
+    from listed
 ),
 
 routed as (
@@ -119,11 +129,12 @@ singles as (
     inner join classes using (mix_id, workloads)
     inner join offers using (mix_id, endpoint, price_plan)
     inner join demands using (mix_id)
-    cross join lateral (
-        from size_fleet(
-            single_loads.load, 1, offers.gpus_per_instance, offers.gpus_per_server, spares := demands.spares
-        )
-    ) as fleet
+    cross join
+        lateral (
+            from size_fleet(
+                single_loads.load, 1, offers.gpus_per_instance, offers.gpus_per_server, spares := demands.spares
+            )
+        ) as fleet
     where
         offers.left_out is null
         and (

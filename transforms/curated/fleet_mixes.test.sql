@@ -10,7 +10,7 @@ from curated.fleet_mixes as fleets
 inner join curated.mix_routes as routes using (mix_id, endpoint, price_plan)
 where fleets.priced_unit <> 'request'
 group by all
-having coalesce(fleets.instances - fleets.spares < sum(routes.instances_busy) - 1e-8, true);
+having coalesce(fleets.instances - fleets.spares < sum(routes.instances_busy) * (1 - 2e-8), true);
 
 -- assert: the cost that is counted is the solver's
 select
@@ -22,7 +22,10 @@ from curated.fleet_mixes as fleets
 inner join staging.mix_solutions as solutions using (mix_id, currency)
 where fleets.status = 'solved'
 group by fleets.mix_id, fleets.currency
-having coalesce(abs(sum(fleets.fleet_year_usd) - any_value(solutions.cost_usd)) > 1e-8 * any_value(solutions.cost_usd), true);
+having
+    coalesce(
+        abs(sum(fleets.fleet_year_usd) - any_value(solutions.cost_usd)) > 1e-8 * any_value(solutions.cost_usd), true
+    );
 
 -- assert: a mix is within its budgets
 select distinct

@@ -3,12 +3,23 @@
 -- grain: mix_id, workload, endpoint, price_plan
 -- columns: comments in schemas/columns.py. A plan has one currency, so that the routes of a mix's solutions stay apart.
 -- assertions (mix_routes.test.sql): a route stands on a chosen point; the routes of a mix carry its whole peak
-with routes as (
+with listed as (
     select
         mix_id,
         currency,
-        unnest(routes, recursive := true),
+        unnest(routes) as route,
     from staging.mix_solutions
+),
+
+routes as (
+    select
+        mix_id,
+        currency,
+        route.workload,
+        route.endpoint,
+        route.price_plan,
+        route.share,
+    from listed
 )
 
 select

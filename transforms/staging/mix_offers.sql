@@ -112,7 +112,7 @@ select
     price_out,
     price_reasoning,
     case
-        when unit = 'request' and mean_rps is null then 'an API costs nobody knows what without a mean rate'
+        when unit = 'request' and mean_rps is null then 'an API''s bill needs a mean rate'
         when unit <> 'request' and unit_year_usd is null then 'the yearly cost is unknown'
         when unit <> 'request' and max_power_kw is not null and kw_per_instance is null
             then 'the power is unknown and max_power_kw is given'

@@ -71,7 +71,8 @@ select
     judged.run_id,
     judged.operating_point_id,
     hardware.* exclude (endpoint, night, role),
-    case when hardware.role = 'aggregated' and points.request_rps > 0
+    case
+        when hardware.role = 'aggregated' and points.request_rps > 0
             then points.request_rps / nullif(points.instances_measured, 0)
     end as rps_per_instance,
     points.input_tokens_mean,

@@ -22,14 +22,13 @@ LIMIT_S = 10.0
 
 Row = dict[str, Any]
 
-_OFFER = [pa.field("endpoint", pa.string()), pa.field("price_plan", pa.string())]
+_OFFER = [("endpoint", pa.string()), ("price_plan", pa.string())]
+_ROUTE = pa.struct([("workload", pa.string()), *_OFFER, ("share", pa.float64())])
+_BOUGHT = pa.struct([*_OFFER, ("instances", pa.int64())])
 _SCHEMA = pa.schema(
-    [
-        *(pa.field(name, pa.string()) for name in ("mix_id", "currency", "status", "reasons", "solver")),
-        *(pa.field(name, pa.float64()) for name in ("cost_usd", "optimality_gap")),
-        pa.field("routes", pa.list_(pa.struct([pa.field("workload", pa.string()), *_OFFER, pa.field("share", pa.float64())]))),
-        pa.field("bought", pa.list_(pa.struct([*_OFFER, pa.field("instances", pa.int64())]))),
-    ]
+    [(name, pa.string()) for name in ("mix_id", "currency", "status", "reasons", "solver")]
+    + [(name, pa.float64()) for name in ("cost_usd", "optimality_gap")]
+    + [("routes", pa.list_(_ROUTE)), ("bought", pa.list_(_BOUGHT))]
 )
 
 
@@ -118,7 +117,9 @@ def _offer(offer: Row, loads: list[Row], classes: list[str]) -> "Offer":
         units_per_instance=offer["units_per_instance"],
         gpus_per_instance=offer["gpus_per_instance"],
         kw_per_instance=offer["kw_per_instance"] or 0.0,  # without a budget of power it does not matter
-        class_year_usd={load["workload"]: load["class_year_usd"] for load in mine if load["class_year_usd"] is not None},
+        class_year_usd={
+            load["workload"]: load["class_year_usd"] for load in mine if load["class_year_usd"] is not None
+        },
     )
 
 

@@ -7,7 +7,7 @@ with routed as (
     select
         mix_id,
         currency,
-        unnest(routes, recursive := true),
+        unnest(routes) as route,
     from staging.mix_solutions
 ),
 
@@ -24,10 +24,14 @@ select
     classes.mix_id,
     solutions.currency,
     classes.workload,
-    sum(routed.share) as served,
+    sum(routed.route.share) as served,
 from classes
 inner join staging.mix_solutions as solutions using (mix_id)
-left join routed using (mix_id, currency, workload)
+left join routed
+    on
+        solutions.mix_id = routed.mix_id
+        and solutions.currency = routed.currency
+        and classes.workload = routed.route.workload
 where solutions.status = 'solved'
 group by classes.mix_id, solutions.currency, classes.workload
-having coalesce(abs(sum(routed.share) - 1) > 1e-9, true);
+having coalesce(abs(sum(routed.route.share) - 1) > 1e-9, true);
