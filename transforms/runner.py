@@ -70,8 +70,7 @@ def build(
     of the build. Raises BuildError with table, assertion and sample rows.
     """
     files = discover(folder)
-    reads = {name: file.reads if file.make else tables_read(con, name, file.sql) for name, file in files.items()}
-    order = build_order(reads, set(sources))
+    order = build_order({name: _reads(con, file) for name, file in files.items()}, set(sources))
     attached = {row[0] for row in con.execute("select database_name from duckdb_databases()").fetchall()}
     own_staging = "staging" not in attached
     if own_staging:
@@ -108,6 +107,12 @@ def discover(folder: Path = SQL_FOLDER) -> dict[str, TableFile]:
                 raise BuildError(f"{path}: {name} is made by a file .py and by a file .sql: keep one of them")
             files[name] = _read_sql(path, name) if path.suffix == ".sql" else _read_python(path, name)
     return files
+
+
+def _reads(con: duckdb.DuckDBPyConnection, file: TableFile) -> set[str]:
+    """Tables that a file and its assertions need to be there."""
+    queries = [*([] if file.make else [file.sql]), *(query for _, query in file.assertions)]
+    return file.reads.union(*(tables_read(con, file.name, query) for query in queries)) - {file.name}
 
 
 def _read_sql(path: Path, name: str) -> TableFile:

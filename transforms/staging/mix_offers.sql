@@ -3,7 +3,7 @@
 -- columns: of the plan and of the hardware that it prices. unit, what is paid for: server, instance (rent by the GPU)
 --   or request (API); unit_year_usd, null for an API; instances_per_unit and units_per_instance, one of which is 1;
 --   left_out: why it cannot be part of a mix. Provisioned units are no offers.
---   A twin of the selection in staging.offers, whose fleets have one workload.
+--   A twin of the selection in staging.offers, which knows only fleets of one workload: to be folded.
 with endpoints as (
     select distinct
         demands.mix_id,
