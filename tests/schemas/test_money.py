@@ -37,7 +37,7 @@ AZURE = DATA / "azure" / "AzureLLMInferenceTrace_code_first3000.csv"
     ],
 )  # fmt: skip
 def test_a_mistake_with_money_names_line_field_and_fix(
-    folder: Path,  # noqa: F811
+    folder: Path,
     name: str,
     old: str,
     new: str,
@@ -49,20 +49,20 @@ def test_a_mistake_with_money_names_line_field_and_fix(
     assert f"{name}.yaml:" in told
 
 
-def test_an_accelerator_of_ones_own_needs_a_price(folder: Path) -> None:  # noqa: F811
+def test_an_accelerator_of_ones_own_needs_a_price(folder: Path) -> None:
     edit(folder, "endpoints", "accelerator: cpu", "accelerator: our-asic")
     edit(folder, "prices", "accelerator: cpu", "accelerator: our-asic")
     assert load(folder).endpoints["demo-llama"].accelerator == "our-asic"
 
 
-def test_an_slo_on_gaps_of_answers_of_one_token_is_refused(folder: Path) -> None:  # noqa: F811
+def test_an_slo_on_gaps_of_answers_of_one_token_is_refused(folder: Path) -> None:
     edit(folder, "workloads", "output_tokens: 32", "output_tokens: 1")
     told = complaint(folder)
     assert "slos.yaml:10: demo-interactive.bounds.1.metric: workload 'demo-chat' has answers of one token" in told
     assert "demands.yaml:5: demo-assistant.slo: workload 'demo-chat' has answers of one token and so no tpot" in told
 
 
-def test_a_prefill_pool_cannot_replay_a_trace(folder: Path) -> None:  # noqa: F811
+def test_a_prefill_pool_cannot_replay_a_trace(folder: Path) -> None:
     shutil.copy(folder / "slos.yaml", folder / "arrivals.csv")
     edit(folder, "endpoints", "  precision: q4_0", "  precision: q4_0\n  role: prefill")
     edit(
@@ -94,7 +94,7 @@ def test_a_trace_within_one_bin_says_nothing_of_a_peak(tmp_path: Path) -> None:
         rates_of(azure(tmp_path / "trace.csv", [0.0, 5.0]))
 
 
-def test_a_demand_by_trace_keeps_its_rates_in_the_catalog(folder: Path) -> None:  # noqa: F811
+def test_a_demand_by_trace_keeps_its_rates_in_the_catalog(folder: Path) -> None:
     azure(folder / "arrivals.csv", [0.0, 1.0, 2.0, 3.0, 11.0, 20.0])
     edit(
         folder, "demands", "peak_rps: 100\n  peak_to_average: 3",
