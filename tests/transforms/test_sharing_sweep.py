@@ -22,18 +22,16 @@ WINDOW = (100, 200)
 def swept(levels: Sequence[tuple[tuple[int, int], Sequence[Request]]]) -> Iterator[duckdb.DuckDBPyConnection]:
     """The tables of the sweep over levels, each a window and its requests, all of them of a chosen point."""
     with duckdb.connect() as con:
-        con.execute("attach ':memory:' as staging; create schema curated")
-        con.execute("""create table staging.levels
-            (level_no bigint, operating_point_id varchar, window_started_ns bigint, window_ended_ns bigint)""")
+        con.execute("attach ':memory:' as staging")
+        con.execute("create table staging.levels (level_no bigint, window_started_ns bigint, window_ended_ns bigint)")
         con.execute("""create table staging.requests (level_no bigint, shard integer, request_index bigint,
             sent_ns bigint, first_token_ns bigint, closed_ns bigint, is_in_flight_in_window boolean)""")
         for level, ((start, end), requests) in enumerate(levels):
-            con.execute("insert into staging.levels values (?, ?, ?, ?)", [level, f"point {level}", start, end])
+            con.execute("insert into staging.levels values (?, ?, ?)", [level, start, end])
             for index, (sent, first, closed) in enumerate(requests):
                 row = [level, index % 2, index // 2, sent, first, closed, closed > start and sent < end]
                 con.execute("insert into staging.requests values (?, ?, ?, ?, ?, ?, ?)", row)
-        con.execute("""create table curated.best_operating_points as
-            select operating_point_id, 'chosen' as status from staging.levels""")
+        con.execute("create view staging.chosen_levels as select level_no from staging.levels")
         sweep(con)
         yield con
 
@@ -133,8 +131,7 @@ def test_a_rebuild_on_other_threads_is_equal() -> None:
     with swept([]) as con:
         con.execute("""insert into staging.requests select 1, i % 4, i, i * 1000, i * 1000 + hash(i) % 100 * 1000,
             i * 1000 + 100000 + hash(i + 1) % 400 * 1000, true from range(200000) as t (i)""")
-        con.execute("insert into staging.levels values (1, 'point', 0, 200000000)")
-        con.execute("insert into curated.best_operating_points values ('point', 'chosen')")
+        con.execute("insert into staging.levels values (1, 0, 200000000)")
         prints = set()
         for threads in (1, 4):
             con.execute(f"set threads = {threads}")

@@ -2,12 +2,7 @@
 -- grain: level_no
 -- columns: window_ns; idle_ns. Found from the gaps between requests, apart from the sweep of staging.sharing_times, so
 --   that the one checks the other (time_shares.test.sql). Levels that a chosen operating point stands on.
-with chosen as (
-    select distinct operating_point_id from curated.best_operating_points
-    where status = 'chosen'
-),
-
-gaps as (
+with gaps as (
     select
         levels.level_no,
         levels.window_started_ns,
@@ -15,7 +10,7 @@ gaps as (
         times.to_ns,
         times.from_ns - coalesce(max(times.to_ns) over earlier, levels.window_started_ns) as gap_ns,
     from staging.levels as levels
-    semi join chosen using (operating_point_id)
+    semi join staging.chosen_levels as chosen using (level_no)
     left join staging.sharing_times as times using (level_no)
     window
         earlier as (
