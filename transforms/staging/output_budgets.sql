@@ -1,7 +1,8 @@
 -- staging.output_budgets: how many output tokens a cap on the length of answers would cut.
 -- grain: operating_point_id, slo, statistic
 -- columns: statistic (p50, p75, p90 or p95 of the measured lengths, each with enough samples); budget_tokens, that
---   length; requests; output_tokens_mean; tokens_above_mean, what a request has beyond the budget on average.
+--   length; requests; output_tokens_mean; tokens_above_mean, what a request has beyond the budget on average;
+--   share_above, of requests that have something.
 -- Good requests sent in the window of chosen operating points; none where one does not know its output tokens.
 -- assertions (output_budgets.test.sql): a budget cuts no more than there is
 with good as (
@@ -66,6 +67,7 @@ cut as (
         budgets.operating_point_id,
         budgets.slo,
         budgets.statistic,
+        sum(lengths.requests) as requests_above,
         sum(lengths.requests * (lengths.output_tokens - budgets.budget_tokens)) as tokens_above,
     from budgets
     inner join lengths
@@ -85,5 +87,6 @@ select
     budgets.tokens / budgets.requests as output_tokens_mean,
     -- no row: no answer is longer
     coalesce(cut.tokens_above, 0) / budgets.requests as tokens_above_mean,
+    coalesce(cut.requests_above, 0) / budgets.requests as share_above,
 from budgets
 left join cut using (operating_point_id, slo, statistic)
