@@ -59,7 +59,7 @@ def build(
     of the build. Raises BuildError with table, assertion and sample rows.
     """
     files = discover(folder)
-    order = build_order({name: tables_read(con, name, file.sql) for name, file in files.items()}, set(sources))
+    order = build_order({name: _reads(con, file) for name, file in files.items()}, set(sources))
     attached = {row[0] for row in con.execute("select database_name from duckdb_databases()").fetchall()}
     own_staging = "staging" not in attached
     if own_staging:
@@ -92,6 +92,12 @@ def discover(folder: Path = SQL_FOLDER) -> dict[str, SqlTable]:
             if not path.name.endswith(".test.sql"):
                 files[f"{layer}.{path.stem}"] = _read(path, f"{layer}.{path.stem}")
     return files
+
+
+def _reads(con: duckdb.DuckDBPyConnection, file: SqlTable) -> set[str]:
+    """Tables that a file and its assertions need to be there."""
+    queries = [file.sql, *(query for _, query in file.assertions)]
+    return set().union(*(tables_read(con, file.name, query) for query in queries)) - {file.name}
 
 
 def _read(path: Path, name: str) -> SqlTable:
