@@ -73,65 +73,72 @@ capped as (
 candidates as (
     select
         *,
-        row_number() over (
-            partition by demand, night, price_plan, currency order by route_usd, fleet_id
-        ) <= 5 as is_cheap,
-        status = 'chosen'
-        and row_number() over (
-            partition by demand, night, price_plan, currency, status, model, precision order by route_usd, fleet_id
-        ) = 1 as is_cheapest_of_precision,
+        'routing' as lever,
+        null as model_asked,
     from staging.route_prices
     where route_usd is not null and attainment > 0
+    qualify row_number() over (partition by demand, night, price_plan, currency order by route_usd, fleet_id) <= 5
+    union all
+    select
+        *,
+        'precision' as lever,
+        model as model_asked,
+    from staging.route_prices
+    where route_usd is not null and status = 'chosen' and precision is not null
+    qualify row_number() over (
+        partition by demand, night, price_plan, currency, model, precision order by route_usd, fleet_id
+    ) = 1
 ),
 
-compared as (
+asked as (
     select
-        today.fleet_id,
-        today.price_plan,
-        today.now_usd,
-        unnest(['precision', 'routing']) as lever,
+        today.*,
+        lever,
+        case lever when 'precision' then today.model end as model_asked,
+    from today
+    cross join (select unnest(['routing', 'precision']) as lever,) as kinds
+),
+
+elsewhere as (
+    select
+        asked.fleet_id,
+        asked.price_plan,
+        asked.lever,
+        others.endpoint as alternative,
+        case asked.lever when 'precision' then 1 else others.attainment end as share_of_traffic,
+        case asked.lever
+            when 'precision' then others.route_usd
+            else others.attainment * others.route_usd + (1 - others.attainment) * asked.now_usd
+        end as then_usd,
         others.endpoint as other_endpoint,
         others.price_plan as other_price_plan,
         others.route_point_id as other_operating_point_id,
         others.precision as other_precision,
         others.quality_score as other_quality_score,
-        others.attainment,
-        others.route_usd,
-        others.is_cheap,
-        others.is_cheapest_of_precision
-        and others.model = today.model
-        and others.precision <> today.precision as is_other_precision,
-    from today
+    from asked
     inner join candidates as others
         on
-            today.demand = others.demand
-            and today.night = others.night
-            and today.currency = others.currency
-            and today.price_kind = others.price_kind
-            and today.endpoint <> others.endpoint
-            and today.now_usd > others.route_usd
+            asked.lever = others.lever
+            and asked.model_asked is not distinct from others.model_asked
+            and asked.demand = others.demand
+            and asked.night = others.night
+            and asked.currency = others.currency
+            and asked.price_kind = others.price_kind
+            and asked.endpoint <> others.endpoint
+            and asked.now_usd > others.route_usd
     where
-        (others.is_cheap or others.is_cheapest_of_precision)
+        (asked.lever = 'routing' or asked.precision <> others.precision)
         and (
-            today.price_plan = others.price_plan
+            asked.price_plan = others.price_plan
             or (
-                not list_contains(others.plans, today.price_plan)
-                and today.rent_unit is not distinct from others.rent_unit
-                and today.pricing_category is not distinct from others.pricing_category
+                not list_contains(others.plans, asked.price_plan)
+                and asked.rent_unit is not distinct from others.rent_unit
+                and asked.pricing_category is not distinct from others.pricing_category
             )
         )
-),
-
-elsewhere as (
-    select
-        *,
-        case lever when 'precision' then 1 else attainment end as share_of_traffic,
-        case lever when 'precision' then route_usd else attainment * route_usd + (1 - attainment) * now_usd end
-            as then_usd,
-    from compared
-    where case lever when 'precision' then is_other_precision else is_cheap end
     qualify row_number() over (
-        partition by fleet_id, price_plan, lever, other_endpoint order by route_usd, other_price_plan
+        partition by asked.fleet_id, asked.price_plan, asked.lever, others.endpoint
+        order by others.route_usd, others.price_plan
     ) = 1
 ),
 
@@ -141,19 +148,7 @@ levers as (
     union all by name
     select * from capped
     union all by name
-    select
-        fleet_id,
-        price_plan,
-        lever,
-        other_endpoint as alternative,
-        share_of_traffic,
-        then_usd,
-        other_endpoint,
-        other_price_plan,
-        other_operating_point_id,
-        other_precision,
-        other_quality_score,
-    from elsewhere
+    select * from elsewhere
 )
 
 select
