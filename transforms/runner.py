@@ -7,7 +7,7 @@ return the rows which break it. `macros/x.sql` makes the macro `x` in schema `ma
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,8 +50,12 @@ def build(
     folder: Path = SQL_FOLDER,
     sources: Iterable[str] = SOURCES,
     contract: Sequence[Table] = CURATED_TABLES,
+    wanted: Collection[str] | None = None,
+    given: Collection[str] = (),
 ) -> BuildReport:
     """Build every table of `folder` through `con` and check it; the default builds Ratecard's warehouse.
+
+    With `wanted` only those tables are built, and those that they read, short of the tables `given`: they exist.
 
     `con`'s default database is the new warehouse file; it gets the schema `curated` and the macros. `sources` must be
     readable as `raw.<table>`: views in a database attached as `raw` keep them out of the file. Staging tables go into
@@ -59,7 +63,12 @@ def build(
     of the build. Raises BuildError with table, assertion and sample rows.
     """
     files = discover(folder)
-    order = build_order({name: tables_read(con, name, file.sql) for name, file in files.items()}, set(sources))
+    reads = {name: tables_read(con, name, file.sql) for name, file in files.items()}
+    order = build_order(reads, set(sources))
+    if wanted is not None:
+        needed = _needed(reads, wanted, given)
+        order = [name for name in order if name in needed]
+        contract = [table for table in contract if f"{table.schema}.{table.name}" in {*order, *given}]
     attached = {row[0] for row in con.execute("select database_name from duckdb_databases()").fetchall()}
     own_staging = "staging" not in attached
     if own_staging:
@@ -92,6 +101,18 @@ def discover(folder: Path = SQL_FOLDER) -> dict[str, SqlTable]:
             if not path.name.endswith(".test.sql"):
                 files[f"{layer}.{path.stem}"] = _read(path, f"{layer}.{path.stem}")
     return files
+
+
+def _needed(reads: Mapping[str, Collection[str]], wanted: Collection[str], given: Collection[str]) -> set[str]:
+    """`wanted` and the tables that they read, directly or not, without going on behind those `given`."""
+    needed: set[str] = set()
+    ahead = list(wanted)
+    while ahead:
+        name = ahead.pop()
+        if name in reads and name not in needed and name not in given:
+            needed.add(name)
+            ahead += reads[name]
+    return needed
 
 
 def _read(path: Path, name: str) -> SqlTable:
