@@ -21,11 +21,6 @@ class Inputs:
     attainment: Row
     shares: Row | None
 
-    def at_rate(self, column: str) -> "Inputs | None":
-        """The same with `column` of the operating point as its rate; None where it is not above 0."""
-        rate, measured = self.point[column], self.point["request_rps"]
-        return _scaled(self, _RATE, rate / measured) if rate and measured and rate > 0 else None
-
 
 @dataclass(frozen=True)
 class Lever:
@@ -68,8 +63,14 @@ LEVERS = (
     Lever("staff_year", "plans", ("staff_year",), "currency"),
     Lever("other_year", "plans", ("other_year",), "currency"),
     Lever("usd_per_hour", "plans", ("usd_per_hour",), "currency/h"),
+    Lever("tokens_per_s", "plans", ("tokens_per_s",), "tokens/s"),
+    # of own and rent plans these are their reference's: they split a cost, and move no sum
+    Lever("price_in", "plans", ("price_in",), "currency"),
+    Lever("price_cached", "plans", ("price_cached",), "currency"),
+    Lever("price_out", "plans", ("price_out",), "currency"),
+    Lever("price_reasoning", "plans", ("price_reasoning",), "currency"),
 )
-"""In the order of docs/economics.md. Prices of a reference plan only split a cost, and move no sum."""
+"""In the order of docs/economics.md."""
 
 
 def moved(inputs: Inputs) -> Iterator[tuple[Lever, int, Inputs]]:

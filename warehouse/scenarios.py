@@ -11,12 +11,15 @@ import duckdb
 
 from schemas.columns import (
     BEST_OPERATING_POINTS,
+    BREAK_EVEN,
+    COST_LEDGER,
     COST_PER_MILLION_TOKENS,
     OPERATING_POINTS,
     RUNS,
     SERVER_COUNTS,
     SLO_ATTAINMENT,
     SOURCE_TABLES,
+    TIME_SHARES,
     Table,
 )
 from schemas.errors import BuildError, WarehouseError
@@ -25,45 +28,46 @@ from warehouse import sources
 from warehouse.levers import Inputs
 
 Row = dict[str, Any]
-RESULTS: tuple[Table, ...] = (SERVER_COUNTS, COST_PER_MILLION_TOKENS)
-"""What is computed."""
-MEASURED = (RUNS, OPERATING_POINTS, SLO_ATTAINMENT, BEST_OPERATING_POINTS)
+Results = dict[str, dict[str, list[Row]]]
+MEASURED = (RUNS, OPERATING_POINTS, SLO_ATTAINMENT, TIME_SHARES, BEST_OPERATING_POINTS)
 """What was measured, and is given."""
+_WANTED = (SERVER_COUNTS, COST_PER_MILLION_TOKENS, COST_LEDGER, BREAK_EVEN)
+_BY_FLEET = tuple(table.name for table in _WANTED[1:])
 
 
-def run(best: Row, runs: list[Row], scenarios: Mapping[str, Inputs]) -> dict[str, dict[str, list[Row]]]:
-    """Rows of each table of RESULTS, by table and scenario.
+def run(best: Row, runs: list[Row], scenarios: Mapping[str, Inputs]) -> Results:
+    """Rows by table and scenario: server_counts, sized_offers, cost_per_million_tokens, cost_ledger, break_even.
 
     `best` is the row of `best_operating_points` that all stand on, `runs` are those of its endpoint, workload and
-    night.
+    night. The scenario called as `best`'s catalog snapshot keeps the true names of endpoint and point.
 
     Raises:
         WarehouseError: the transforms do not accept the rows.
 
     """
-    with duckdb.connect(":memory:") as con:
-        con.execute("attach ':memory:' as raw; attach ':memory:' as staging; create schema curated")
-        rows: dict[str, list[Row]] = {table.name: [] for table in SOURCE_TABLES}
-        given: dict[str, list[Row]] = {table.name: [] for table in MEASURED}
-        for name, inputs in scenarios.items():
-            _add(rows, given, name, inputs, best, runs)
-        try:
+    rows: dict[str, list[Row]] = {table.name: [] for table in (*SOURCE_TABLES, *MEASURED)}
+    given: dict[str, list[Row]] = {table.name: [] for table in MEASURED}
+    for name, inputs in scenarios.items():
+        _add(rows, given, name, inputs, best, runs)
+    try:
+        with duckdb.connect(":memory:") as con:
+            con.execute("attach ':memory:' as raw; attach ':memory:' as staging; create schema curated")
             for table in SOURCE_TABLES:
                 sources.fill(con, table, rows[table.name])
             for table in MEASURED:
                 sources.fill(con, table, given[table.name])
             con.execute("create table staging.attempts as from curated.runs")
             measured = {"staging.attempts", *(f"curated.{table.name}" for table in MEASURED)}
-            build(con, wanted=[f"curated.{table.name}" for table in RESULTS], given=measured)
-            return {table.name: _by_scenario(con, table) for table in RESULTS}
-        except (BuildError, duckdb.Error) as error:
-            raise WarehouseError(f"this cannot be sized: {error}") from error
+            build(con, wanted=[f"curated.{table.name}" for table in _WANTED], given=measured)
+            return _results(con)
+    except (BuildError, duckdb.Error) as error:
+        raise WarehouseError(f"this cannot be sized: {error}") from error
 
 
 def _add(
     rows: dict[str, list[Row]], given: dict[str, list[Row]], name: str, inputs: Inputs, best: Row, runs: list[Row]
 ) -> None:
-    """The rows of one scenario, under names of its own; the one of `best`'s own snapshot keeps the true names."""
+    """The rows of one scenario, under names of its own."""
     mark = "" if name == best["catalog_hash"] else f" ({name})"
     snapshot = {"catalog_hash": name}
     there = {"endpoint": f"{best['endpoint']}{mark}"}
@@ -74,19 +78,25 @@ def _add(
     given["operating_points"].append(inputs.point | snapshot | there | point)
     given["slo_attainment"].append(inputs.attainment | there | point)
     given["best_operating_points"].append(best | snapshot | there | point)
+    if inputs.shares is not None:
+        given["time_shares"].append(inputs.shares | there | point)
 
 
-def _by_scenario(con: duckdb.DuckDBPyConnection, table: Table) -> dict[str, list[Row]]:
-    """Rows of a result, those of a scenario together; the names that only this batch knows are left out."""
+def _results(con: duckdb.DuckDBPyConnection) -> Results:
+    """What was built, the rows of a scenario together."""
+    queries = {
+        name: f"select catalog_hash, {name}.* from curated.{name} inner join curated.server_counts using (fleet_id)"
+        for name in _BY_FLEET
+    }
+    queries["server_counts"] = "from curated.server_counts"
+    queries["sized_offers"] = "from staging.sized_offers"
+    return {name: _by_scenario(con.execute(f"{query} order by all")) for name, query in queries.items()}
+
+
+def _by_scenario(result: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
-    query = f"select fleets.catalog_hash as scenario, results.* from curated.{table.name} as results"
-    if table is SERVER_COUNTS:
-        query = "select catalog_hash as scenario, * from curated.server_counts"
-    else:
-        query += " inner join (select fleet_id, catalog_hash from curated.server_counts) as fleets using (fleet_id)"
-    result = con.execute(f"{query} order by all")
     names = [column[0] for column in result.description or ()]
     for values in result.fetchall():
         row = dict(zip(names, values, strict=True))
-        found.setdefault(row.pop("scenario"), []).append(row)
+        found.setdefault(row["catalog_hash"], []).append(row)
     return found

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from schemas.catalog import Catalog, Demand
 from schemas.errors import UsageError
 from warehouse import manifests, scenarios, sources
@@ -14,8 +16,6 @@ from warehouse.levers import Inputs, Lever, moved
 Row = dict[str, Any]
 DEMAND = "asked"
 """Name of the demand that is asked about."""
-AT_RATE_LO, AT_RATE_HI = "request_rps_lo", "request_rps_hi"
-"""Scenarios with an end of the measured rate's interval in its place, named for its column."""
 _COMPARED = ("usd_per_mtok", "usd_per_request")
 
 
@@ -31,12 +31,22 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Point:
+    """A measured point: its rows of operating_points, slo_attainment and time_shares."""
+
+    row: Row
+    attainment: Row
+    shares: Row | None
+
+
+@dataclass(frozen=True)
 class Sizing:
     """The answer, as rows of the warehouse's tables. Without a chosen point there is no fleet and no cost."""
 
+    question: Question
     best: Row
-    points: list[Row]
-    """Current and valid points of the night, each with its row of slo_attainment under `attainment`."""
+    points: list[Point]
+    """Current and valid points of the night, the lightest load first."""
     inputs: Inputs | None = None
     results: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
     """Rows of server_counts, cost_per_million_tokens … by table and scenario."""
@@ -56,14 +66,17 @@ class Sizing:
         return "capacity" if self.fleet is None or self.fleet["mean_rps"] is None else "demand"
 
     @property
-    def plan(self) -> str | None:
-        """The plan in the foreground: the first that was named, else the cheapest own or rent plan, else an API."""
+    def ranked(self) -> list[str]:
+        """Plans whose cost is known, the cheapest first; own and rent before APIs, one currency after the other."""
         costs = self._compared(None)
+        first = {row["price_plan"]: (row["price_kind"] == "api", row["currency"]) for row in self._priced()}
+        return sorted(costs, key=lambda plan: (*first[plan], costs[plan], plan))
+
+    @property
+    def plan(self) -> str | None:
+        """The plan in the foreground: the first that was named, else the first in rank."""
         named = self.inputs.demand["price_plans"] if self.inputs else []
-        if not costs or named:
-            return named[0] if named and named[0] in costs else next(iter(costs), None)
-        kinds = {row["price_plan"]: (row["price_kind"] == "api", row["currency"]) for row in self._priced()}
-        return min(costs, key=lambda plan: (*kinds[plan], costs[plan], plan))
+        return next((plan for plan in (*named, *self.ranked) if plan in self.ranked), None)
 
     def sensitivity(self) -> list[Row]:
         """What a tenth more or less of each input does to the plan in the foreground, the largest effect first."""
@@ -89,7 +102,7 @@ class Sizing:
 
     def _priced(self, scenario: str | None = None) -> list[Row]:
         rows = self.rows("cost_per_million_tokens", scenario)
-        return [r for r in rows if r["cost_basis"] == self.cost_basis and r["allocation_method"] == "price_ratio"]
+        return [r for r in rows if r["cost_basis"] == self.cost_basis and r["allocation_method"] != "processor_sharing"]
 
     def _compared(self, scenario: str | None) -> dict[str, float]:
         column = self.compared
@@ -126,17 +139,14 @@ def size(home: Home, question: Question, catalog: Catalog | None = None) -> Sizi
         catalog = manifests.read_catalog(home, best["catalog_hash"])
     demand = _demand(question, best, catalog)
     points = _points(home, best)
-    chosen = [point for point in points if point["operating_point_id"] == best["operating_point_id"]]
-    if best["status"] != "chosen" or not chosen:
-        return Sizing(best, points)
-    catalog_hash = best["catalog_hash"]
-    plans = tuple(sources.price_rows(catalog_hash, catalog))
-    point = {name: value for name, value in chosen[0].items() if name != "attainment"}
-    inputs = Inputs(demand, plans, point, chosen[0]["attainment"], None)
-    asked = {catalog_hash: inputs}
-    asked |= {end: other for end in (AT_RATE_LO, AT_RATE_HI) if (other := inputs.at_rate(end))}
+    chosen = next((p for p in points if p.row["operating_point_id"] == best["operating_point_id"]), None)
+    if best["status"] != "chosen" or chosen is None:
+        return Sizing(question, best, points)
+    plans = tuple(sources.price_rows(best["catalog_hash"], catalog))
+    inputs = Inputs(demand, plans, chosen.row, chosen.attainment, chosen.shares)
+    asked = {best["catalog_hash"]: inputs}
     asked |= {_name(lever, direction): other for lever, direction, other in moved(inputs)}
-    return Sizing(best, points, inputs, scenarios.run(best, _runs(home, best), asked))
+    return Sizing(question, best, points, inputs, scenarios.run(best, _runs(home, best), asked))
 
 
 def _best(home: Home, question: Question) -> Row:
@@ -164,18 +174,30 @@ def _demand(question: Question, best: Row, catalog: Catalog) -> Row:
     if missing:
         known = ", ".join(sorted(catalog.prices)) or "none"
         raise UsageError(f"--price-plan {missing[0]}: expected one of {known}")
-    demand = Demand.model_validate(fields | question.demand)
+    try:
+        demand = Demand.model_validate(fields | question.demand)
+    except ValidationError as error:
+        raise UsageError("; ".join(str(item.get("ctx", {}).get("error", item["msg"])) for item in error.errors())) from None
     [row] = sources.demand_rows(best["catalog_hash"], Catalog.model_construct(demands={DEMAND: demand}))
     return row
 
 
-def _points(home: Home, best: Row) -> list[Row]:
+def _points(home: Home, best: Row) -> list[Point]:
     at = {name: best[name] for name in ("endpoint", "workload", "night")}
-    same = "endpoint = $endpoint and workload = $workload and night = $night and is_current"
-    points = ask(home, f"select * from curated.operating_points where {same} and is_valid", at).objects()
-    attained = ask(home, f"select * from curated.slo_attainment where {same} and slo = $slo", at | {"slo": best["slo"]})
-    by_point = {row["operating_point_id"]: row for row in attained.objects()}
-    return [point | {"attainment": by_point.get(point["operating_point_id"])} for point in points]
+    same = "endpoint = $endpoint and workload = $workload and night = $night"
+
+    def by_point(table: str) -> dict[str, Row]:
+        found = ask(home, f"select * from curated.{table} where {same} and slo = $slo", at | {"slo": best["slo"]})
+        return {row["operating_point_id"]: row for row in found.objects()}
+
+    load = "load_kind, concurrency, request_rate, run_id, level_index"
+    query = f"select * from curated.operating_points where {same} and is_current and is_valid order by {load}"
+    attained, shares = by_point("slo_attainment"), by_point("time_shares")
+    return [
+        Point(row, attained[row["operating_point_id"]], shares.get(row["operating_point_id"]))
+        for row in ask(home, query, at).objects()
+        if row["operating_point_id"] in attained
+    ]
 
 
 def _runs(home: Home, best: Row) -> list[Row]:
