@@ -95,14 +95,11 @@ def _scaled(inputs: Inputs, lever: Lever, factor: float, step: int = 0) -> Input
 
 def _moved(row: Row, lever: Lever, factor: float, step: int) -> Row:
     least, most = (row.get(limit) if isinstance(limit, str) else limit for limit in (lever.least, lever.most))
-    return row | {column: _within(row.get(column), lever, factor, step, least, most) for column in lever.columns}
+    known = (column for column in lever.columns if row.get(column) is not None)
+    return row | {column: _within(row[column], lever, factor, step, least, most) for column in known}
 
 
-def _within(
-    value: float | None, lever: Lever, factor: float, step: int, least: float | None, most: float | None
-) -> float | None:
-    if value is None:
-        return None
+def _within(value: float, lever: Lever, factor: float, step: int, least: float | None, most: float | None) -> float:
     other = value + step if lever.is_count else value * factor
     if least is not None and other < least:
         return least

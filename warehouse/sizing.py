@@ -114,7 +114,7 @@ class Sizing:
             divisor = row["instances_measured"] if lever.name == "rps_per_instance" else 1
             return row[lever.columns[0]] / divisor
         in_force = plan_in_force(inputs.plans, self.plan, self.best["run_date"])
-        value: float | None = in_force[lever.columns[0]] if in_force else None
+        value: float | None = in_force.get(lever.columns[0]) if in_force else None
         return value or None
 
 

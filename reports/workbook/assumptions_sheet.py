@@ -12,6 +12,8 @@ from reports.workbook.lines import CENTS, COUNT, MONEY, RATE, SHARE, Line
 from warehouse.sizing import Point, Sizing
 
 SHEET = "Assumptions"
+_VALUES, _NOTES = 20, 52
+"""Widths of a plan's column and of the column of sources."""
 _POSITIVE = {"validate": "decimal", "criteria": ">", "value": 0, "error_message": "A number above 0"}
 _AT_LEAST_0 = {"validate": "decimal", "criteria": ">=", "value": 0, "error_message": "0 or more"}
 _UP_TO_1 = {"validate": "decimal", "criteria": "between", "minimum": 1e-9, "maximum": 1, "error_message": "Above 0, up to 1"}
@@ -104,8 +106,8 @@ def write(
     grid.sheet.freeze_panes(4, 2)
     grid.sheet.set_column(0, 0, 46)
     grid.sheet.set_column(1, 1, 18)
-    grid.sheet.set_column(FIRST, calculation.last_column - 1, 20)
-    grid.sheet.set_column(calculation.last_column, calculation.last_column, 46)
+    grid.sheet.set_column(FIRST, calculation.last_column - 1, _VALUES)
+    grid.sheet.set_column(calculation.last_column, calculation.last_column, _NOTES)
     grid.printed()
 
 
@@ -139,7 +141,7 @@ def _inputs(
         grid.value(row, FIRST, value, "input", entry.number)
         grid.sheet.data_validation(row, FIRST, row, FIRST, entry.allowed)
         calculation.called(grid, entry.name, row, FIRST, value)
-        grid.text(row, calculation.last_column, source, "note")
+        grid.note(row, calculation.last_column, [source], _NOTES)
         row += 1
     budget = Line("budget", "Budget in instances", "instances",
                   "IF(COUNT(max_instances,max_gpus)=0, \"none\", MIN(IF(COUNT(max_instances)=1, max_instances, 1E+15),"
@@ -149,7 +151,7 @@ def _inputs(
         grid.text(row, 0, budget.label)
         grid.text(row, 1, budget.unit, "unit")
         calculation.line(grid, row, FIRST, budget)
-        grid.text(row, calculation.last_column, "the smaller of the two budgets; headroom is cut first, then spares", "note")
+        grid.note(row, calculation.last_column, ["the smaller of the two budgets; headroom is cut first, then spares"], _NOTES)
         row += 1
     return row + 1
 
@@ -161,7 +163,7 @@ def _demand(sizing: Sizing) -> dict[str, tuple[Any, str]]:
 
     def source(name: str) -> str:
         option = name if name in asked else by_average.get(name, name)
-        return f"ratecard size --{option.replace('_', '-')}" if option in asked else "not stated"
+        return f"ratecard size --{option.replace('_', '-')}" if option in asked else "default"
 
     return {entry.name: (row[entry.name], source(entry.name)) for entry in DEMAND}
 
@@ -182,7 +184,7 @@ def _point(grid: Grid, calculation: Calculation, row: int, sizing: Sizing, label
     cells = f"='{points_sheet.SHEET}'!{address(points_sheet.FIRST_ROW, 0)}:{address(points_sheet.FIRST_ROW + len(labels) - 1, 0)}"
     grid.sheet.data_validation(row, FIRST, row, FIRST, {"validate": "list", "source": cells})
     calculation.called(grid, "operating_point", row, FIRST, labels[index])
-    grid.text(row, last, f"highest request rate a GPU of those that meet SLO {best['slo']} (run {best['run_id']})", "note")
+    grid.note(row, last, [f"highest request rate a GPU of those that meet SLO {best['slo']} (run {best['run_id']})"], _NOTES)
     row += 1
     grid.text(row, 0, "… its row on the sheet 'Operating points'")
     grid.text(row, 1, "", "unit")
@@ -192,7 +194,7 @@ def _point(grid: Grid, calculation: Calculation, row: int, sizing: Sizing, label
     where = where.replace("MIN(ROW(points_label))", str(first))
     grid.formula(row, FIRST, where, index + 1, COUNT)
     calculation.called(grid, "point_row", row, FIRST, index + 1)
-    grid.text(row, last, "", "note")
+    grid.note(row, last, [""], _NOTES)
     row += 1
     for name, column in points_sheet.looked_up().items():
         row = _measured(grid, calculation, row, name, column, point)
@@ -200,7 +202,7 @@ def _point(grid: Grid, calculation: Calculation, row: int, sizing: Sizing, label
     grid.text(row, 0, share.label)
     grid.text(row, 1, share.unit, "unit")
     calculation.line(grid, row, FIRST, share)
-    grid.text(row, last, "good_rps / request_rps", "note")
+    grid.note(row, last, ["good_rps / request_rps"], _NOTES)
     return row + 2
 
 
@@ -216,7 +218,7 @@ def _measured(grid: Grid, calculation: Calculation, row: int, name: str, column:
     grid.text(row, 1, unit, "unit")
     grid.formula(row, FIRST, f'=IF(point_row=0,"{UNKNOWN}",IF(ISNUMBER({found}),{found},"{UNKNOWN}"))', value, number)
     calculation.called(grid, name, row, FIRST, value)
-    grid.text(row, calculation.last_column, f"column {column} of the measured point", "note")
+    grid.note(row, calculation.last_column, [f"column {column} of the measured point"], _NOTES)
     return row + 1
 
 
@@ -227,10 +229,9 @@ def _plans(grid: Grid, calculation: Calculation, row: int) -> int:
                       ("Currency", lambda plan: plan.offer["currency"])):  # fmt: skip
         grid.text(row, 0, label)
         grid.text(row, 1, "", "unit")
-        for plan in calculation.plans:
-            grid.text(row, plan.column, of(plan), "note")
-            if label == "Currency":
-                calculation.called(grid, f"currency_{plan.number}", row, plan.column, of(plan))
+        grid.note(row, FIRST, [of(plan) for plan in calculation.plans], _VALUES, "plan_note")
+        for plan in calculation.plans if label == "Currency" else ():
+            calculation.called(grid, f"currency_{plan.number}", row, plan.column, of(plan))
         row += 1
     calculation.book.define_name("plans_currency", _across(calculation, row - 1))
     for entry, kinds in PLAN:
@@ -245,7 +246,7 @@ def _plans(grid: Grid, calculation: Calculation, row: int) -> int:
             grid.value(row, plan.column, value, "input", number_format(entry.number, plan))
             grid.sheet.data_validation(row, plan.column, row, plan.column, entry.allowed)
             calculation.called(grid, f"{entry.name}_{plan.number}", row, plan.column, value)
-        grid.text(row, calculation.last_column, _note(entry.name), "note")
+        grid.note(row, calculation.last_column, [_note(entry.name)], _NOTES)
         row += 1
     return row + 1
 
@@ -264,7 +265,7 @@ def _compared(grid: Grid, calculation: Calculation, row: int, against: dict[str,
         grid.value(row, FIRST, against[kind], "input")
         grid.sheet.data_validation(row, FIRST, row, FIRST, {"validate": "list", "source": "=plan_names"})
         calculation.called(grid, f"compared_{kind}", row, FIRST, against[kind])
-        grid.text(row, calculation.last_column, "the first of its kind" if against[kind] else "no such plan", "note")
+        grid.note(row, calculation.last_column, ["the first of its kind" if against[kind] else "no such plan"], _NOTES)
         row += 1
 
 

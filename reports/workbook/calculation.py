@@ -10,7 +10,7 @@ from xlsxwriter.format import Format
 from reports.workbook.evaluate import evaluate
 from reports.workbook.formulas import UNKNOWN, spell
 from reports.workbook.grid import Grid
-from reports.workbook.lines import CENTS, MONEY, Line
+from reports.workbook.lines import CENTS, MONEY, TINY, Line
 
 Row = dict[str, Any]
 FIRST = 2
@@ -94,7 +94,5 @@ def same(cell: Any, sql: Any) -> bool:
 
 def number_format(number: str, plan: Plan | None) -> str:
     """A number format, with the plan's currency where it is money."""
-    if number not in (MONEY, CENTS):
-        return number
-    sign = plan.sign if plan else ""
-    return f'"{sign}"#,##0.{"000000" if number == MONEY else "00"}'
+    decimals = {CENTS: 2, MONEY: 6, TINY: 9}.get(number)
+    return number if decimals is None else f'"{plan.sign if plan else ""}"#,##0.{"0" * decimals}'

@@ -7,6 +7,7 @@ from reports.workbook.lines import (
     MONEY,
     PAID,
     RATE,
+    TINY,
     Line,
     answers_usd,
     for_all,
@@ -48,10 +49,10 @@ UNITS = (
     Line("answer_list_usd", "Output of 1M requests at list prices", "currency", answers_usd(""), CENTS,
          optional=maybe("")),
     Line("failed_usd", "Failed requests that are billed, on each served one", "currency",
-         {"api": f"({tokens_usd('failed')} + {answers_usd('failed')})/1000000/(judged_requests-failed_requests)"}, MONEY,
+         {"api": f"({tokens_usd('failed')} + {answers_usd('failed')})/1000000/(judged_requests-failed_requests)"}, TINY,
          _offer("failed_usd"), maybe("failed")),
     Line("request_usd", "One request at the API", "currency",
-         {"api": "(prompt_list_usd+answer_list_usd)/1000000 + failed_usd"}, MONEY, _offer("request_usd")),
+         {"api": "(prompt_list_usd+answer_list_usd)/1000000 + failed_usd"}, TINY, _offer("request_usd")),
 )  # fmt: skip
 
 
@@ -112,7 +113,7 @@ def _prices(basis: str) -> tuple[Line, ...]:
     )  # fmt: skip
     ends = (("", "", ""), ("_at_hi", " – 95 % low", "_lo"), ("_at_lo", " – 95 % high", "_hi"))
     return tuple(
-        Line(f"{name}_{basis}@", label, "currency", formula, MONEY,
+        Line(f"{name}_{basis}@", label, "currency", formula, TINY if name == "usd_per_request" else MONEY,
              ("cost_per_million_tokens", column + suffix, basis, "price_ratio"), needs=needed,
              is_total=not end and name == "usd_per_mtok").at(end, label + words)
         for name, label, formula, column, needed in shapes

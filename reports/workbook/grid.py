@@ -21,7 +21,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "header_number": {"bold": True, "bg_color": "#E4ECF1", "text_wrap": True, "valign": "top", "align": "right", **_BOX},
     "label": {**_BOX},
     "unit": {"font_color": "#475467", **_BOX},
-    "note": {"font_color": "#475467", "text_wrap": True, **_BOX},
+    "note": {"font_color": "#475467", "font_size": 8, "text_wrap": True, "indent": 1, **_BOX},
+    "plan_note": {"font_color": "#475467", "font_size": 8, "text_wrap": True, "align": "right", **_BOX},
     "input": {"bg_color": "#FFF4CC", "font_color": "#1F3FBF", "locked": False, "align": "right", **_BOX},
     "measured": {"bg_color": "#EAF5EA", "align": "right", **_BOX},
     "formula": {"align": "right", **_BOX},
@@ -49,6 +50,13 @@ class Grid:
         """Text, never a formula, a link or a number."""
         self.sheet.write_string(row, column, text[:LONGEST], self.style(style))
 
+    def note(self, row: int, column: int, texts: Sequence[str], width: int, style: str = "note") -> None:
+        """Small texts side by side from `column` on, each `width` wide; the row is made as high as the longest needs."""
+        for offset, text in enumerate(texts):
+            self.text(row, column + offset, text, style)
+        lines = max(-(-len(text) // int(width * 1.2)) for text in texts)
+        self.sheet.set_row(row, max(15.0, 11.5 * lines + 3))
+
     def line(self, row: int, texts: Sequence[str], style: str) -> None:
         """Texts side by side."""
         for column, text in enumerate(texts):
@@ -69,11 +77,11 @@ class Grid:
         shown = UNKNOWN if value is None else value
         self.sheet.write_formula(row, column, formula, self.style(style, number), shown)
 
-    def printed(self, *, repeat: tuple[int, int] | None = None) -> None:
-        """Printable: landscape, as wide as a page; protected without a password, so that inputs stand out."""
+    def printed(self, *, repeat: tuple[int, int] | None = None, pages_wide: int = 1) -> None:
+        """Printable: landscape, so many pages wide; protected without a password, so that inputs stand out."""
         self.sheet.set_landscape()
         self.sheet.set_paper(9)
-        self.sheet.fit_to_pages(1, 0)
+        self.sheet.fit_to_pages(pages_wide, 0)
         self.sheet.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
         self.sheet.set_footer("&L&A&RPage &P of &N")
         if repeat:

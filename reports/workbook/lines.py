@@ -6,8 +6,8 @@ from reports.workbook.formulas import ceiling
 
 PAID = ("own", "server", "gpu", "unit")
 """What plans charge for, but for an API: own and rented servers, GPUs, provisioned units."""
-MONEY, CENTS = "money", "cents"
-"""Number formats with a plan's currency: to six decimals, to two."""
+CENTS, MONEY, TINY = "cents", "money", "tiny"
+"""Number formats with a plan's currency: to two decimals, to six, to nine."""
 COUNT, RATE, SHARE = "#,##0", "#,##0.0000", "0.0%"
 
 Formula = str | dict[str, str]

@@ -75,7 +75,8 @@ def write(calculation: Calculation, points: Sequence[Point], chosen: str, title:
     sheet.set_column(2, len(SHOWN) + 2, 11)
     sheet.set_column(len(SHOWN) + 3, len(COLUMNS) + 2, 14, None, {"level": 1, "hidden": True, "collapsed": False})
     sheet.set_row(2, 32)
-    grid.printed(repeat=(2, 3))
+    grid.printed(repeat=(2, 3), pages_wide=2)
+    sheet.repeat_columns(0)
     return labels
 
 
@@ -95,13 +96,22 @@ def _names(calculation: Calculation, count: int) -> None:
 
 def looked_up() -> dict[str, str]:
     """What a sizing calls the measured figures: name in formulas, column of the sheet."""
-    means = {"input_tokens": "input_tokens_mean", "cached_tokens": "cached_input_tokens_mean",
-             "output_tokens": "output_tokens_mean", "reasoning_tokens": "reasoning_tokens_mean"}  # fmt: skip
-    same = ("request_rps", "good_rps", "instances_measured", "idle_share", "failed_share",
-             "missed_share", "input_share", "output_share", "judged_requests", "failed_requests")  # fmt: skip
+    shares = ("idle_share", "failed_share", "missed_share", "input_share", "output_share")
+    counts = ("judged_requests", "failed_requests")
     sums = {f"{kind}_{short}_tokens": f"{kind}_{column}_tokens" for kind in _CLASSES for column, short in _TOKENS.items()}
-    ends = {"request_rps_at_hi": "request_rps_hi", "request_rps_at_lo": "request_rps_lo"}
-    return {**{name: name for name in same}, **ends, **means, **sums}
+    return {
+        "request_rps": "request_rps",
+        "request_rps_at_hi": "request_rps_hi",
+        "request_rps_at_lo": "request_rps_lo",
+        "instances_measured": "instances_measured",
+        "good_rps": "good_rps",
+        "input_tokens": "input_tokens_mean",
+        "cached_tokens": "cached_input_tokens_mean",
+        "output_tokens": "output_tokens_mean",
+        "reasoning_tokens": "reasoning_tokens_mean",
+        **{name: name for name in (*shares, *counts)},
+        **sums,
+    }
 
 
 def value_of(point: Point, column: str) -> Any:

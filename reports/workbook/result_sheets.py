@@ -9,10 +9,12 @@ from reports.workbook.fleet_lines import FLEET
 from reports.workbook.formulas import ENDS, UNKNOWN
 from reports.workbook.grid import Grid, address
 from reports.workbook.ledger_lines import METHODS, WORK, ledger_lines
-from reports.workbook.lines import CENTS, MONEY, Line
+from reports.workbook.lines import CENTS, TINY, Line
 from reports.workbook.sql_figures import Figures
 
 RESULTS, LEDGER = "Results", "Ledger"
+_WORDS = 80
+"""Width of the column of formulas in words."""
 
 
 def of_plans() -> set[str]:
@@ -85,7 +87,7 @@ def _section(grid: Grid, calculation: Calculation, row: int, title: str, columns
 def _words(grid: Grid, calculation: Calculation, row: int, line: Line) -> None:
     grid.text(row, 0, line.label)
     grid.text(row, 1, line.unit, "unit")
-    grid.text(row, calculation.last_column, in_words(line), "note")
+    grid.note(row, calculation.last_column, [in_words(line)], _WORDS)
 
 
 def in_words(line: Line) -> str:
@@ -120,7 +122,7 @@ def _compared(grid: Grid, calculation: Calculation, figures: Figures, row: int) 
             grid.text(row, 1, "currency" if "usd" in name else "", "unit")
             value = figures.compared(name)
             formula = f'=IF({place}=0,"{UNKNOWN}",{found.format(place=place)})'
-            grid.formula(row, FIRST, formula, value, number_format(MONEY, None) if "usd" in name else "")
+            grid.formula(row, FIRST, formula, value, number_format(TINY, None) if "usd" in name else "")
             calculation.called(grid, name, row, FIRST, UNKNOWN if value is None else value)
             grid.text(row, calculation.last_column, f"of the plan picked as compared_{kind}", "note")
             row += 1
@@ -171,5 +173,5 @@ def _finish(grid: Grid, calculation: Calculation) -> None:
     grid.sheet.set_column(0, 0, 46)
     grid.sheet.set_column(1, 1, 16)
     grid.sheet.set_column(FIRST, calculation.last_column - 1, 20)
-    grid.sheet.set_column(calculation.last_column, calculation.last_column, 90)
+    grid.sheet.set_column(calculation.last_column, calculation.last_column, _WORDS)
     grid.printed(repeat=(0, 0))
