@@ -55,7 +55,8 @@ def build(
 ) -> BuildReport:
     """Build every table of `folder` through `con` and check it; the default builds Ratecard's warehouse.
 
-    With `wanted` only those tables are built, and those that they read, short of the tables `given`: they exist.
+    With `wanted` only those tables are built, and those that they read, short of the tables `given`, which exist; without
+    comments, since nobody else will look at them.
 
     `con`'s default database is the new warehouse file; it gets the schema `curated` and the macros. `sources` must be
     readable as `raw.<table>`: views in a database attached as `raw` keep them out of the file. Staging tables go into
@@ -83,10 +84,11 @@ def build(
         for name in order:
             _make(con, files[name], report)
         _check_contract(con, contract)
-        con.execute("begin")
-        for table in contract:
-            _comment(con, table)
-        con.execute("commit")
+        if wanted is None:
+            con.execute("begin")
+            for table in contract:
+                _comment(con, table)
+            con.execute("commit")
         return report
     finally:
         if own_staging:

@@ -81,7 +81,7 @@ class Sizing:
     def sensitivity(self) -> list[Row]:
         """What a tenth more or less of each input does to the plan in the foreground, the largest effect first."""
         plan = self.plan
-        if plan is None or self.inputs is None:
+        if plan is None or self.inputs is None or len(self.results["server_counts"]) == 1:
             return []
         found: dict[str, Row] = {}
         base = self._compared(None)[plan]
@@ -126,8 +126,10 @@ def plan_in_force(plans: Sequence[Row], name: str | None, day: Any) -> Row | Non
     return None
 
 
-def size(home: Home, question: Question, catalog: Catalog | None = None) -> Sizing:
+def size(home: Home, question: Question, catalog: Catalog | None = None, *, what_ifs: bool = True) -> Sizing:
     """Answer `question` with the prices of its night, or with those of `catalog`.
+
+    Without `what_ifs` nothing is said of what moves the answer.
 
     Raises:
         UsageError: there is no such endpoint, SLO, workload, night or price plan, or the demand contradicts itself.
@@ -145,7 +147,8 @@ def size(home: Home, question: Question, catalog: Catalog | None = None) -> Sizi
     plans = tuple(sources.price_rows(best["catalog_hash"], catalog))
     inputs = Inputs(demand, plans, chosen.row, chosen.attainment, chosen.shares)
     asked = {best["catalog_hash"]: inputs}
-    asked |= {_name(lever, direction): other for lever, direction, other in moved(inputs)}
+    if what_ifs:
+        asked |= {_name(lever, direction): other for lever, direction, other in moved(inputs)}
     return Sizing(question, best, points, inputs, scenarios.run(best, _runs(home, best), asked))
 
 

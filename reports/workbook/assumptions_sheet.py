@@ -101,7 +101,7 @@ def write(
     row = _point(grid, calculation, row, sizing, labels)
     row = _section(grid, calculation, row, "Price plans", *(plan.name for plan in calculation.plans))
     row = _plans(grid, calculation, row)
-    row = _section(grid, calculation, row, "Break-even: what to compare with", "Plan")
+    row = _section(grid, calculation, row, "Break-even: what to compare with", "Value")
     _compared(grid, calculation, row, against)
     grid.sheet.freeze_panes(4, 2)
     grid.sheet.set_column(0, 0, 46)
@@ -124,11 +124,23 @@ def _head(grid: Grid, sizing: Sizing, title: str) -> int:
 
 
 def _section(grid: Grid, calculation: Calculation, row: int, title: str, *values: str) -> int:
+    """A section of one value a line, or of one for each plan."""
     last = calculation.last_column
-    grid.line(row, [title, "", *([""] * (last - 1))], "section")
-    heads = ["Input", "Unit", *values]
-    grid.line(row + 1, [*heads, *([""] * (last - len(heads))), "Source"], "header")
+    grid.line(row, [title, *([""] * last)], "section")
+    grid.line(row + 1, ["Input", "Unit"], "header")
+    if values == ("Value",):
+        grid.text(row + 1, FIRST, "Value", "header_number")
+        grid.wide_note(row + 1, FIRST + 1, last, "Source", "header_note")
+        return row + 2
+    for column in range(FIRST, last):
+        grid.text(row + 1, column, values[column - FIRST] if column - FIRST < len(values) else "", "header_number")
+    grid.text(row + 1, last, "Source", "header_note")
     return row + 2
+
+
+def _source(grid: Grid, calculation: Calculation, row: int, text: str) -> None:
+    """Where a single value is from."""
+    grid.wide_note(row, FIRST + 1, calculation.last_column, text)
 
 
 def _inputs(
@@ -141,7 +153,7 @@ def _inputs(
         grid.value(row, FIRST, value, "input", entry.number)
         grid.sheet.data_validation(row, FIRST, row, FIRST, entry.allowed)
         calculation.called(grid, entry.name, row, FIRST, value)
-        grid.note(row, calculation.last_column, [source], _NOTES)
+        _source(grid, calculation, row, source)
         row += 1
     budget = Line("budget", "Budget in instances", "instances",
                   "IF(COUNT(max_instances,max_gpus)=0, \"none\", MIN(IF(COUNT(max_instances)=1, max_instances, 1E+15),"
@@ -151,7 +163,7 @@ def _inputs(
         grid.text(row, 0, budget.label)
         grid.text(row, 1, budget.unit, "unit")
         calculation.line(grid, row, FIRST, budget)
-        grid.note(row, calculation.last_column, ["the smaller of the two budgets; headroom is cut first, then spares"], _NOTES)
+        _source(grid, calculation, row, "the smaller of the two budgets; headroom is cut first, then spares")
         row += 1
     return row + 1
 
@@ -184,7 +196,7 @@ def _point(grid: Grid, calculation: Calculation, row: int, sizing: Sizing, label
     cells = f"='{points_sheet.SHEET}'!{address(points_sheet.FIRST_ROW, 0)}:{address(points_sheet.FIRST_ROW + len(labels) - 1, 0)}"
     grid.sheet.data_validation(row, FIRST, row, FIRST, {"validate": "list", "source": cells})
     calculation.called(grid, "operating_point", row, FIRST, labels[index])
-    grid.note(row, last, [f"highest request rate a GPU of those that meet SLO {best['slo']} (run {best['run_id']})"], _NOTES)
+    _source(grid, calculation, row, f"highest request rate a GPU of those that meet SLO {best['slo']} (run {best['run_id']})")
     row += 1
     grid.text(row, 0, "… its row on the sheet 'Operating points'")
     grid.text(row, 1, "", "unit")
@@ -194,7 +206,7 @@ def _point(grid: Grid, calculation: Calculation, row: int, sizing: Sizing, label
     where = where.replace("MIN(ROW(points_label))", str(first))
     grid.formula(row, FIRST, where, index + 1, COUNT)
     calculation.called(grid, "point_row", row, FIRST, index + 1)
-    grid.note(row, last, [""], _NOTES)
+    _source(grid, calculation, row, "")
     row += 1
     for name, column in points_sheet.looked_up().items():
         row = _measured(grid, calculation, row, name, column, point)
@@ -202,7 +214,7 @@ def _point(grid: Grid, calculation: Calculation, row: int, sizing: Sizing, label
     grid.text(row, 0, share.label)
     grid.text(row, 1, share.unit, "unit")
     calculation.line(grid, row, FIRST, share)
-    grid.note(row, last, ["good_rps / request_rps"], _NOTES)
+    _source(grid, calculation, row, "good_rps / request_rps")
     return row + 2
 
 
@@ -218,12 +230,12 @@ def _measured(grid: Grid, calculation: Calculation, row: int, name: str, column:
     grid.text(row, 1, unit, "unit")
     grid.formula(row, FIRST, f'=IF(point_row=0,"{UNKNOWN}",IF(ISNUMBER({found}),{found},"{UNKNOWN}"))', value, number)
     calculation.called(grid, name, row, FIRST, value)
-    grid.note(row, calculation.last_column, [f"column {column} of the measured point"], _NOTES)
+    _source(grid, calculation, row, f"column {column} of the measured point")
     return row + 1
 
 
 def _plans(grid: Grid, calculation: Calculation, row: int) -> int:
-    across = _across(calculation, row - 1)
+    across = calculation.across(grid, row - 1)
     calculation.book.define_name("plan_names", across)
     for label, of in (("Kind", _kind), ("Prices from", _dates), ("Source", lambda plan: plan.offer["source"]),
                       ("Currency", lambda plan: plan.offer["currency"])):  # fmt: skip
@@ -233,11 +245,11 @@ def _plans(grid: Grid, calculation: Calculation, row: int) -> int:
         for plan in calculation.plans if label == "Currency" else ():
             calculation.called(grid, f"currency_{plan.number}", row, plan.column, of(plan))
         row += 1
-    calculation.book.define_name("plans_currency", _across(calculation, row - 1))
+    calculation.book.define_name("plans_currency", calculation.across(grid, row - 1))
     for entry, kinds in PLAN:
         grid.text(row, 0, entry.label)
         grid.text(row, 1, entry.unit, "unit")
-        calculation.book.define_name(f"plans_{entry.name}", _across(calculation, row))
+        calculation.book.define_name(f"plans_{entry.name}", calculation.across(grid, row))
         for plan in calculation.plans:
             if kinds and plan.kind not in kinds:
                 grid.text(row, plan.column, "", "formula")
@@ -251,12 +263,6 @@ def _plans(grid: Grid, calculation: Calculation, row: int) -> int:
     return row + 1
 
 
-def _across(calculation: Calculation, row: int) -> str:
-    """The cells of all plans in a row."""
-    last = FIRST + max(1, len(calculation.plans)) - 1
-    return f"='{SHEET}'!{address(row, FIRST)}:{address(row, last)}"
-
-
 def _compared(grid: Grid, calculation: Calculation, row: int, against: dict[str, str | None]) -> None:
     words = {"rent": "Rent by the server or GPU (owning against renting)", "api": "API (a fleet against buying tokens)"}
     for kind, label in words.items():
@@ -265,7 +271,7 @@ def _compared(grid: Grid, calculation: Calculation, row: int, against: dict[str,
         grid.value(row, FIRST, against[kind], "input")
         grid.sheet.data_validation(row, FIRST, row, FIRST, {"validate": "list", "source": "=plan_names"})
         calculation.called(grid, f"compared_{kind}", row, FIRST, against[kind])
-        grid.note(row, calculation.last_column, ["the first of its kind" if against[kind] else "no such plan"], _NOTES)
+        _source(grid, calculation, row, "the first of its kind" if against[kind] else "no such plan")
         row += 1
 
 

@@ -9,7 +9,7 @@ from xlsxwriter.format import Format
 
 from reports.workbook.evaluate import evaluate
 from reports.workbook.formulas import UNKNOWN, spell
-from reports.workbook.grid import Grid
+from reports.workbook.grid import Grid, address
 from reports.workbook.lines import CENTS, MONEY, TINY, Line
 
 Row = dict[str, Any]
@@ -43,6 +43,8 @@ class Calculation:
     def __init__(self, book: Workbook, plans: list[Plan], of_plans: set[str]) -> None:
         self.book, self.plans, self.of_plans = book, plans, of_plans
         self.values: dict[str, Any] = {}
+        self.places: dict[str, tuple[str, int, int]] = {}
+        """Sheet, row and column of each name."""
         self.sources: dict[str, Any] = {}
         """What the transforms say of a cell, for those that they know."""
         self._styles: dict[tuple[str, str], Format] = {}
@@ -56,10 +58,15 @@ class Calculation:
         """The column after the values: sources and formulas in words."""
         return FIRST + max(3, len(self.plans))
 
+    def across(self, grid: Grid, row: int) -> str:
+        """The cells of all plans in a row, for a name."""
+        last = FIRST + max(1, len(self.plans)) - 1
+        return f"='{grid.name}'!{address(row, FIRST)}:{address(row, last)}"
+
     def called(self, grid: Grid, name: str, row: int, column: int, value: Any) -> None:
         """Give a cell its name and its value."""
         grid.name_cell(name, row, column)
-        self.values[name] = value
+        self.values[name], self.places[name] = value, (grid.name, row, column)
 
     def line(self, grid: Grid, row: int, column: int, line: Line, plan: Plan | None = None, end: str = "", **known: Any) -> None:
         """A cell of a line: of a plan, or at an end of the rate's interval; `known` is `sql`, the transforms' figure."""

@@ -18,6 +18,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "subtitle": {"font_color": "#475467"},
     "section": {"bold": True, "font_size": 11, "font_color": "#FFFFFF", "bg_color": "#1D4E6B"},
     "header": {"bold": True, "bg_color": "#E4ECF1", "text_wrap": True, "valign": "top", **_BOX},
+    "header_note": {"bold": True, "bg_color": "#E4ECF1", "text_wrap": True, "valign": "top", "indent": 1, **_BOX},
     "header_number": {"bold": True, "bg_color": "#E4ECF1", "text_wrap": True, "valign": "top", "align": "right", **_BOX},
     "label": {**_BOX},
     "unit": {"font_color": "#475467", **_BOX},
@@ -54,8 +55,14 @@ class Grid:
         """Small texts side by side from `column` on, each `width` wide; the row is made as high as the longest needs."""
         for offset, text in enumerate(texts):
             self.text(row, column + offset, text, style)
-        lines = max(-(-len(text) // int(width * 1.2)) for text in texts)
+        lines = max(-(-len(text) // int(width * 1.4)) for text in texts)
         self.sheet.set_row(row, max(15.0, 11.5 * lines + 3))
+
+    def wide_note(self, row: int, column: int, last: int, text: str, style: str = "note") -> None:
+        """A small text over several columns."""
+        if column < last:
+            self.sheet.merge_range(row, column, row, last, "", self.style(style))
+        self.text(row, column, text, style)
 
     def line(self, row: int, texts: Sequence[str], style: str) -> None:
         """Texts side by side."""

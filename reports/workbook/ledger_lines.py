@@ -6,6 +6,7 @@ from reports.workbook.lines import CENTS, PAID, RATE, SHARE, Line, answers_usd, 
 METHODS = {"price_ratio": "split by price ratio", "processor_sharing": "split by measured time"}
 CLASSES = ("failed", "missed", "good")
 _BILLS = "(failed_bill+missed_bill+good_prompt_bill+good_answer_bill)"
+_ASKED, _NA = "IF(COUNT(mean_rps)=1, mean_rps, peak_rps)", '"n/a"'
 _SERVERS = ("own", "server")
 
 
@@ -15,9 +16,9 @@ def _bill(name: str, label: str, formula: str, tokens: str) -> Line:
 
 WORK = (
     Line("ledger_rps", "Served over the year", "requests/s",
-         for_all(PAID, "MIN(IF(COUNT(mean_rps)=1, mean_rps, peak_rps), plan_instances*plan_rps*uptime)",
-                 api="IF(COUNT(mean_rps)=1, mean_rps, peak_rps)"),
-         RATE, ("cost_ledger", "served_rps", "", "price_ratio"), ("mean_rps",)),
+         for_all(PAID, f"IF(COUNT(fleet_year)=1, MIN({_ASKED}, plan_instances*plan_rps*uptime), {_NA})",
+                 api=f"IF(COUNT(request_usd)=1, {_ASKED}, {_NA})"),
+         RATE, ("cost_ledger", "served_rps", "", "price_ratio"), ("mean_rps", "fleet_year", "request_usd")),
     Line("ledger_year", "The fleet for a year", "currency",
          for_all(PAID, "fleet_year", api=f"request_usd*ledger_rps*{SECONDS}"), CENTS,
          ("cost_ledger", "fleet_year_usd", "", "price_ratio"), is_total=True),
@@ -90,4 +91,4 @@ def _bucket(
     name: str, label: str, formula: dict[str, str], tail: str, method: str, optional: tuple[str, ...]
 ) -> Line:
     source = ("cost_ledger", "usd", name, method)
-    return Line(f"bucket_{name}{tail}", label, "currency", formula, CENTS, source, optional)
+    return Line(f"bucket_{name}{tail}", label, "currency", formula, CENTS, source, optional, needs=("ledger_year",))

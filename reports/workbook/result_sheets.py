@@ -80,7 +80,7 @@ def _section(grid: Grid, calculation: Calculation, row: int, title: str, columns
     grid.text(row + 1, 1, "Unit", "header")
     for column in range(FIRST, last):
         grid.text(row + 1, column, columns[column - FIRST] if column - FIRST < len(columns) else "", "header_number")
-    grid.text(row + 1, last, "Formula (docs/economics.md)", "header")
+    grid.text(row + 1, last, "Formula (docs/economics.md)", "header_note")
     return row + 2
 
 
@@ -104,8 +104,8 @@ def in_words(line: Line) -> str:
 
 def _lines(grid: Grid, calculation: Calculation, figures: Figures, row: int, lines: Sequence[Line]) -> int:
     for line in lines:
-        if not any(line.of(plan.kind) for plan in calculation.plans):
-            continue
+        if line.name == "request_usd":
+            calculation.book.define_name("plans_request_usd", calculation.across(grid, row))
         _words(grid, calculation, row, line)
         for plan in calculation.plans:
             calculation.line(grid, row, plan.column, line, plan, **figures.of_plan(line, plan))
