@@ -15,6 +15,9 @@ SHEET = "Assumptions"
 _VALUES, _NOTES = 20, 52
 """Widths of a plan's column and of the column of sources."""
 _POSITIVE = {"validate": "decimal", "criteria": ">", "value": 0, "error_message": "A number above 0"}
+_BETWEEN = {"validate": "custom", "error_message": "A number above 0, and the mean not above the peak"}
+_PEAK = {**_BETWEEN, "value": "=AND(peak_rps>0,peak_rps>=MAX(0,mean_rps))"}
+_MEAN = {**_BETWEEN, "value": "=AND(mean_rps>0,mean_rps<=peak_rps)"}
 _AT_LEAST_0 = {"validate": "decimal", "criteria": ">=", "value": 0, "error_message": "0 or more"}
 _UP_TO_1 = {"validate": "decimal", "criteria": "between", "minimum": 1e-9, "maximum": 1, "error_message": "Above 0, up to 1"}
 
@@ -31,8 +34,8 @@ class Input:
 
 
 DEMAND = (
-    Input("peak_rps", "Peak request rate", "requests/s", "#,##0.####", _POSITIVE),
-    Input("mean_rps", "Mean request rate (empty: not known)", "requests/s", "#,##0.####", _POSITIVE),
+    Input("peak_rps", "Peak request rate", "requests/s", "#,##0.####", _PEAK),
+    Input("mean_rps", "Mean request rate (empty: not known)", "requests/s", "#,##0.####", _MEAN),
     Input("headroom", "Headroom: capacity above the peak", "of the peak", "0.0%", _AT_LEAST_0),
     Input("spares", "Spare instances (N+1 is 1)", "instances", COUNT, _AT_LEAST_0),
     Input("uptime", "Uptime: share of the year that the fleet serves", "of the year", "0.00%", _UP_TO_1),
@@ -99,6 +102,7 @@ def write(
     row = _inputs(grid, calculation, row, HARDWARE, _hardware(sizing))
     row = _section(grid, calculation, row, "Operating point, measured", "Value")
     row = _point(grid, calculation, row, sizing, labels)
+    grid.sheet.set_h_pagebreaks([row])
     row = _section(grid, calculation, row, "Price plans", *(plan.name for plan in calculation.plans))
     row = _plans(grid, calculation, row)
     row = _section(grid, calculation, row, "Break-even: what to compare with", "Value")
@@ -117,7 +121,7 @@ def _head(grid: Grid, sizing: Sizing, title: str) -> int:
     grid.text(1, 0, f"Night {best['night']:%Y-%m-%d %H:%M} UTC, metric version {best['metric_version']}, prices of the "
               f"catalog snapshot {best['catalog_hash'][:12]}. Formulas: docs/economics.md.", "subtitle")  # fmt: skip
     for column, (text, style) in enumerate(
-        (("Change what is coloured like this", "input"), ("measured", "measured"), ("calculated", "formula"))
+        (("Change what is coloured like this", "legend"), ("measured", "measured"), ("calculated", "formula"))
     ):
         grid.text(2, column, text, style)
     return 4
@@ -228,7 +232,7 @@ def _measured(grid: Grid, calculation: Calculation, row: int, name: str, column:
     found = f"INDEX(points_{column},point_row)"
     grid.text(row, 0, label)
     grid.text(row, 1, unit, "unit")
-    grid.formula(row, FIRST, f'=IF(point_row=0,"{UNKNOWN}",IF(ISNUMBER({found}),{found},"{UNKNOWN}"))', value, number)
+    grid.formula(row, FIRST, f'=IF(point_row=0,"{UNKNOWN}",IF(ISNUMBER({found}),{found},"{UNKNOWN}"))', value, number, "measured")
     calculation.called(grid, name, row, FIRST, value)
     _source(grid, calculation, row, f"column {column} of the measured point")
     return row + 1

@@ -102,8 +102,9 @@ def basis_lines(basis: str) -> tuple[Line, ...]:
 
 def _prices(basis: str) -> tuple[Line, ...]:
     """1,000 requests, one request, 1M tokens: each at the measured rate and at both ends of its interval."""
-    api = "request_usd*1000/good_share" if basis == "slo" else "request_usd*1000"
-    per_1k = for_all(PAID, f"fleet_year@*1000/(served_{basis}@*{SECONDS})", api=api)
+    api = 'IF(good_share=0, "n/a", request_usd*1000/good_share)' if basis == "slo" else "request_usd*1000"
+    paid = f"fleet_year@*1000/(served_{basis}@*{SECONDS})"
+    per_1k = for_all(PAID, f'IF(served_{basis}@=0, "n/a", {paid})', api=api)
     needs = ("mean_rps",) if basis == "demand" else ()
     shapes: tuple[tuple[str, str, str | dict[str, str], str, tuple[str, ...]], ...] = (
         ("usd_per_1k", "1,000 requests", per_1k, "usd_per_1k_prompts", needs),

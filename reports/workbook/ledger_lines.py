@@ -10,6 +10,10 @@ _ASKED, _NA = "IF(COUNT(mean_rps)=1, mean_rps, peak_rps)", '"n/a"'
 _SERVERS = ("own", "server")
 
 
+def _billed(bill: str) -> str:
+    return f"IF({_BILLS}=0, {_NA}, {bill}/{_BILLS})"
+
+
 def _bill(name: str, label: str, formula: str, tokens: str) -> Line:
     return Line(name, label, "currency", formula, CENTS, optional=maybe(tokens))
 
@@ -36,13 +40,14 @@ WORK = (
     _bill("good_prompt_bill", "Input of the good ones", tokens_usd("good"), "good"),
     _bill("good_answer_bill", "Output of the good ones", answers_usd("good"), "good"),
     Line("x_failed", "Share of failed requests", "of the work",
-         for_all(PAID, "failed_share", api=f"failed_bill/{_BILLS}"), SHARE),
+         for_all(PAID, "failed_share", api=_billed("failed_bill")), SHARE),
     Line("x_missed", "Share of requests that miss the SLO", "of the work",
-         for_all(PAID, "missed_share", api=f"missed_bill/{_BILLS}"), SHARE),
+         for_all(PAID, "missed_share", api=_billed("missed_bill")), SHARE),
     Line("good_usd", "Left for good requests", "currency", "working*(1-x_failed-x_missed)", CENTS),
     Line("cached_part", "Cached part of the input's cost", "of the input",
-         "IF(COUNT(price_cached)=0, good_cached_tokens/good_input_tokens,"
-         " good_cached_tokens*price_cached/good_prompt_bill)", SHARE, optional=("price_cached", "good_prompt_bill")),
+         f"IF(COUNT(price_cached)=0, IF(good_input_tokens=0, {_NA}, good_cached_tokens/good_input_tokens),"
+         f" IF(COUNT(good_prompt_bill)=0, {_NA}, IF(good_prompt_bill=0, {_NA},"
+         " good_cached_tokens*price_cached/good_prompt_bill)))", SHARE, optional=("price_cached", "good_prompt_bill")),
 )  # fmt: skip
 
 _FLEET_BUCKETS = (

@@ -36,11 +36,14 @@ class Line:
         return self.formula if isinstance(self.formula, str) else self.formula.get(kind)
 
     def at(self, end: str, label: str | None = None) -> "Line":
-        """The same at an end of the rate's interval, which the transforms show no steps of."""
+        """The same at an end of the rate's interval; without a `label` of its own it is a step on the way to a price."""
         formula = self.formula
         ended = formula.replace("@", end) if isinstance(formula, str) else {k: f.replace("@", end) for k, f in formula.items()}
         source = () if end and label is None else self.source
-        return replace(self, name=self.name.replace("@", end), label=label or self.label, formula=ended, source=source)
+        words = {"_at_hi": " – rate at its 95 % high", "_at_lo": " – rate at its 95 % low"}.get(end, "")
+        return replace(
+            self, name=self.name.replace("@", end), label=label or self.label + words, formula=ended, source=source
+        )
 
 
 def for_all(kinds: tuple[str, ...], formula: str, **others: str) -> dict[str, str]:

@@ -123,6 +123,7 @@ def retyped(written: dict[str, Written], tmp_path_factory: pytest.TempPathFactor
         "price": copy("price", "nvidia", server_price_1=400_000.0),
         "more": copy("more", "rich", peak_rps=333.0, headroom=0.25, mean_rps=222.0),
         "point": copy("point", "measured", operating_point="c=4 · tuesday-a1-l3"),
+        "none-good": copy("none-good", "measured", operating_point="c=32 · tuesday-a1-l6"),
     }
 
 
@@ -166,7 +167,7 @@ def test_libreoffice_calculates_the_same(written: dict[str, Written], sheets: di
         and not (found is None and expected is None)
     }
     assert differing == {}
-    assert not [text for sheet in sheets[name].values() for row in sheet for text in row if text.startswith(("#", "Err:"))]
+    assert errors(sheets[name]) == []
 
 
 @needs_libreoffice
@@ -205,6 +206,18 @@ def test_another_operating_point_can_be_picked(written: dict[str, Written], shee
     # the time shares of a point that was not chosen are not known: no bucket is made up, and the year still adds up
     assert value(cells, at["bucket_input_by_time_1"]) == "n/a"
     assert [row[2] for row in cells["Ledger"] if row[0].startswith("Check")] == ["OK", "OK"]
+
+
+@needs_libreoffice
+def test_a_point_without_a_good_request_has_no_price_of_one(written: dict[str, Written], sheets: dict[str, Any]) -> None:
+    at, cells = written["measured"].calculation.places, sheets["none-good"]
+    assert (value(cells, at["good_share"]), value(cells, at["usd_per_1k_slo_1"])) == (0, "n/a")
+    assert errors(cells) == []
+
+
+def errors(cells: dict[str, list[list[str]]]) -> list[str]:
+    """Cells that show an error."""
+    return [text for sheet in cells.values() for row in sheet for text in row if text.startswith(("#", "Err:"))]
 
 
 def test_what_is_not_known_is_no_number(written: dict[str, Written]) -> None:
