@@ -85,7 +85,9 @@ def moved(inputs: Inputs) -> Iterator[tuple[Lever, int, Inputs]]:
 def _scaled(inputs: Inputs, lever: Lever, factor: float, step: int = 0) -> Inputs:
     if lever.part == "plans":
         return replace(inputs, plans=tuple(_moved(row, lever, factor, step) for row in inputs.plans))
-    other = replace(inputs, **{lever.part: _moved(getattr(inputs, lever.part), lever, factor, step)})
+    if lever.part == "demand":
+        return replace(inputs, demand=_moved(inputs.demand, lever, factor, step))
+    other = replace(inputs, point=_moved(inputs.point, lever, factor, step))
     if lever is not _RATE:
         return other
     # as many of a faster instance's requests are good

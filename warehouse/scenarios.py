@@ -20,7 +20,6 @@ from schemas.columns import (
     SLO_ATTAINMENT,
     SOURCE_TABLES,
     TIME_SHARES,
-    Table,
 )
 from schemas.errors import BuildError, WarehouseError
 from transforms.runner import build

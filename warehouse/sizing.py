@@ -1,21 +1,12 @@
-"""What a fleet for a demand would cost, by the night's own SQL files and prices (`ratecard size`)."""
+"""The answer of a sizing: rows of the warehouse's tables, and what is read off them: the cheapest plan, what moves it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
-from schemas.catalog import Catalog, Demand
-from schemas.errors import UsageError
-from warehouse import manifests, scenarios, sources
-from warehouse.ask import ask
-from warehouse.home import Home
 from warehouse.levers import Inputs, Lever, moved
 
 Row = dict[str, Any]
-DEMAND = "asked"
-"""Name of the demand that is asked about."""
 _COMPARED = ("usd_per_mtok", "usd_per_request")
 
 
@@ -47,6 +38,8 @@ class Sizing:
     best: Row
     points: list[Point]
     """Current and valid points of the night, the lightest load first."""
+    prices: str
+    """Where the price plans are from, in words."""
     inputs: Inputs | None = None
     results: dict[str, dict[str, list[Row]]] = field(default_factory=dict)
     """Rows of server_counts, cost_per_million_tokens … by table and scenario."""
@@ -86,7 +79,7 @@ class Sizing:
         found: dict[str, Row] = {}
         base = self._compared(None)[plan]
         for lever, direction, other in moved(self.inputs):
-            cost = self._compared(_name(lever, direction)).get(plan)
+            cost = self._compared(scenario_of(lever, direction)).get(plan)
             row = found.setdefault(lever.name, _sensitivity(lever, self._value(self.inputs, lever)))
             end = "low" if direction < 0 else "high"
             row |= {end: self._value(other, lever), f"cost_{end}": cost, f"effect_{end}": _relative(cost, base)}
@@ -111,106 +104,27 @@ class Sizing:
     def _value(self, inputs: Inputs, lever: Lever) -> float | None:
         if lever.part != "plans":
             row = getattr(inputs, lever.part)
-            divisor = row["instances_measured"] if lever.name == "rps_per_instance" else 1
-            return row[lever.columns[0]] / divisor
+            value: float = row[lever.columns[0]]
+            return value / row["instances_measured"] if lever.name == "rps_per_instance" else value
         in_force = plan_in_force(inputs.plans, self.plan, self.best["run_date"])
-        value: float | None = in_force.get(lever.columns[0]) if in_force else None
-        return value or None
+        # nothing has no tenth
+        return in_force.get(lever.columns[0]) or None if in_force else None
 
 
 def plan_in_force(plans: Sequence[Row], name: str | None, day: Any) -> Row | None:
     """The row of `raw.price_plans` of a plan on a day."""
     for row in plans:
-        if row["price_plan"] == name and row["valid_from"] <= day and (row["valid_to"] is None or day <= row["valid_to"]):
+        if (
+            row["price_plan"] == name
+            and row["valid_from"] <= day
+            and (row["valid_to"] is None or day <= row["valid_to"])
+        ):
             return row
     return None
 
 
-def size(home: Home, question: Question, catalog: Catalog | None = None, *, what_ifs: bool = True) -> Sizing:
-    """Answer `question` with the prices of its night, or with those of `catalog`.
-
-    Without `what_ifs` nothing is said of what moves the answer.
-
-    Raises:
-        UsageError: there is no such endpoint, SLO, workload, night or price plan, or the demand contradicts itself.
-        WarehouseError: there is no warehouse, or it cannot be asked.
-
-    """
-    best = _best(home, question)
-    if catalog is None:
-        catalog = manifests.read_catalog(home, best["catalog_hash"])
-    demand = _demand(question, best, catalog)
-    points = _points(home, best)
-    chosen = next((p for p in points if p.row["operating_point_id"] == best["operating_point_id"]), None)
-    if best["status"] != "chosen" or chosen is None:
-        return Sizing(question, best, points)
-    plans = tuple(sources.price_rows(best["catalog_hash"], catalog))
-    inputs = Inputs(demand, plans, chosen.row, chosen.attainment, chosen.shares)
-    asked = {best["catalog_hash"]: inputs}
-    if what_ifs:
-        asked |= {_name(lever, direction): other for lever, direction, other in moved(inputs)}
-    return Sizing(question, best, points, inputs, scenarios.run(best, _runs(home, best), asked))
-
-
-def _best(home: Home, question: Question) -> Row:
-    """The row of best_operating_points that the question is about."""
-    found = ask(home, "select * from curated.best_operating_points order by night, workload").objects()
-    for name, wanted in (("endpoint", question.endpoint), ("slo", question.slo), ("workload", question.workload)):
-        there = sorted({row[name] for row in found})
-        if wanted is None and len(there) > 1:
-            raise UsageError(f"--workload is needed: {question.endpoint} was measured with {', '.join(there)}")
-        found = [row for row in found if wanted in (None, row[name])]
-        if not found:
-            known = ", ".join(there) or "none; `ratecard run` measures one"
-            raise UsageError(f"--{name} {wanted}: nothing measured for it, expected one of {known}")
-    if question.night != "latest":
-        nights = list(dict.fromkeys(f"{row['night']:%Y-%m-%dT%H:%M:%S}" for row in found))
-        found = [row for row in found if f"{row['night']:%Y-%m-%dT%H:%M:%S}".startswith(question.night)]
-        if not found:
-            raise UsageError(f"--night {question.night}: expected latest or one of {', '.join(nights[-10:])}")
-    return found[-1]
-
-
-def _demand(question: Question, best: Row, catalog: Catalog) -> Row:
-    fields = {"application": "ratecard size", "workload": best["workload"], "slo": best["slo"]}
-    missing = [name for name in question.demand.get("price_plans", ()) if name not in catalog.prices]
-    if missing:
-        known = ", ".join(sorted(catalog.prices)) or "none"
-        raise UsageError(f"--price-plan {missing[0]}: expected one of {known}")
-    try:
-        demand = Demand.model_validate(fields | question.demand)
-    except ValidationError as error:
-        raise UsageError("; ".join(str(item.get("ctx", {}).get("error", item["msg"])) for item in error.errors())) from None
-    [row] = sources.demand_rows(best["catalog_hash"], Catalog.model_construct(demands={DEMAND: demand}))
-    return row
-
-
-def _points(home: Home, best: Row) -> list[Point]:
-    at = {name: best[name] for name in ("endpoint", "workload", "night")}
-    same = "endpoint = $endpoint and workload = $workload and night = $night"
-
-    def by_point(table: str) -> dict[str, Row]:
-        found = ask(home, f"select * from curated.{table} where {same} and slo = $slo", at | {"slo": best["slo"]})
-        return {row["operating_point_id"]: row for row in found.objects()}
-
-    load = "load_kind, concurrency, request_rate, run_id, level_index"
-    query = f"select * from curated.operating_points where {same} and is_current and is_valid order by {load}"
-    attained, shares = by_point("slo_attainment"), by_point("time_shares")
-    return [
-        Point(row, attained[row["operating_point_id"]], shares.get(row["operating_point_id"]))
-        for row in ask(home, query, at).objects()
-        if row["operating_point_id"] in attained
-    ]
-
-
-def _runs(home: Home, best: Row) -> list[Row]:
-    at = {name: best[name] for name in ("endpoint", "workload", "night")}
-    return ask(
-        home, "select * from curated.runs where endpoint = $endpoint and workload = $workload and night = $night", at
-    ).objects()
-
-
-def _name(lever: Lever, direction: int) -> str:
+def scenario_of(lever: Lever, direction: int) -> str:
+    """What the scenario is called in which an input is moved."""
     return f"{lever.name} {'+' if direction > 0 else '-'}"
 
 

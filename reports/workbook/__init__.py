@@ -9,7 +9,7 @@ from pathlib import Path
 from xlsxwriter import Workbook
 from xlsxwriter.exceptions import XlsxWriterException
 
-from reports.workbook import assumptions_sheet, points_sheet, result_sheets
+from reports.workbook import assumptions_sheet, inputs, points_sheet, result_sheets
 from reports.workbook.calculation import Calculation, Plan
 from reports.workbook.sql_figures import Figures
 from schemas.errors import UsageError
@@ -38,7 +38,7 @@ def write_workbook(sizing: Sizing, path: Path) -> Calculation:
         with Workbook(str(path), _OPTIONS) as book:
             book.set_properties({"title": f"Ratecard: {title}"[:255], "created": best["night"]})
             book.set_size(2400, 1500)
-            calculation = Calculation(book, plans, {*assumptions_sheet.of_plans(), *result_sheets.of_plans()})
+            calculation = Calculation(book, plans, inputs.of_plans() | result_sheets.of_plans())
             for name in SHEETS:
                 book.add_worksheet(name)
             labels = points_sheet.write(calculation, sizing.points, best["operating_point_id"], title)

@@ -30,6 +30,6 @@ AGAINST_API = (
          for_all(PAID, f'IF(even_load>1, "{NEVER}", IF(even_units<=priced_units, even_rps*{SECONDS}, "{LARGER}"))'), COUNT,
          ("break_even", "requests_per_year", "api")),
     Line("even_tokens", "… in tokens", "tokens a month",
-         for_all(PAID, f'IF(COUNT(even_requests)=1, even_requests/12*(input_tokens+output_tokens), even_requests)'), COUNT,
+         for_all(PAID, 'IF(COUNT(even_requests)=1, even_requests/12*(input_tokens+output_tokens), even_requests)'), COUNT,
          ("break_even", "tokens_per_month", "api"), ("even_requests",)),
 )  # fmt: skip

@@ -68,7 +68,9 @@ class Calculation:
         grid.name_cell(name, row, column)
         self.values[name], self.places[name] = value, (grid.name, row, column)
 
-    def line(self, grid: Grid, row: int, column: int, line: Line, plan: Plan | None = None, end: str = "", **known: Any) -> None:
+    def line(
+        self, grid: Grid, row: int, column: int, line: Line, plan: Plan | None = None, end: str = "", **known: Any
+    ) -> None:
         """A cell of a line: of a plan, or at an end of the rate's interval; `known` is `sql`, the transforms' figure."""
         text = line.of(plan.kind if plan else "")
         if text is None:
@@ -89,14 +91,16 @@ class Calculation:
 
     def check(self) -> Mapping[str, tuple[Any, Any]]:
         """Cells whose formula gives something else than the transforms: what it gives, what they say."""
-        return {name: (self.values[name], sql) for name, sql in self.sources.items() if not same(self.values[name], sql)}
+        return {
+            name: (self.values[name], sql) for name, sql in self.sources.items() if not same(self.values[name], sql)
+        }
 
 
 def same(cell: Any, sql: Any) -> bool:
     """Whether a cell shows what the transforms say: unknown as n/a, numbers alike but for rounding."""
     if sql is None or isinstance(sql, str) or isinstance(cell, str):
         return bool((UNKNOWN if sql is None else sql) == cell)
-    return abs(cell - sql) <= 1e-9 * max(1.0, abs(sql))
+    return bool(abs(cell - sql) <= 1e-9 * max(1.0, abs(sql)))
 
 
 def number_format(number: str, plan: Plan | None) -> str:

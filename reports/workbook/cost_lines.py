@@ -92,7 +92,9 @@ def served_at(basis: str, end: str) -> Line:
         "demand": (f"MIN(mean_rps, {full})", "mean_rps"),
     }[basis]
     source = ("cost_per_million_tokens", "served_rps", basis, "price_ratio")
-    return Line(f"served_{basis}@", f"Served, {basis}", "requests/s", for_all(PAID, paid, api=api), RATE, source).at(end)
+    return Line(f"served_{basis}@", f"Served, {basis}", "requests/s", for_all(PAID, paid, api=api), RATE, source).at(
+        end
+    )
 
 
 def basis_lines(basis: str) -> tuple[Line, ...]:

@@ -31,7 +31,7 @@ class _Reader:
     """Reads a formula from left to right; a part that IF does not take is read without being calculated."""
 
     def __init__(self, text: str, names: Mapping[str, Any]) -> None:
-        self._tokens = [next(kind for kind in match if kind) for match in _TOKEN.findall(text)]
+        self._tokens: list[str] = [next(kind for kind in match if kind) for match in _TOKEN.findall(text)]
         self._at, self._names, self._idle = 0, names, 0
 
     def whole(self) -> Any:

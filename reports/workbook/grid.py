@@ -18,8 +18,23 @@ STYLES: dict[str, dict[str, Any]] = {
     "subtitle": {"font_color": "#475467"},
     "section": {"bold": True, "font_size": 11, "font_color": "#FFFFFF", "bg_color": "#1D4E6B"},
     "header": {"bold": True, "bg_color": "#E4ECF1", "text_wrap": True, "valign": "top", **_BOX},
-    "header_note": {"bold": True, "bg_color": "#E4ECF1", "text_wrap": True, "valign": "top", "align": "left", "indent": 1, **_BOX},
-    "header_number": {"bold": True, "bg_color": "#E4ECF1", "text_wrap": True, "valign": "top", "align": "right", **_BOX},
+    "header_note": {
+        "bold": True,
+        "bg_color": "#E4ECF1",
+        "text_wrap": True,
+        "valign": "top",
+        "align": "left",
+        "indent": 1,
+        **_BOX,
+    },
+    "header_number": {
+        "bold": True,
+        "bg_color": "#E4ECF1",
+        "text_wrap": True,
+        "valign": "top",
+        "align": "right",
+        **_BOX,
+    },
     "label": {**_BOX},
     "unit": {"font_color": "#475467", **_BOX},
     "note": {"font_color": "#475467", "font_size": 8, "text_wrap": True, "indent": 1, **_BOX},
@@ -80,7 +95,9 @@ class Grid:
         else:
             self.sheet.write_number(row, column, value, at)
 
-    def formula(self, row: int, column: int, formula: str, value: Any, number: str = "", style: str = "formula") -> None:
+    def formula(
+        self, row: int, column: int, formula: str, value: Any, number: str = "", style: str = "formula"
+    ) -> None:
         """A formula, and its value for a reader that does not calculate."""
         shown = UNKNOWN if value is None else value
         self.sheet.write_formula(row, column, formula, self.style(style, number), shown)

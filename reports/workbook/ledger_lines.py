@@ -82,18 +82,17 @@ def ledger_lines(method: str) -> tuple[Line, ...]:
         ("cached_input", "Cached input of good requests", f"IF(good_usd=0, 0, {good_in}*cached_part)", ()),
         ("output", "Output of good requests", f"IF(good_usd=0, 0, {answers})", ("cached_part", "price_cached")),
     )  # fmt: skip
-    lines += [_bucket(name, label, for_all(kinds, formula), tail, method, maybe_) for name, label, formula, maybe_ in shares]
+    lines += [
+        _bucket(name, label, for_all(kinds, formula), tail, method, maybe_) for name, label, formula, maybe_ in shares
+    ]
     unknown = (
-        "IF(COUNT(good_usd)=0, IF(COUNT(working)=1, working, asked_for),"
-        f" IF(COUNT(bucket_input{tail})=0, good_usd, 0))"
+        f"IF(COUNT(good_usd)=0, IF(COUNT(working)=1, working, asked_for), IF(COUNT(bucket_input{tail})=0, good_usd, 0))"
     )
     optional = ("good_usd", "working", f"bucket_input{tail}")
     lines.append(_bucket("unallocated", "Not known which", for_all(kinds, unknown), tail, method, optional))
     return tuple(lines)
 
 
-def _bucket(
-    name: str, label: str, formula: dict[str, str], tail: str, method: str, optional: tuple[str, ...]
-) -> Line:
+def _bucket(name: str, label: str, formula: dict[str, str], tail: str, method: str, optional: tuple[str, ...]) -> Line:
     source = ("cost_ledger", "usd", name, method)
     return Line(f"bucket_{name}{tail}", label, "currency", formula, CENTS, source, optional, needs=("ledger_year",))

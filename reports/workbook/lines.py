@@ -38,7 +38,11 @@ class Line:
     def at(self, end: str, label: str | None = None) -> "Line":
         """The same at an end of the rate's interval; without a `label` of its own it is a step on the way to a price."""
         formula = self.formula
-        ended = formula.replace("@", end) if isinstance(formula, str) else {k: f.replace("@", end) for k, f in formula.items()}
+        ended = (
+            formula.replace("@", end)
+            if isinstance(formula, str)
+            else {k: f.replace("@", end) for k, f in formula.items()}
+        )
         source = () if end and label is None else self.source
         words = {"_at_hi": " – rate at its 95 % high", "_at_lo": " – rate at its 95 % low"}.get(end, "")
         return replace(

@@ -58,7 +58,9 @@ def write(calculation: Calculation, points: Sequence[Point], chosen: str, title:
     grid.text(0, 0, title, "title")
     grid.text(1, 0, "Measured, valid points of the night. What is not known is empty; time shares are known of the "
               "chosen point. Pick another one on the sheet 'Assumptions'.", "subtitle")  # fmt: skip
-    for column, (words, unit) in enumerate((("Point", ""), ("Run", ""), ("Chosen", ""), *((c[1], c[2]) for c in COLUMNS))):
+    for column, (words, unit) in enumerate(
+        (("Point", ""), ("Run", ""), ("Chosen", ""), *((c[1], c[2]) for c in COLUMNS))
+    ):
         grid.text(2, column, words, "header")
         grid.text(3, column, unit, "header")
     for row, (label, point) in enumerate(zip(labels, points, strict=True), FIRST_ROW):
@@ -98,7 +100,9 @@ def looked_up() -> dict[str, str]:
     """What a sizing calls the measured figures: name in formulas, column of the sheet."""
     shares = ("idle_share", "failed_share", "missed_share", "input_share", "output_share")
     counts = ("judged_requests", "failed_requests")
-    sums = {f"{kind}_{short}_tokens": f"{kind}_{column}_tokens" for kind in _CLASSES for column, short in _TOKENS.items()}
+    sums = {
+        f"{kind}_{short}_tokens": f"{kind}_{column}_tokens" for kind in _CLASSES for column, short in _TOKENS.items()
+    }
     return {
         "request_rps": "request_rps",
         "request_rps_at_hi": "request_rps_hi",

@@ -1,7 +1,5 @@
 """Sheets 'Results' and 'Ledger': nothing is typed here, every cell is a formula over 'Assumptions'."""
 
-from collections.abc import Sequence
-
 from reports.workbook.break_even_lines import AGAINST_API, AGAINST_RENT
 from reports.workbook.calculation import FIRST, Calculation, number_format
 from reports.workbook.cost_lines import BASES, BELOW, UNITS, basis_lines, fleet_at, served_at
@@ -9,12 +7,11 @@ from reports.workbook.fleet_lines import FLEET
 from reports.workbook.formulas import ENDS, UNKNOWN
 from reports.workbook.grid import Grid, address
 from reports.workbook.ledger_lines import METHODS, WORK, ledger_lines
-from reports.workbook.lines import CENTS, TINY, Line
+from reports.workbook.lines import CENTS, TINY
+from reports.workbook.sections import finish, write_lines, write_section, write_top, write_words
 from reports.workbook.sql_figures import Figures
 
 RESULTS, LEDGER = "Results", "Ledger"
-_WORDS = 80
-"""Width of the column of formulas in words."""
 
 
 def of_plans() -> set[str]:
@@ -30,27 +27,30 @@ def write_results(calculation: Calculation, figures: Figures, title: str) -> Non
     """Write the sheet 'Results': the fleet, what is paid for, three costs, break-even, and the interval's working."""
     grid = calculation.sheet(RESULTS)
     plans = [plan.name for plan in calculation.plans]
-    row = _top(grid, title, "Calculated from 'Assumptions'. n/a: not known; empty: not of this plan's kind.")
-    row = _section(grid, calculation, row, "Fleet (Servers)", ("At the measured rate", "At its 95 % high", "At its 95 % low"))
+    row = write_top(grid, title, "Calculated from 'Assumptions'. n/a: not known; empty: not of this plan's kind.")
+    row = write_section(
+        grid, calculation, row, "Fleet (Servers)", ("At the measured rate", "At its 95 % high", "At its 95 % low")
+    )
     for line in FLEET:
-        _words(grid, calculation, row, line)
+        write_words(grid, calculation, row, line)
         for column, end in enumerate(ENDS, FIRST):
             known = {} if end else {"sql": figures.of_fleet(line)}
             calculation.line(grid, row, column, line, end=end, **known)
         row += 1
-    row = _section(grid, calculation, row + 1, "What is paid for (Own, rent, or buy tokens)", plans)
-    row = _lines(grid, calculation, figures, row, (*UNITS, *fleet_at(""), *BELOW))
-    # before what divides by it: the interval of a price is that of its fleet
+    row = write_section(grid, calculation, row + 1, "What is paid for (Own, rent, or buy tokens)", plans)
+    row = write_lines(grid, calculation, figures, row, (*UNITS, *fleet_at(""), *BELOW))
     ends = [line for end in ENDS[1:] for line in (*fleet_at(end), *(served_at(basis, end) for basis in BASES))]
-    working = row + sum(len(basis_lines(basis)) + 3 for basis in BASES) + len((*AGAINST_RENT, *AGAINST_API)) + 4 + 7
-    _lines(grid, calculation, figures, _section(grid, calculation, working, "The fleet at the ends of the rate's interval", plans), ends)
+    row = write_section(grid, calculation, row + 1, "The same at the ends of the rate's 95 % interval", plans)
+    row = write_lines(grid, calculation, figures, row, ends)
     for basis, words in BASES.items():
-        row = _section(grid, calculation, row + 1, f"{words} (Three costs)", plans)
-        row = _lines(grid, calculation, figures, row, basis_lines(basis))
-    row = _section(grid, calculation, row + 1, "Break-even, with the plans picked on 'Assumptions' (Break-even)", plans)
+        row = write_section(grid, calculation, row + 1, f"{words} (Three costs)", plans)
+        row = write_lines(grid, calculation, figures, row, basis_lines(basis))
+    row = write_section(
+        grid, calculation, row + 1, "Break-even, with the plans picked on 'Assumptions' (Break-even)", plans
+    )
     row = _compared(grid, calculation, figures, row)
-    _lines(grid, calculation, figures, row, (*AGAINST_RENT, *AGAINST_API))
-    _finish(grid, calculation)
+    write_lines(grid, calculation, figures, row, (*AGAINST_RENT, *AGAINST_API))
+    finish(grid, calculation)
 
 
 def write_ledger(calculation: Calculation, figures: Figures, title: str) -> None:
@@ -58,59 +58,13 @@ def write_ledger(calculation: Calculation, figures: Figures, title: str) -> None
     grid = calculation.sheet(LEDGER)
     plans = [plan.name for plan in calculation.plans]
     note = "Every dollar of the fleet's year in one bucket. Without a mean rate the year stands at the peak."
-    row = _section(grid, calculation, _top(grid, title, note), "Working (The ledger)", plans)
-    row = _lines(grid, calculation, figures, row, WORK)
+    row = write_section(grid, calculation, write_top(grid, title, note), "Working (The ledger)", plans)
+    row = write_lines(grid, calculation, figures, row, WORK)
     for method, words in METHODS.items():
-        row = _section(grid, calculation, row + 1, f"The fleet's year, {words}", plans)
-        row = _lines(grid, calculation, figures, row, ledger_lines(method))
+        row = write_section(grid, calculation, row + 1, f"The fleet's year, {words}", plans)
+        row = write_lines(grid, calculation, figures, row, ledger_lines(method))
         row = _sum(grid, calculation, row, method)
-    _finish(grid, calculation)
-
-
-def _top(grid: Grid, title: str, note: str) -> int:
-    grid.text(0, 0, title, "title")
-    grid.text(1, 0, note, "subtitle")
-    return 3
-
-
-def _section(grid: Grid, calculation: Calculation, row: int, title: str, columns: Sequence[str]) -> int:
-    last = calculation.last_column
-    grid.line(row, [title, *([""] * last)], "section")
-    grid.text(row + 1, 0, "", "header")
-    grid.text(row + 1, 1, "Unit", "header")
-    for column in range(FIRST, last):
-        grid.text(row + 1, column, columns[column - FIRST] if column - FIRST < len(columns) else "", "header_number")
-    grid.text(row + 1, last, "Formula (docs/economics.md)", "header_note")
-    return row + 2
-
-
-def _words(grid: Grid, calculation: Calculation, row: int, line: Line) -> None:
-    grid.text(row, 0, line.label)
-    grid.text(row, 1, line.unit, "unit")
-    grid.note(row, calculation.last_column, [in_words(line)], _WORDS)
-
-
-def in_words(line: Line) -> str:
-    """A line's formula to be read: as in docs/economics.md, without what makes unknown figures n/a."""
-    formulas = {"": line.formula} if isinstance(line.formula, str) else line.formula
-    same: dict[str, list[str]] = {}
-    for kind, formula in formulas.items():
-        read = formula.replace("@", "").replace("ROUNDUP(ROUND(", "⌈").replace(",9),0)", "⌉").replace("1E+15", "∞")
-        same.setdefault(read, []).append(kind)
-    if len(same) == 1:
-        return next(iter(same))
-    return "; ".join(f"{', '.join(kinds)}: {read}" for read, kinds in same.items())
-
-
-def _lines(grid: Grid, calculation: Calculation, figures: Figures, row: int, lines: Sequence[Line]) -> int:
-    for line in lines:
-        if line.name == "request_usd":
-            calculation.book.define_name("plans_request_usd", calculation.across(grid, row))
-        _words(grid, calculation, row, line)
-        for plan in calculation.plans:
-            calculation.line(grid, row, plan.column, line, plan, **figures.of_plan(line, plan))
-        row += 1
-    return row
+    finish(grid, calculation)
 
 
 def _compared(grid: Grid, calculation: Calculation, figures: Figures, row: int) -> int:
@@ -148,7 +102,9 @@ _LOOKED_UP: dict[str, tuple[tuple[str, str, str], ...]] = {
 def _sum(grid: Grid, calculation: Calculation, row: int, method: str) -> int:
     """The sum of the buckets, and whether it is the fleet's year to the cent."""
     lines = ledger_lines(method)
-    for offset, (label, unit) in enumerate((("Sum of the buckets", "currency"), ("Check: the sum is the fleet's year", ""))):
+    for offset, (label, unit) in enumerate(
+        (("Sum of the buckets", "currency"), ("Check: the sum is the fleet's year", ""))
+    ):
         grid.text(row + offset, 0, label)
         grid.text(row + offset, 1, unit, "unit")
         note = "SUM of the buckets" if offset == 0 else "OK, or what is missing; half a cent is let go"
@@ -162,16 +118,14 @@ def _sum(grid: Grid, calculation: Calculation, row: int, method: str) -> int:
         is_known = not isinstance(year, str)
         total = sum(bucket for bucket in buckets if not isinstance(bucket, str)) if is_known else None
         name = f"ledger_year_{plan.number}"
-        grid.formula(row, plan.column, f'=IF(COUNT({name})=0,"{UNKNOWN}",SUM({cells}))', total, number_format(CENTS, plan), "total")
+        grid.formula(
+            row,
+            plan.column,
+            f'=IF(COUNT({name})=0,"{UNKNOWN}",SUM({cells}))',
+            total,
+            number_format(CENTS, plan),
+            "total",
+        )
         check = f'=IF(COUNT({name})=0,"{UNKNOWN}",IF(ABS({here}-{name})<0.005,"OK",{here}-{name}))'
         grid.formula(row + 1, plan.column, check, "OK" if is_known else None, number_format(CENTS, plan), "total")
     return row + 2
-
-
-def _finish(grid: Grid, calculation: Calculation) -> None:
-    grid.sheet.freeze_panes(3, 2)
-    grid.sheet.set_column(0, 0, 46)
-    grid.sheet.set_column(1, 1, 16)
-    grid.sheet.set_column(FIRST, calculation.last_column - 1, 20)
-    grid.sheet.set_column(calculation.last_column, calculation.last_column, _WORDS)
-    grid.printed(repeat=(0, 0))

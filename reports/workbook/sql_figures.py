@@ -13,7 +13,10 @@ class Figures:
 
     def __init__(self, sizing: Sizing, against: dict[str, str | None]) -> None:
         self._fleet = sizing.fleet or {}
-        self._costs = {(r["price_plan"], r["cost_basis"], r["allocation_method"]): r for r in sizing.rows("cost_per_million_tokens")}
+        self._costs = {
+            (r["price_plan"], r["cost_basis"], r["allocation_method"]): r
+            for r in sizing.rows("cost_per_million_tokens")
+        }
         self._ledger = {(r["price_plan"], r["bucket"], r["allocation_method"]): r for r in sizing.rows("cost_ledger")}
         self._even = {(r["price_plan"], r["other_plan"]): r for r in sizing.rows("break_even")}
         self._offers = {r["price_plan"]: r for r in sizing.rows("sized_offers") if r["rate_name"] == "rate"}
@@ -32,7 +35,8 @@ class Figures:
         if table == "sized_offers":
             return {"sql": plan.offer.get(column)}
         if table == "cost_per_million_tokens":
-            return {"sql": self._costs.get((plan.name, *more), {}).get(column)}
+            basis, method = more
+            return {"sql": self._costs.get((plan.name, basis, method), {}).get(column)}
         if table == "cost_ledger":
             return self._of_ledger(column, *more, plan=plan)
         return self._of_break_even(column, more[0], plan)

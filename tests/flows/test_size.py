@@ -51,7 +51,11 @@ def test_the_nvidia_chain_in_a_terminal(call: Call) -> None:
 
 def test_json_has_rows_as_the_warehouse_names_them(call: Call) -> None:
     answer = json.loads(call(*ASKED, "--mean-rps", "40", "--json").output)
-    assert (answer["fleet"]["servers"], answer["price_plan"], answer["compared_by"]) == (3, "own", "usd_per_mtok, demand")
+    assert (answer["fleet"]["servers"], answer["price_plan"], answer["compared_by"]) == (
+        3,
+        "own",
+        "usd_per_mtok, demand",
+    )
     assert answer["asked"] == {
         "endpoint": "endpoint", "slo": "offline", "peak_rps": 95.0, "mean_rps": 40.0, "price_plans": [],
     }  # fmt: skip
@@ -78,7 +82,10 @@ def test_an_slo_that_nothing_meets_is_an_answer_with_exit_code_1(call: Call) -> 
     asked = ("--endpoint", "endpoint", "--slo", "quick", "--peak-rps", "95")
     result = call(*asked, "--workbook", "never.xlsx")
     assert result.exit_code == 1
-    assert "Infeasible: none of 1 valid points meets the SLO. The nearest miss is run-a1-l1: TTFT p50 100 against 1" in result.output
+    assert (
+        "Infeasible: none of 1 valid points meets the SLO. The nearest miss is run-a1-l1: TTFT p50 100 against 1"
+        in result.output
+    )
     assert result.output.endswith("ratecard: no fleet\n")
     answer = call(*asked, "--json")
     assert (answer.exit_code, json.loads(answer.stdout)["best_operating_point"]["status"]) == (1, "infeasible")

@@ -26,7 +26,15 @@ def recalculated(books: list[Path], folder: Path) -> dict[str, dict[str, list[li
     profile = folder / "profile"
     (profile / "user").mkdir(parents=True)
     (profile / "user" / "registrymodifications.xcu").write_text(_ALWAYS)
-    command = [SOFFICE, "--headless", f"-env:UserInstallation={profile.as_uri()}", "--convert-to", _CSV, "--outdir", folder]
+    command = [
+        SOFFICE,
+        "--headless",
+        f"-env:UserInstallation={profile.as_uri()}",
+        "--convert-to",
+        _CSV,
+        "--outdir",
+        folder,
+    ]
     subprocess.run([*command, *books], check=True, capture_output=True, timeout=240)
     found: dict[str, dict[str, list[list[str]]]] = {}
     for book in books:

@@ -17,7 +17,8 @@ from tests.reports.houses import NVIDIA, measured_home, nvidia_home
 from tests.reports.spreadsheets import SOFFICE, formulas, recalculated, texts, typed_over, value
 from warehouse.ask import ask
 from warehouse.home import Home
-from warehouse.sizing import Question, Sizing, size
+from warehouse.size import size
+from warehouse.sizing import Question, Sizing
 
 needs_libreoffice = pytest.mark.skipif(SOFFICE is None, reason="LibreOffice is not installed")
 FROM = {"valid_from": date(2025, 1, 1)}
@@ -59,7 +60,9 @@ class Case:
 def rich_home(root: Path) -> Home:
     """Some of the input was cached, some of the output reasoning; instances of 3 GPUs leave 2 of a server's 8."""
     counts = {"cached_input_tokens": 250, "reasoning_tokens": 400}
-    return nvidia_home(root, RICH, run={"gpus_per_instance": 3, "shares_prefix": True, "instances_measured": 2}, **counts)
+    return nvidia_home(
+        root, RICH, run={"gpus_per_instance": 3, "shares_prefix": True, "instances_measured": 2}, **counts
+    )
 
 
 def wide_home(root: Path) -> Home:
@@ -76,7 +79,9 @@ CASES = {
     "nvidia": Case(nvidia_home, {"peak_rps": 95.0, "mean_rps": 40.0}),
     "full": Case(nvidia_home, {"peak_rps": 95.0, "mean_rps": 40.0, "headroom": 0.2, "spares": 2, "uptime": 0.97}),
     "peak-alone": Case(nvidia_home, {"peak_rps": 95.0}),
-    "budget": Case(nvidia_home, {"peak_rps": 95.0, "peak_to_average": 3.0, "headroom": 0.3, "spares": 1, "max_gpus": 19}),
+    "budget": Case(
+        nvidia_home, {"peak_rps": 95.0, "peak_to_average": 3.0, "headroom": 0.3, "spares": 1, "max_gpus": 19}
+    ),
     "rich": Case(rich_home, {"peak_rps": 95.0, "mean_rps": 31.0, "headroom": 0.1, "spares": 1, "uptime": 0.99}),
     "wide": Case(wide_home, {"peak_rps": 95.0, "mean_rps": 40.0}),
     "uncounted": Case(uncounted_home, {"peak_rps": 95.0, "mean_rps": 40.0}),
@@ -209,7 +214,9 @@ def test_another_operating_point_can_be_picked(written: dict[str, Written], shee
 
 
 @needs_libreoffice
-def test_a_point_without_a_good_request_has_no_price_of_one(written: dict[str, Written], sheets: dict[str, Any]) -> None:
+def test_a_point_without_a_good_request_has_no_price_of_one(
+    written: dict[str, Written], sheets: dict[str, Any]
+) -> None:
     at, cells = written["measured"].calculation.places, sheets["none-good"]
     assert (value(cells, at["good_share"]), value(cells, at["usd_per_1k_slo_1"])) == (0, "n/a")
     assert errors(cells) == []
@@ -237,7 +244,9 @@ def test_names_are_never_formulas(written: dict[str, Written], tmp_path: Path) -
         names = {"own": hostile}
         return {
             scenario: [
-                row | {c: names.get(row[c], row[c]) for c in ("price_plan", "other_plan") if c in row} | {"source": hostile}
+                row
+                | {c: names.get(row[c], row[c]) for c in ("price_plan", "other_plan") if c in row}
+                | {"source": hostile}
                 for row in found
             ]
             for scenario, found in rows.items()

@@ -11,7 +11,8 @@ from tests.reports.houses import NVIDIA, measured_home, nvidia_home
 from warehouse.ask import ask
 from warehouse.home import Home
 from warehouse.levers import LEVERS, Inputs, moved
-from warehouse.sizing import Question, Sizing, size
+from warehouse.size import size
+from warehouse.sizing import Question, Sizing
 
 
 @pytest.fixture(scope="module")
