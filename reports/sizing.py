@@ -4,8 +4,7 @@ from typing import Any
 
 from reports.loads import load_of
 from reports.numbers import number, percent, when
-from reports.sizing_costs import costs_text
-from reports.tables import plain_table
+from reports.sizing_costs import costs_text, table
 from reports.words import METRICS
 from warehouse.sizing import Row, Sizing
 
@@ -62,7 +61,7 @@ def _fleet(fleet: Row) -> str:
         ["load served", percent(fleet["share_of_load_served"]), _budget(fleet)],
         ["one server down", "holds the peak" if fleet["survives_one_server"] else "does not hold the peak", ""],
     ]  # fmt: skip
-    return plain_table(["Fleet", "", ""], [row for row in rows if any(row)])
+    return table(["Fleet", "", ""], [row for row in rows if any(row)])
 
 
 def _of_mean(fleet: Row) -> str:

@@ -13,13 +13,18 @@ _METHODS = {"price_ratio": "by price ratio", "processor_sharing": "by measured t
 _BASES = {"capacity": "every server full", "slo": "good requests only", "demand": "at the mean rate"}
 
 
+def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A terminal table without the count of its rows."""
+    return plain_table(heads, rows).rpartition("\n")[0]
+
+
 def costs_text(sizing: Sizing) -> Iterator[str]:
     """Its tables and sentences, one after the other."""
     costs = sizing.rows("cost_per_million_tokens")
     if not costs:
         yield "No price plan fits the endpoint's hardware on that date: name one with --price-plan, or see prices.yaml."
         return
-    yield plain_table(
+    yield table(
         ["Cost", "basis", "a year", "requests/s", "1k prompts", "a request", "1M tokens", "95 % interval", "input", "cached", "output"],
         [_cost(row) for row in _ordered(costs, sizing) if row["allocation_method"] != "processor_sharing"],
     )  # fmt: skip
@@ -90,7 +95,7 @@ def _ledger(ledger: Sequence[Row], plan: str) -> str:
     heads = [f"Ledger of {plan}", *(part for method in methods for part in (_METHODS[method], ""))]
     standing = {"peak": "at the peak: the mean rate is not known", "trace": "over the demand's trace"}
     at = standing.get(rows[0]["mean_basis"], "at the mean rate")
-    return f"{plain_table(heads, lines).rpartition(chr(10))[0]}\nA fleet's year {at} ({number(rows[0]['served_rps'])} requests/s served)."
+    return f"{table(heads, lines)}\nA fleet's year {at} ({number(rows[0]['served_rps'])} requests/s served)."
 
 
 def cents(value: float | None, currency: str) -> str:
@@ -140,7 +145,7 @@ def _sensitivity(sizing: Sizing, plan: str) -> str:
         f"One input a tenth down and up, the others held; counts by one. {plan}, {_BASES[sizing.cost_basis]}. Token counts "
         "move at the measured rate, which a longer prompt would lower."
     )
-    return f"{plain_table(heads, lines).rpartition(chr(10))[0]}\n{note}"
+    return f"{table(heads, lines)}\n{note}"
 
 
 def _end(row: Row, end: str, currency: str) -> list[str]:

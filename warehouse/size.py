@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 from schemas.catalog import Catalog, Demand
-from schemas.errors import UsageError
+from schemas.errors import UsageError, WarehouseError
 from warehouse import manifests, scenarios, sources
 from warehouse.ask import ask
 from warehouse.home import Home
@@ -45,7 +45,7 @@ def size(home: Home, question: Question, catalog: Catalog | None = None, *, what
 
 def _best(home: Home, question: Question) -> Row:
     """The row of best_operating_points that the question is about."""
-    found = ask(home, "select * from curated.best_operating_points order by night, workload").objects()
+    found = _rows(home, "select * from curated.best_operating_points order by night, workload")
     for name, wanted in (("endpoint", question.endpoint), ("slo", question.slo), ("workload", question.workload)):
         there = sorted({row[name] for row in found})
         if wanted is None and len(there) > 1:
@@ -56,7 +56,8 @@ def _best(home: Home, question: Question) -> Row:
             raise UsageError(f"--{name} {wanted}: nothing measured for it, expected one of {known}")
     if question.night != "latest":
         nights = list(dict.fromkeys(f"{row['night']:%Y-%m-%dT%H:%M:%S}" for row in found))
-        found = [row for row in found if f"{row['night']:%Y-%m-%dT%H:%M:%S}".startswith(question.night)]
+        wanted = question.night.replace(" ", "T").removesuffix("Z")
+        found = [row for row in found if f"{row['night']:%Y-%m-%dT%H:%M:%S}".startswith(wanted)]
         if not found:
             raise UsageError(f"--night {question.night}: expected latest or one of {', '.join(nights[-10:])}")
     return found[-1]
@@ -83,21 +84,29 @@ def _points(home: Home, best: Row) -> list[Point]:
     same = "endpoint = $endpoint and workload = $workload and night = $night"
 
     def by_point(table: str) -> dict[str, Row]:
-        found = ask(home, f"select * from curated.{table} where {same} and slo = $slo", at | {"slo": best["slo"]})
-        return {row["operating_point_id"]: row for row in found.objects()}
+        found = _rows(home, f"select * from curated.{table} where {same} and slo = $slo", at | {"slo": best["slo"]})
+        return {row["operating_point_id"]: row for row in found}
 
     load = "load_kind, concurrency, request_rate, run_id, level_index"
     query = f"select * from curated.operating_points where {same} and is_current and is_valid order by {load}"
     attained, shares = by_point("slo_attainment"), by_point("time_shares")
     return [
         Point(row, attained[row["operating_point_id"]], shares.get(row["operating_point_id"]))
-        for row in ask(home, query, at).objects()
+        for row in _rows(home, query, at)
         if row["operating_point_id"] in attained
     ]
 
 
 def _runs(home: Home, best: Row) -> list[Row]:
     at = {name: best[name] for name in ("endpoint", "workload", "night")}
-    return ask(
-        home, "select * from curated.runs where endpoint = $endpoint and workload = $workload and night = $night", at
-    ).objects()
+    same = "endpoint = $endpoint and workload = $workload and night = $night"
+    return _rows(home, f"select * from curated.runs where {same}", at)
+
+
+def _rows(home: Home, query: str, parameters: Row | None = None) -> list[Row]:
+    try:
+        return ask(home, query, parameters or {}).objects()
+    except UsageError as error:  # the query is ours
+        raise WarehouseError(
+            f"{home.warehouse} is not of this version of Ratecard ({error}): `ratecard build` makes it anew from raw/"
+        ) from error
