@@ -31,7 +31,7 @@ def write_workbook(sizing: Sizing, path: Path) -> Calculation:
     if sizing.fleet["role"] not in (None, "aggregated"):
         raise UsageError(f"--workbook: a {sizing.fleet['role']} pool is half a fleet; size an aggregated endpoint")
     plans = _plans(sizing)
-    against = {"rent": _first(plans, "server", "gpu"), "api": _first(plans, "api")}
+    against = {"rent": _cheapest(sizing, plans, "server", "gpu"), "api": _cheapest(sizing, plans, "api")}
     best = sizing.best
     title = f"{best['endpoint']}, {best['workload']}, SLO {best['slo']}"
     try:
@@ -63,5 +63,7 @@ def _plans(sizing: Sizing) -> list[Plan]:
     ]
 
 
-def _first(plans: list[Plan], *kinds: str) -> str | None:
-    return next((plan.name for plan in plans if plan.kind in kinds), None)
+def _cheapest(sizing: Sizing, plans: list[Plan], *kinds: str) -> str | None:
+    """The cheapest plan of its kind, to compare with."""
+    names = [plan.name for plan in plans if plan.kind in kinds]
+    return next((name for name in (*sizing.ranked, *names) if name in names), None)

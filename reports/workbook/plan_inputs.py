@@ -52,7 +52,7 @@ def write_compared(grid: Grid, calculation: Calculation, row: int, against: dict
         grid.value(row, FIRST, against[kind], "input")
         grid.sheet.data_validation(row, FIRST, row, FIRST, {"validate": "list", "source": "=plan_names"})
         calculation.called(grid, f"compared_{kind}", row, FIRST, against[kind])
-        note = "the first of its kind" if against[kind] else "no such plan"
+        note = "the cheapest of its kind" if against[kind] else "no such plan"
         grid.wide_note(row, FIRST + 1, calculation.last_column, note)
         row += 1
 

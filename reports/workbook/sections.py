@@ -64,7 +64,7 @@ def write_lines(grid: Grid, calculation: Calculation, figures: Figures, row: int
 def finish(grid: Grid, calculation: Calculation) -> None:
     """Widths, frozen title, print settings."""
     grid.sheet.freeze_panes(3, 2)
-    grid.sheet.set_column(0, 0, 46)
+    grid.sheet.set_column(0, 0, 58)
     grid.sheet.set_column(1, 1, 16)
     grid.sheet.set_column(FIRST, calculation.last_column - 1, 20)
     grid.sheet.set_column(calculation.last_column, calculation.last_column, WORDS)
