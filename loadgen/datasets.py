@@ -12,8 +12,8 @@ from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
-from loadgen.records import json_lines, mapping, opened, parsed, whole_number
 from schemas.errors import SpecError
+from schemas.records import json_lines, mapping, opened, parsed, whole_number
 
 _USERS = frozenset(("human", "user"))
 _ASSISTANTS = frozenset(("gpt", "assistant", "chatgpt", "bing", "bard", "model"))

@@ -11,8 +11,8 @@ from functools import lru_cache
 from statistics import NormalDist, fmean
 from typing import Any
 
-from loadgen.records import csv_rows, json_lines, text_lines, whole_number
 from schemas.errors import SpecError
+from schemas.records import csv_rows, json_lines, text_lines, whole_number
 
 Length = int | dict[str, Any]
 """Tokens, or a distribution of `schemas.catalog` as JSON."""

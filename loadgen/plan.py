@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from loadgen import CLIENT_VERSION
 from loadgen.spec import PromptScale, Shape, ShardSpec, StopRules, Target
-from loadgen.trace_file import Trace, read_trace
 from loadgen.workload_facts import workload_facts
 from schemas.columns import TRACE_SCHEMA_VERSION
 from schemas.digest import digest, file_digest
 from schemas.errors import SpecError
+from schemas.trace_file import Trace, read_trace
 
 if TYPE_CHECKING:  # a worker machine has no pydantic
     from schemas.catalog import Endpoint, Load, Workload

@@ -8,8 +8,8 @@ from loadgen.datasets import Entry, Said, read_dataset
 from loadgen.lengths import draw
 from loadgen.spec import ShardSpec
 from loadgen.tokens import Ruler
-from loadgen.trace_file import BLOCK_TOKENS, read_trace
 from schemas.errors import SpecError
+from schemas.trace_file import BLOCK_TOKENS, read_trace
 
 _CACHED_BLOCKS = 1024  # about 2 kB each
 

@@ -3,8 +3,8 @@
 import math
 
 from loadgen.spec import ShardSpec, share_of
-from loadgen.trace_file import read_trace
 from schemas.errors import SpecError
+from schemas.trace_file import read_trace
 
 _AHEAD_ROUNDS = 4
 _AHEAD_S = 4.0

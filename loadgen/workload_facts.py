@@ -5,7 +5,7 @@ from typing import Any
 
 from loadgen.datasets import read_dataset
 from loadgen.lengths import mean
-from loadgen.trace_file import read_trace
+from schemas.trace_file import read_trace
 
 
 def workload_facts(config: dict[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ select
     fleet.servers,
     fleet.utilisation,
     cost.price_plan,
+    cost.price_kind,
     cost.currency,
     cost.fleet_year_usd,
     cost.usd_per_1k_prompts,
@@ -51,6 +52,7 @@ select
     cost.usd_per_mtok_hi,
     cost.usd_per_mtok_input,
     cost.usd_per_mtok_output,
+    at_mean.usd_per_mtok as usd_per_mtok_at_mean,
     best.nearest_metric,
     best.nearest_statistic,
     best.nearest_value,
@@ -63,7 +65,11 @@ inner join (
 ) as measured using (endpoint, workload, night)
 left join curated.server_counts as fleet
     on best.endpoint = fleet.endpoint and best.workload = fleet.workload and best.slo = fleet.slo and best.night = fleet.night
-left join curated.cost_per_million_tokens as cost on fleet.fleet_id = cost.fleet_id
+left join curated.cost_per_million_tokens as cost
+    on fleet.fleet_id = cost.fleet_id and cost.cost_basis = 'capacity' and cost.allocation_method <> 'processor_sharing'
+left join curated.cost_per_million_tokens as at_mean
+    on cost.fleet_id = at_mean.fleet_id and cost.price_plan = at_mean.price_plan and at_mean.cost_basis = 'demand'
+        and cost.allocation_method = at_mean.allocation_method
 order by best.endpoint, best.workload, best.slo, fleet.demand, cost.usd_per_mtok, cost.price_plan
 """
 
@@ -129,9 +135,10 @@ def card_text(card: Card) -> str:
             "95 % interval",
             "input",
             "output",
+            "at the mean rate",
         ],
         [_priced(row) for row in priced],
-        "Rate card (per 1M tokens; every server full)",
+        "Rate card (per 1M tokens: every server full, and at the demand's mean rate)",
     )
     unpriced = sorted({row["demand"] for row in rows if row["servers"] is not None and not row["price_plan"]})
     said += [
@@ -160,7 +167,7 @@ def _priced(row: dict[str, Any]) -> list[str | int | None]:
         row["demand"],
         row["slo"],
         load_label(row),
-        row["servers"],
+        None if row["price_kind"] == "api" else row["servers"],
         row["price_plan"],
         _money(row["fleet_year_usd"], row["currency"]),
         _money(row["usd_per_1k_prompts"], row["currency"]),
@@ -170,6 +177,7 @@ def _priced(row: dict[str, Any]) -> list[str | int | None]:
         else "",
         _money(row["usd_per_mtok_input"], row["currency"]),
         _money(row["usd_per_mtok_output"], row["currency"]),
+        _money(row["usd_per_mtok_at_mean"], row["currency"]),
     ]
 
 

@@ -4,40 +4,25 @@ One model per YAML file of the catalog; `schemas.catalog_files` reads the files 
 file, line, field, found and expected. Units are in the field names or their descriptions.
 """
 
-from datetime import date, timedelta
-from itertools import pairwise
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    field_validator,
-    model_validator,
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from schemas.catalog_base import (
+    EnvName,
+    Model,
+    Name,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+    Rate,
+    Share,
+    Statistic,
 )
-
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
-PositiveInt = Annotated[int, Field(gt=0, le=2**31 - 1)]
-NonNegativeInt = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Rate = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
-"""Requests a second."""
-Statistic = Literal["mean", "p50", "p75", "p90", "p95", "p99", "p99_9"]
-
-
-class Model(BaseModel):
-    """Base: unknown fields, wrong types and changes are errors."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
+from schemas.prices import PricePlan
 
 SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "api-key", "x-api-key"}
 
@@ -96,6 +81,9 @@ class Endpoint(Model):
     quality_score: float | None = None
     quality_source: str | None = None
     memory_gib_per_gpu: Positive | None = None
+    power_kw_per_gpu: Positive | None = Field(
+        None, description="kW a GPU with all around it, for power budgets; null: as schemas/accelerators.py knows it"
+    )
 
     @field_validator("url", "proxy", "metrics_url")
     @classmethod
@@ -197,7 +185,7 @@ Length = Annotated[
 """A length in tokens, or how lengths are distributed."""
 
 
-def _longest(length: "int | Model | None") -> int | None:
+def longest_of(length: "int | Model | None") -> int | None:
     """The highest length that can be drawn; null for one without a bound, or one that a file has."""
     if isinstance(length, Fixed):
         return length.tokens
@@ -260,7 +248,7 @@ class Workload(Model):
             raise ValueError("a dataset brings its own prompts: leave input_tokens, turns and shared_prefix out")
         if self.dataset is None and self.trace is None and (self.input_tokens is None or self.output_tokens is None):
             raise ValueError("input_tokens and output_tokens are needed (or a dataset, or a trace)")
-        longest = _longest(self.input_tokens)
+        longest = longest_of(self.input_tokens)
         if self.shared_prefix is not None and longest is not None and longest <= self.shared_prefix.tokens:
             raise ValueError(
                 f"input_tokens (at most {longest}) includes the shared prefix ({self.shared_prefix.tokens}): "
@@ -450,6 +438,23 @@ class Users(Model):
     requests_per_hour: Rate = Field(description="Requests of one user an hour")
 
 
+class DemandTrace(Model):
+    """A demand stated as recorded arrivals: peak and mean are measured from them, in bins."""
+
+    file: str
+    format: Literal["azure", "mooncake", "burstgpt"]
+    bin_s: Positive = Field(60.0, description="Seconds over which a rate is counted; the highest bin is the peak")
+    scale: Positive = Field(1.0, description="Times the recorded rates, for a trace that is a sample")
+    limit: PositiveInt | None = Field(None, description="Only the first so many arrivals")
+
+
+class RateSpan(Model):
+    """A rate of a demand trace, and the share of the time that it held."""
+
+    rps: NonNegative
+    share: Annotated[float, Field(gt=0, le=1)]
+
+
 class Demand(Model):
     """How much of a workload is to be served (demands.yaml)."""
 
@@ -460,6 +465,11 @@ class Demand(Model):
     mean_rps: Rate | None = None
     peak_to_average: Annotated[float, Field(ge=1, le=1e6)] | None = None
     users: Users | None = None
+    trace: DemandTrace | None = None
+    trace_rates: list[RateSpan] = Field(
+        default_factory=list,
+        description="Rates of the trace, as they were when the catalog was read; not given by hand",
+    )
     growth: Annotated[float, Field(gt=-1, le=100)] = Field(0.0, description="A year; 0.5 is half as much again")
     as_of: date | None = Field(None, description="Date of the rates, from which growth counts")
     headroom: Annotated[float, Field(ge=0, le=100)] = Field(0.0, description="Capacity above the peak; 0.1 is 10 %")
@@ -467,17 +477,23 @@ class Demand(Model):
     uptime: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_gpus: PositiveInt | None = Field(None, description="Hard budget")
     max_instances: PositiveInt | None = Field(None, description="Hard budget")
+    max_power_kw: Positive | None = Field(None, description="Hard budget of the GPUs' power, all in")
     price_plans: list[Name] = Field(default_factory=list, description="Empty: every plan that fits the hardware")
 
     @model_validator(mode="after")
     def _rates(self) -> Self:
-        if self.users is not None:
+        if self.trace is not None:
+            if any(given is not None for given in (self.peak_rps, self.mean_rps, self.peak_to_average, self.users)):
+                raise ValueError(
+                    "a trace brings its own rates: leave peak_rps, mean_rps, peak_to_average and users out"
+                )
+        elif self.users is not None:
             if self.peak_rps is not None or self.mean_rps is not None or self.peak_to_average is None:
                 raise ValueError(
                     "users x requests_per_hour is the mean rate: give peak_to_average beside it and no rps"
                 )
         elif self.peak_rps is None:
-            raise ValueError("peak_rps is needed (or users with peak_to_average)")
+            raise ValueError("peak_rps is needed (or users with peak_to_average, or a trace)")
         elif self.mean_rps is not None and self.peak_to_average is not None:
             raise ValueError("give mean_rps or peak_to_average, not both")
         if self.mean_rps is not None and self.peak_rps is not None and self.mean_rps > self.peak_rps:
@@ -488,120 +504,13 @@ class Demand(Model):
 
     def rates(self) -> tuple[float, float | None]:
         """(peak, mean) in requests/s; the mean is None where it is unknown."""
+        if self.trace is not None:
+            return max(span.rps for span in self.trace_rates), sum(span.rps * span.share for span in self.trace_rates)
         if self.users is not None:
             mean = self.users.count * self.users.requests_per_hour / 3600
             return mean * (self.peak_to_average or 1.0), mean
         assert self.peak_rps is not None
         return self.peak_rps, self.mean_rps or (self.peak_rps / self.peak_to_average if self.peak_to_average else None)
-
-
-class Period(Model):
-    """Days on which prices hold, both ends included."""
-
-    valid_from: date
-    valid_to: date | None = None
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.valid_to is not None and self.valid_to < self.valid_from:
-            raise ValueError(f"valid_to ({self.valid_to}) is before valid_from ({self.valid_from})")
-        return self
-
-
-class OwnPrices(Period):
-    """Yearly cost of an owned server, all per server (docs/economics.md)."""
-
-    server_price: Positive
-    depreciation_years: Positive
-    salvage: NonNegative = 0.0
-    hosting_year: NonNegative = 0.0
-    software_year: NonNegative = 0.0
-    licence_basis: Literal["per_server", "per_gpu"] = "per_server"
-    power_kw: NonNegative = 0.0
-    pue: Annotated[float, Field(ge=1, le=10)] = 1.0
-    usd_per_kwh: NonNegative = 0.0
-    staff_year: NonNegative = 0.0
-    other_year: NonNegative = 0.0
-
-    @model_validator(mode="after")
-    def _plausible(self) -> Self:
-        if self.power_kw and not self.usd_per_kwh:
-            raise ValueError("power_kw needs usd_per_kwh: electricity is not free")
-        if self.salvage > self.server_price:
-            raise ValueError(f"salvage ({self.salvage:g}) is above server_price ({self.server_price:g})")
-        return self
-
-
-class RentPrices(Period):
-    """Price of one GPU or server an hour."""
-
-    usd_per_hour: Positive
-
-
-class ApiPrices(Period):
-    """Prices of 1M tokens."""
-
-    usd_per_mtok_input: Positive
-    usd_per_mtok_output: Positive
-    usd_per_mtok_cached_input: NonNegative | None = None
-
-
-class _Plan(Model):
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "USD"
-    source: str = Field(description="Where the figures are from, with its date")
-
-
-class _HardwarePlan(_Plan):
-    accelerator: Name | None = Field(None, description="Accelerator that it prices; null: any GPU, not cpu")
-    reference_plan: Name | None = Field(
-        None, description="API plan whose price ratios split cost over input and output"
-    )
-
-
-class OwnPlan(_HardwarePlan):
-    """Servers bought."""
-
-    kind: Literal["own"]
-    gpus_per_server: PositiveInt = 8
-    periods: Annotated[list[OwnPrices], Field(min_length=1)]
-
-
-class RentPlan(_HardwarePlan):
-    """GPUs or servers by the hour."""
-
-    kind: Literal["rent"]
-    rent_unit: Literal["gpu", "server"]
-    gpus_per_server: PositiveInt | None = Field(None, description="GPUs in the server that is rented")
-    pricing_category: Literal["on_demand", "reserved", "spot"] = "on_demand"
-    periods: Annotated[list[RentPrices], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _server_has_gpus(self) -> Self:
-        if self.rent_unit == "server" and self.gpus_per_server is None:
-            raise ValueError("rent by the server needs gpus_per_server")
-        return self
-
-
-class ApiPlan(_Plan):
-    """Tokens by the million; the reference of price ratios."""
-
-    kind: Literal["api"]
-    periods: Annotated[list[ApiPrices], Field(min_length=1)]
-
-
-PricePlan = Annotated[OwnPlan | RentPlan | ApiPlan, Field(discriminator="kind")]
-
-
-def check_periods(plan: OwnPlan | RentPlan | ApiPlan) -> None:
-    """Periods follow each other without a gap or an overlap; ValueError otherwise."""
-    ordered = sorted(plan.periods, key=lambda p: p.valid_from)
-    for before, after in pairwise(ordered):
-        if before.valid_to is None or before.valid_to >= after.valid_from:
-            raise ValueError(
-                f"periods overlap: the one from {before.valid_from} runs into the one from {after.valid_from}"
-            )
-        if before.valid_to + timedelta(days=1) != after.valid_from:
-            raise ValueError(f"periods leave a gap: nothing between {before.valid_to} and {after.valid_from}")
 
 
 class Measurements(Model):

@@ -1,14 +1,19 @@
 """Reads a catalog folder into models; every mistake is answered with file, line, field, found and expected."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.catalog import NAME_PATTERN, ApiPlan, Catalog, check_periods
+from schemas.accelerators import CPU, KW_PER_GPU
+from schemas.catalog import Catalog, Demand, Slo, Workload, longest_of
+from schemas.catalog_base import NAME_PATTERN
 from schemas.catalog_section import Section, Where
-from schemas.errors import CatalogError
+from schemas.demand_trace import rates_of
+from schemas.errors import CatalogError, SpecError
+from schemas.prices import ApiPlan, check_periods
 
 FILES = tuple(Catalog.model_fields)
 """Sections of the catalog, each in a file of its name: endpoints.yaml, workloads.yaml …"""
@@ -43,10 +48,44 @@ def load(folder: Path) -> Catalog:
         catalog = Catalog.model_validate({name: section.data for name, section in sections.items()})
     except ValidationError as error:
         raise CatalogError("\n".join([*problems, *_readable(error, sections)])) from None
-    problems += list(_dangling(catalog, sections))
+    problems += [*_dangling(catalog, sections), *_unknown_accelerators(catalog, sections)]
+    demands = {name: _with_rates(name, demand, sections, problems) for name, demand in catalog.demands.items()}
     if problems:
         raise CatalogError("\n".join(problems))
-    return catalog
+    return catalog.model_copy(update={"demands": demands})
+
+
+def _with_rates(name: str, demand: Demand, sections: dict[str, Section], problems: list[str]) -> Demand:
+    """`demand` with the rates of its trace, if it has one, so that a snapshot of the catalog stands on its own."""
+    if demand.trace_rates:
+        problems.append(sections["demands"].say((name, "trace_rates"), "is measured from trace: leave it out"))
+    if demand.trace is None or not Path(demand.trace.file).is_file():
+        return demand
+    try:
+        return demand.model_copy(update={"trace_rates": rates_of(demand.trace)})
+    except SpecError as error:
+        problems.append(sections["demands"].say((name, "trace"), str(error)))
+        return demand
+
+
+def _unknown_accelerators(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
+    """A name that nobody else uses is a slip of the pen, or an accelerator without a price."""
+    of_endpoints = {endpoint.accelerator for endpoint in catalog.endpoints.values()}
+    of_plans = {plan.accelerator for plan in catalog.prices.values() if not isinstance(plan, ApiPlan)}
+    for section, used, others, other in (
+        ("endpoints", catalog.endpoints, of_plans, "prices"),
+        ("prices", catalog.prices, of_endpoints, "endpoints"),
+    ):
+        for name, entry in used.items():
+            accelerator = getattr(entry, "accelerator", None)
+            if accelerator is not None and accelerator not in {CPU, *KW_PER_GPU, *others}:
+                near = get_close_matches(accelerator, [CPU, *KW_PER_GPU, *(o for o in others if o)], n=1)
+                yield sections[section].say(
+                    (name, "accelerator"),
+                    f"found {accelerator!r}, which is no known accelerator and which {other}.yaml does not name"
+                    + (f"; did you mean {near[0]!r}?" if near else "")
+                    + f" Known: {', '.join(sorted([CPU, *KW_PER_GPU]))}",
+                )
 
 
 def _readable(error: ValidationError, sections: dict[str, Section]) -> Iterator[str]:
@@ -116,6 +155,8 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
     for slo_name, slo in catalog.slos.items():
         for index, name in enumerate(slo.workloads):
             yield from missing("slos", (slo_name, "workloads", index), "workloads", name)
+            for position, metric in _unmeasurable(slo, catalog.workloads.get(name)):
+                yield sections["slos"].say((slo_name, "bounds", position, "metric"), _never(metric, name))
     for demand_name, demand in catalog.demands.items():
         yield from missing("demands", (demand_name, "workload"), "workloads", demand.workload)
         yield from missing("demands", (demand_name, "slo"), "slos", demand.slo)
@@ -127,6 +168,8 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
                 (demand_name, "slo"),
                 f"{demand.slo!r} does not apply to workload {demand.workload!r} (slos.yaml: workloads)",
             )
+        for _, metric in _unmeasurable(wanted, catalog.workloads.get(demand.workload)) if wanted else ():
+            yield sections["demands"].say((demand_name, "slo"), _never(metric, demand.workload))
     for plan_name, plan in catalog.prices.items():
         try:
             check_periods(plan)
@@ -138,6 +181,20 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
                 yield sections["prices"].say(
                     (plan_name, "reference_plan"), f"{plan.reference_plan!r} is not an api plan"
                 )
+
+
+def _unmeasurable(slo: Slo, workload: Workload | None) -> Iterator[tuple[int, str]]:
+    """Bounds of `slo` (position, metric) on gaps between tokens, where answers have one token."""
+    if workload is not None and longest_of(workload.output_tokens) == 1:
+        for position, bound in enumerate(slo.bounds):
+            if bound.metric in ("tpot", "itl", "interactivity"):
+                yield position, bound.metric
+
+
+def _never(metric: str, workload: str) -> str:
+    return (
+        f"workload {workload!r} has answers of one token and so no {metric}: bound ttft or e2e, or ask for more tokens"
+    )
 
 
 def _without_trace(catalog: Catalog, load_name: str, workloads: list[str]) -> list[str]:

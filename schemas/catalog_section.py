@@ -95,12 +95,12 @@ class Section:
 
 def _file_fields(section: str, data: Any, where: Where) -> Iterator[tuple[Where, dict[str, Any], str]]:
     """Fields of a section that name a data file: where, the mapping that holds it, its name there."""
-    if not isinstance(data, dict) or section not in ("endpoints", "workloads"):
+    if not isinstance(data, dict) or section not in ("endpoints", "workloads", "demands"):
         return
     for name, value in data.items():
         here = (*where, name)
-        is_file = name == "file" if section == "workloads" else name == "tokenizer" and len(here) == 2
+        is_file = name == "tokenizer" and len(here) == 2 if section == "endpoints" else name == "file"
         if is_file and len(here) > 1 and isinstance(value, str):
             yield here, data, name
-        elif section == "workloads" or not where:
+        elif section != "endpoints" or not where:
             yield from _file_fields(section, value, here)

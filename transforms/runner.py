@@ -64,7 +64,7 @@ def build(
     of the build. Raises BuildError with table, assertion and sample rows.
     """
     files = discover(folder)
-    reads = {name: tables_read(con, name, file.sql) for name, file in files.items()}
+    reads = {name: _reads(con, file) for name, file in files.items()}
     order = build_order(reads, set(sources))
     if wanted is not None:
         needed = _needed(reads, wanted, given)
@@ -115,6 +115,12 @@ def _needed(reads: Mapping[str, Collection[str]], wanted: Collection[str], given
             needed.add(name)
             ahead += reads[name]
     return needed
+
+
+def _reads(con: duckdb.DuckDBPyConnection, file: SqlTable) -> set[str]:
+    """Tables that a file and its assertions need to be there."""
+    queries = [file.sql, *(query for _, query in file.assertions)]
+    return set().union(*(tables_read(con, file.name, query) for query in queries)) - {file.name}
 
 
 def _read(path: Path, name: str) -> SqlTable:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from schemas.accelerators import kw_per_gpu
 from schemas.catalog import Catalog
 from schemas.columns import REQUEST_TRACES
 from warehouse import manifests
@@ -145,6 +146,7 @@ def _known(plan: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: plan[name] for name in from_plan},
         **{name: endpoint[name] for name in from_endpoint},
+        "power_kw_per_gpu": endpoint.get("power_kw_per_gpu") or kw_per_gpu(endpoint["accelerator"]),
         "url": without_credentials(plan["target"]["url"]),
         "api": plan["target"]["api"],
         "model": plan["target"]["model"],

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.arrow import arrow_schema
-from schemas.catalog import ApiPlan, ApiPrices, Catalog, OwnPlan, OwnPrices, RentPlan, RentPrices
+from schemas.catalog import Catalog, Demand
 from schemas.columns import (
+    DEMAND_RATES_SOURCE,
     DEMANDS_SOURCE,
     LANDED_TABLES,
     LEVELS_SOURCE,
@@ -21,6 +22,7 @@ from schemas.columns import (
     SLOS_SOURCE,
     Table,
 )
+from schemas.prices import ApiPlan, ApiPrices, OwnPlan, OwnPrices, RentPlan, RentPrices
 from warehouse import manifests
 from warehouse.home import Home
 
@@ -43,6 +45,7 @@ def attach(
     fill(con, SLOS_SOURCE, [row for h, c in catalogs.items() for row in slo_rows(h, c)])
     fill(con, SLO_BOUNDS_SOURCE, [row for h, c in catalogs.items() for row in bound_rows(h, c)])
     fill(con, DEMANDS_SOURCE, [row for h, c in catalogs.items() for row in demand_rows(h, c)])
+    fill(con, DEMAND_RATES_SOURCE, [row for h, c in catalogs.items() for row in demand_rate_rows(h, c)])
     fill(con, PRICE_PLANS_SOURCE, [row for h, c in catalogs.items() for row in price_rows(h, c)])
     parts = [part for manifest in closed for part in manifest.parts if part["path"]]
     for table in LANDED_TABLES:
@@ -143,6 +146,7 @@ def demand_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
             "slo": demand.slo,
             "peak_rps": peak,
             "mean_rps": mean,
+            "mean_source": _mean_source(demand, mean),
             "growth": demand.growth,
             "as_of": demand.as_of,
             "headroom": demand.headroom,
@@ -150,25 +154,35 @@ def demand_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
             "uptime": demand.uptime,
             "max_instances": demand.max_instances,
             "max_gpus": demand.max_gpus,
+            "max_power_kw": demand.max_power_kw,
             "price_plans": demand.price_plans,
         }
+
+
+def _mean_source(demand: Demand, mean: float | None) -> str | None:
+    if mean is None:
+        return None
+    return "trace" if demand.trace else "users" if demand.users else "rates"
+
+
+def demand_rate_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
+    """Rows of `raw.demand_rates`."""
+    for name, demand in catalog.demands.items():
+        for span in demand.trace_rates:
+            yield {"catalog_hash": catalog_hash, "demand": name, "rps": span.rps, "share": span.share}
 
 
 def price_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
     """Rows of `raw.price_plans`: one per plan and span of days on which neither it nor its reference changes."""
     for name, plan in catalog.prices.items():
+        base: Row = {"catalog_hash": catalog_hash, "price_plan": name}
+        base |= {field: getattr(plan, field) for field in ("kind", "models", "currency", "source")}
         if isinstance(plan, ApiPlan):
+            for period in plan.periods:
+                yield base | {"valid_from": period.valid_from, "valid_to": period.valid_to} | _api_prices(period)
             continue
+        base |= {"accelerator": plan.accelerator, "gpus_per_server": plan.gpus_per_server}
         reference = catalog.prices[plan.reference_plan] if plan.reference_plan else None
-        base = {
-            "catalog_hash": catalog_hash,
-            "price_plan": name,
-            "kind": plan.kind,
-            "accelerator": plan.accelerator,
-            "currency": plan.currency,
-            "gpus_per_server": plan.gpus_per_server,
-            "source": plan.source,
-        }
         for first, last, prices in _spans(plan, reference if isinstance(reference, ApiPlan) else None):
             yield base | {"valid_from": first, "valid_to": last} | _figures(plan, prices) | _ratio(reference, first)
 
@@ -197,11 +211,16 @@ def _figures(plan: OwnPlan | RentPlan, prices: OwnPrices | RentPrices) -> Row:
 def _ratio(reference: Any, day: date) -> Row:
     """Prices of the reference API plan on `day`; null where it has none."""
     periods: list[ApiPrices] = reference.periods if isinstance(reference, ApiPlan) else []
-    for p in periods:
-        if p.valid_from <= day and (p.valid_to is None or day <= p.valid_to):
-            return {
-                "price_in": p.usd_per_mtok_input,
-                "price_cached": p.usd_per_mtok_cached_input,
-                "price_out": p.usd_per_mtok_output,
-            }
-    return {"price_in": None, "price_cached": None, "price_out": None}
+    for period in periods:
+        if period.valid_from <= day and (period.valid_to is None or day <= period.valid_to):
+            return _api_prices(period)
+    return {}
+
+
+def _api_prices(period: ApiPrices) -> Row:
+    return {
+        "price_in": period.usd_per_mtok_input,
+        "price_cached": period.usd_per_mtok_cached_input,
+        "price_out": period.usd_per_mtok_output,
+        "price_reasoning": period.usd_per_mtok_reasoning,
+    }

@@ -1,4 +1,5 @@
 -- The rate card of a section: each demand under each price plan; a demand without a plan is a row too.
+-- Prices on full servers, and that of 1M tokens at the demand's mean rate beside them.
 -- $1 endpoint, $2 workload, $3 night
 select
     fleet.demand,
@@ -28,7 +29,18 @@ select
     cost.usd_per_mtok_hi,
     cost.usd_per_mtok_input,
     cost.usd_per_mtok_output,
+    at_mean.usd_per_mtok as usd_per_mtok_at_mean,
 from curated.server_counts as fleet
-left join curated.cost_per_million_tokens as cost using (fleet_id)
+left join curated.cost_per_million_tokens as cost
+    on
+        fleet.fleet_id = cost.fleet_id
+        and cost.cost_basis = 'capacity'
+        and cost.allocation_method in ('price_ratio', 'separate_phases')
+left join curated.cost_per_million_tokens as at_mean
+    on
+        cost.fleet_id = at_mean.fleet_id
+        and cost.price_plan = at_mean.price_plan
+        and cost.allocation_method = at_mean.allocation_method
+        and at_mean.cost_basis = 'demand'
 where fleet.endpoint = $1 and fleet.workload = $2 and fleet.night = $3
-order by fleet.demand, cost.usd_per_1k_prompts, cost.price_plan, cost.cost_basis, cost.allocation_method
+order by fleet.demand, cost.usd_per_1k_prompts, cost.price_plan

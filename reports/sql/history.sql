@@ -1,4 +1,4 @@
--- Older nights of a section, newest first: what was chosen for each SLO and the least that 1M tokens cost.
+-- Older nights of a section, newest first: what was chosen for each SLO and the least that 1M tokens cost on it.
 -- $1 endpoint, $2 workload, $3 the night of the section, $4 how many nights
 with older as (
     select distinct night
@@ -16,7 +16,7 @@ costs as (
         case when count(distinct currency) = 1 then min(usd_per_mtok) end as usd_per_mtok,
         any_value(currency) as currency,
     from curated.cost_per_million_tokens
-    where endpoint = $1 and workload = $2 and cost_basis = 'capacity'
+    where endpoint = $1 and workload = $2 and cost_basis = 'capacity' and price_kind <> 'api'
     group by slo, night
 )
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from loadgen.spec import PromptScale
-from loadgen.trace_file import Recorded, Trace, read_trace
 from schemas.errors import SpecError
+from schemas.trace_file import Recorded, Trace, read_trace
 from tests.loadgen.queues import all_jobs, queue_of, text
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -27,7 +27,7 @@ DEMAND = {
     "peak_rps": 95.0, "growth": 0.0, "headroom": 0.0, "spares": 0, "uptime": 1.0, "price_plans": [],
 }  # fmt: skip
 OWN_PLAN = {
-    "catalog_hash": "catalog", "price_plan": "own", "kind": "own", "currency": "USD", "valid_from": date(2025, 1, 1),
+    "catalog_hash": "catalog", "price_plan": "own", "kind": "own", "models": [], "currency": "USD", "valid_from": date(2025, 1, 1),
     "server_price": 320_000.0, "depreciation_years": 4.0, "hosting_year": 3_000.0, "software_year": 4_500.0,
     "licence_basis": "per_server", "price_in": 1.0, "price_out": 3.0, "source": "NVIDIA TCO post, 2025",
 }  # fmt: skip

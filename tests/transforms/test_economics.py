@@ -34,9 +34,10 @@ def fleet(given: Given) -> dict[str, Any]:
     return given.one("from curated.server_counts")
 
 
-def cost(given: Given) -> dict[str, Any]:
-    """The only cost row."""
-    return given.one("from curated.cost_per_million_tokens")
+def cost(given: Given, basis: str = "capacity", method: str = "price_ratio") -> dict[str, Any]:
+    """The only cost row of a basis and an allocation method."""
+    rows = f"cost_basis = '{basis}' and allocation_method = '{method}'"
+    return given.one(f"from curated.cost_per_million_tokens where {rows}")
 
 
 def test_the_nvidia_server_year_by_server_and_by_gpu_licence(given: Given) -> None:
@@ -205,7 +206,7 @@ def test_a_plan_prices_the_hardware_that_it_is_for(
     given: Given, accelerator: str, plan: dict[str, Any], priced: bool
 ) -> None:
     nvidia(given, accelerator=accelerator).slo().demand().plan(**plan).build()
-    assert len(given.all("from curated.cost_per_million_tokens")) == priced
+    assert len(given.all("select distinct price_plan from curated.cost_per_million_tokens")) == priced
 
 
 def test_a_demand_that_names_its_plans_gets_exactly_those(given: Given) -> None:
@@ -274,7 +275,8 @@ def test_unknown_cached_tokens_matter_only_where_they_have_a_price_of_their_own(
     for row in given.rows["request_traces"]:
         row["cached_input_tokens"] = None
     given.build()
-    rows = given.all("select price_plan, usd_per_mtok_input from curated.cost_per_million_tokens order by 1")
+    rows = given.all("""select price_plan, usd_per_mtok_input from curated.cost_per_million_tokens
+        where cost_basis = 'capacity' and allocation_method = 'price_ratio' order by 1""")
     assert [tuple(row.values()) for row in rows] == [("cached", None), ("own", pytest.approx(0.0173413, rel=2e-6))]
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from schemas.catalog import ApiPlan, ApiPrices, Catalog, RentPlan, RentPrices, Slo
+from schemas.catalog import Catalog, Slo
 from schemas.errors import LandingError, UsageError, WarehouseError
+from schemas.prices import ApiPlan, ApiPrices, RentPlan, RentPrices
 from tests.traces import LEVEL, begin, land, of_version_1, row, starter
 from transforms.runner import CURATED_TABLES
 from warehouse import manifests, sources

@@ -60,6 +60,11 @@ in_window as (
             when bool_and(output_tokens is not null) filter (where is_ok) then avg(output_tokens) filter (where is_ok)
         end
             as output_tokens_mean,
+        case
+            when bool_and(reasoning_tokens is not null) filter (where is_ok)
+                then avg(reasoning_tokens) filter (where is_ok)
+        end
+            as reasoning_tokens_mean,
         sum(cached_input_tokens) filter (where is_ok and input_tokens is not null)
         / nullif(sum(input_tokens) filter (where is_ok and cached_input_tokens is not null), 0) as cached_share,
         avg(output_tokens) filter (where is_ok)
@@ -243,6 +248,7 @@ select
     judged.input_tokens_mean,
     judged.cached_input_tokens_mean,
     judged.output_tokens_mean,
+    judged.reasoning_tokens_mean,
     judged.cached_share,
     judged.first_token_merged_share,
     judged.clock_suspect_share,

@@ -59,6 +59,7 @@ select
     attempts.quality_score,
     attempts.quality_source,
     attempts.memory_gib_per_gpu,
+    attempts.power_kw_per_gpu,
     attempts.shares_prefix,
     attempts.input_tokens_target,
     attempts.output_tokens_target,

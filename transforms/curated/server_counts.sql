@@ -2,8 +2,10 @@
 -- grain: fleet_id
 -- columns: comments in schemas/columns.py. Sized by the macro size_fleet at the measured rate and at both ends of its
 --   interval. A budget of N instances cuts the headroom before the spares, the peak's own instances last: n1' =
---   min(n1, max(0, N - spares)), n0' = min(n0, n1'), spares' = min(spares, N). A budget of GPUs counts those that
---   instances use. A demand without a chosen point is a row with its status and null counts.
+--   min(n1, max(0, N - spares)), n0' = min(n0, n1'), spares' = min(spares, N). Budgets of GPUs and of power count those
+--   that instances use. A demand without a chosen point is a row with its status and null counts; so is one with a
+--   power budget on an endpoint whose power is not known (unknown_power).
+--   Endpoints with the role prefill or decode are the pools of disaggregated fleets: each is sized by itself.
 -- assertions (server_counts.test.sql): without a budget the fleet carries peak and headroom; within one it is kept
 with best as (
     select * from curated.best_operating_points
@@ -22,6 +24,9 @@ hardware as (
         arg_max(accelerator, started_at) as accelerator,
         arg_max(gpus_per_instance, started_at) as gpus_per_instance,
         arg_max(gpus_per_server, started_at) as gpus_per_server,
+        arg_max(power_kw_per_gpu, started_at) as power_kw_per_gpu,
+        arg_max(role, started_at) as role,
+        arg_max(model, started_at) as model,
     from staging.attempts
     where is_current
     group by endpoint, workload, night
@@ -34,21 +39,28 @@ demanded as (
         best.endpoint,
         best.night,
         best.run_date,
-        best.status,
+        best.status as best_status,
         best.metric_version,
         best.run_id,
         best.operating_point_id,
+        hardware.role,
+        hardware.model,
         hardware.accelerator,
         hardware.gpus_per_instance,
         hardware.gpus_per_server,
+        hardware.gpus_per_instance * hardware.power_kw_per_gpu as kw_per_instance,
         coalesce((1 + demands.growth) ^ (date_diff('day', demands.as_of, best.run_date) / 365), 1) as growth_factor,
         demands.peak_rps,
         demands.mean_rps,
         -- least() skips nulls: a missing budget is no budget
-        least(demands.max_instances, demands.max_gpus // nullif(hardware.gpus_per_instance, 0)) as budget,
-        points.request_rps / nullif(points.instances_measured, 0) as rate,
-        points.request_rps_lo / nullif(points.instances_measured, 0) as rate_lo,
-        points.request_rps_hi / nullif(points.instances_measured, 0) as rate_hi,
+        least(
+            demands.max_instances,
+            demands.max_gpus // nullif(hardware.gpus_per_instance, 0),
+            floor(round(demands.max_power_kw / nullif(hardware.gpus_per_instance * hardware.power_kw_per_gpu, 0), 9))
+        ) as budget,
+        points.request_rps / nullif(points.instances_measured, 0) as point_rate,
+        points.request_rps_lo / nullif(points.instances_measured, 0) as point_rate_lo,
+        points.request_rps_hi / nullif(points.instances_measured, 0) as point_rate_hi,
     from best
     inner join raw.demands as demands using (catalog_hash, workload, slo)
     inner join hardware using (endpoint, workload, night)
@@ -60,6 +72,14 @@ grown as (
         *,
         peak_rps * growth_factor as peak,
         mean_rps * growth_factor as mean,
+        case
+            when best_status = 'chosen' and max_power_kw is not null and kw_per_instance is null then 'unknown_power'
+            else best_status
+        end as status,
+        -- a fleet that cannot be sized has no rate
+        case when status = 'chosen' then point_rate end as rate,
+        case when status = 'chosen' then point_rate_lo end as rate_lo,
+        case when status = 'chosen' then point_rate_hi end as rate_hi,
     from demanded
 ),
 
@@ -134,6 +154,9 @@ fleets as (
             else 1 / ceil(grown.gpus_per_instance / nullif(grown.gpus_per_server, 0))
         end as instances_per_server,
         housed.n * grown.rate as fleet_rate,
+        -- what the loss of one full server takes away
+        greatest(1, instances_per_server) as instances_lost,
+        housed.n0 + instances_lost as n_to_survive,
     from grown
     left join housed on grown.fleet_id = housed.fleet_id and housed.rate_name = 'rate'
     left join housed as at_hi on grown.fleet_id = at_hi.fleet_id and at_hi.rate_name = 'rate_hi'
@@ -154,11 +177,16 @@ select
     operating_point_id,
     catalog_hash,
     metric_version,
+    role,
+    model,
     accelerator,
     gpus_per_instance,
     gpus_per_server,
     peak as peak_rps,
     mean as mean_rps,
+    mean_source,
+    peak / nullif(mean, 0) as peak_to_average,
+    growth_factor,
     headroom,
     uptime,
     try_cast(budget as bigint) as max_instances,
@@ -173,12 +201,15 @@ select
     servers,
     gpus,
     stranded_gpus,
+    n * kw_per_instance as power_kw,
     peak / nullif(fleet_rate, 0) as utilisation,
     mean / nullif(fleet_rate, 0) as utilisation_at_mean,
     -- least(1, null) is 1: an unknown fleet must not serve everything
     case when fleet_rate is not null then least(1, coalesce(fleet_rate / nullif(peak, 0), 1)) end
         as share_of_load_served,
-    (n - least(n, greatest(1, instances_per_server))) * rate >= peak * (1 - 1e-9) as survives_one_server,
+    (n - least(n, instances_lost)) * rate >= peak * (1 - 1e-9) as survives_one_server,
+    try_cast(n_to_survive as bigint) as instances_to_survive,
+    try_cast(ceil(round(n_to_survive / instances_per_server, 9)) as bigint) as servers_to_survive,
     try_cast(n_at_rate_hi as bigint) as instances_lo,
     try_cast(n_at_rate_lo as bigint) as instances_hi,
 from fleets

@@ -1,9 +1,7 @@
 -- curated.slo_attainment: how each operating point stands against each SLO of its workload (docs/metrics.md).
 -- grain: operating_point_id, slo
 -- columns: comments in schemas/columns.py. SLOs are those of the catalog snapshot of the run.
---   Good: ok and within the limit of every bound. One chunk has no TPOT and is within; a TPOT that is unknown because
---   the server gave no token count is not known to be within, and then attainment is null. A request's own itl and
---   chunk_gap are its means.
+--   Requests are judged in staging.judged_requests; attainment is null where one of them cannot be.
 --   Verdict: with an attainment_share that share decides; without, each bound by its error-adjusted statistic, a
 --   mean only while error_share <= max_error_share. A least quality score is a bound like the others.
 -- assertions (slo_attainment.test.sql): good requests are judged requests; Wilson's interval holds the attainment;
@@ -35,76 +33,17 @@ applicable as (
         slos.attainment_share,
         slos.max_error_share,
         slos.min_quality_score,
-        limits.* exclude (catalog_hash, slo),
+        limits.slo_no,
     from points
     inner join raw.slos as slos using (catalog_hash)
     inner join staging.slo_limits as limits using (catalog_hash, slo)
     where len(slos.workloads) = 0 or list_contains(slos.workloads, points.workload)
 ),
 
-requests as (
-    select
-        *,
-        -- no TPOT for want of tokens after the first chunk, not for want of a count
-        tpot_ms is null and (output_tokens is not null or token_chunks = 1) as is_single_chunk,
-    from staging.requests
-    where (sent_in_window and (is_ok or is_failed)) or (completed_in_window and is_ok)
-),
-
-judged as (
-    select
-        applicable.level_no,
-        applicable.slo,
-        requests.sent_in_window as is_judged,
-        requests.completed_in_window,
-        requests.output_tokens,
-        requests.is_ok
-        and (applicable.ttft_limit_ms is null or requests.ttft_ms <= applicable.ttft_limit_ms)
-        and (
-            applicable.ttft_from_schedule_limit_ms is null
-            or requests.ttft_from_schedule_ms <= applicable.ttft_from_schedule_limit_ms
-        )
-        and (applicable.ttfa_limit_ms is null or coalesce(requests.ttfa_ms <= applicable.ttfa_limit_ms, false))
-        and (
-            applicable.tpot_limit_ms is null or requests.is_single_chunk or requests.tpot_ms <= applicable.tpot_limit_ms
-        )
-        and (applicable.itl_limit_ms is null or requests.is_single_chunk or requests.tpot_ms <= applicable.itl_limit_ms)
-        and (applicable.e2e_limit_ms is null or requests.e2e_ms <= applicable.e2e_limit_ms)
-        and (applicable.ntpot_limit_ms is null or requests.ntpot_ms <= applicable.ntpot_limit_ms)
-        and (
-            applicable.chunk_gap_limit_ms is null
-            or requests.token_chunks = 1
-            or requests.chunk_gap_ms <= applicable.chunk_gap_limit_ms
-        )
-        and (applicable.e2e_to_close_limit_ms is null or requests.e2e_to_close_ms <= applicable.e2e_to_close_limit_ms)
-        and (
-            applicable.tpot_osl_minus_1_limit_ms is null
-            or requests.output_tokens = 1
-            or requests.token_chunks = 1
-            or requests.tpot_osl_minus_1_ms <= applicable.tpot_osl_minus_1_limit_ms
-        )
-        and (
-            applicable.tpot_including_ttft_limit_ms is null
-            or requests.tpot_including_ttft_ms <= applicable.tpot_including_ttft_limit_ms
-        )
-        and (
-            applicable.e2e_databricks_limit_ms is null
-            or requests.is_single_chunk
-            or requests.e2e_databricks_ms <= applicable.e2e_databricks_limit_ms
-        )
-        and (
-            applicable.interactivity_limit_tps is null
-            or requests.is_single_chunk
-            or 1000 >= applicable.interactivity_limit_tps * requests.tpot_ms
-        ) as is_good,
-    from applicable
-    inner join requests using (level_no)
-),
-
 counted as (
     select
         level_no,
-        slo,
+        slo_no,
         count(*) filter (where is_judged) as judged_requests,
         count(*) filter (where is_judged and is_good is null) as unknown_requests,
         count(*) filter (where is_judged and is_good) as known_good_requests,
@@ -114,8 +53,8 @@ counted as (
             when count(*) filter (where completed_in_window and is_good and output_tokens is null) = 0
                 then coalesce(sum(output_tokens) filter (where completed_in_window and is_good), 0)
         end as good_tokens,
-    from judged
-    group by level_no, slo
+    from staging.judged_requests
+    group by level_no, slo_no
 ),
 
 attained as (
@@ -130,7 +69,7 @@ attained as (
         case when counted.unknown_completions = 0 then counted.good_tokens / applicable.window_s end as good_tps,
         1.959964 as z,
     from applicable
-    left join counted using (level_no, slo)
+    left join counted using (level_no, slo_no)
 ),
 
 with_interval as (

@@ -3,7 +3,8 @@
 -- columns: identity; *_ns on the wall clock; is_ok, is_failed (neither ok, nor cancelled by the plan, nor interrupted
 --   with the client);
 --   sent_in_window (latencies and attainment count these), completed_in_window (rates count these; the completion
---   that opens the window belongs to the time before it); is_late_send (more than 5 ms after schedule, connecting
+--   that opens the window belongs to the time before it), is_in_flight_in_window (sent to closed, for any time of the
+--   window; never one that was not sent); is_late_send (more than 5 ms after schedule, connecting
 --   left out) and is_on_reused (no connection had to be opened), null where it was never sent; streamed_tokens,
 --   output tokens that came as text: billed but unstreamed reasoning is left out; *_ms, the metrics of
 --   LATENCY_METRICS in schemas/columns.py that one request has, null where they never happened or the token count is
@@ -25,6 +26,7 @@ placed as (
             when 'open' then traces.scheduled_ns else coalesce(traces.sent_ns, traces.scheduled_ns)
         end
             as placed_ns,
+        traces.sent_ns is not null as was_sent,
         coalesce(traces.sent_ns, traces.scheduled_ns) as sent_ns,
         traces.sent_ns - traces.scheduled_ns - coalesce(traces.connect_ns, 0) > 5000000 as is_late_send,
         case when traces.sent_ns is not null then traces.connect_ns is null end as is_on_reused,
@@ -87,10 +89,14 @@ select
     coalesce(epoch_ns + placed_ns between window_started_ns and window_ended_ns, false) as sent_in_window,
     coalesce(epoch_ns + closed_ns > window_started_ns and epoch_ns + closed_ns <= window_ended_ns, false)
         as completed_in_window,
+    coalesce(
+        was_sent and epoch_ns + closed_ns > window_started_ns and epoch_ns + sent_ns < window_ended_ns, false
+    ) as is_in_flight_in_window,
     token_chunks,
     input_tokens,
     cached_input_tokens,
     output_tokens,
+    reasoning_tokens,
     streamed_tokens,
     target_output_tokens,
     ttft_ms,

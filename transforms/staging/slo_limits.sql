@@ -1,7 +1,7 @@
 -- staging.slo_limits: the bounds of each SLO side by side, so that one expression judges a request.
 -- grain: catalog_hash, slo
--- columns: *_limit_ms, the strictest upper limit on that metric under any statistic; interactivity_limit_tps, the
---   strictest lower limit; has_bounds. Null: no bound.
+-- columns: slo_no, a small number for joins within one build; *_limit_ms, the strictest upper limit on that metric
+--   under any statistic; interactivity_limit_tps, the strictest lower limit; has_bounds. Null: no bound.
 with slos as (
     select * from raw.slos
 ),
@@ -13,6 +13,7 @@ bounds as (
 select
     slos.catalog_hash,
     slos.slo,
+    row_number() over (order by slos.catalog_hash, slos.slo) as slo_no,
     count(bounds.metric) > 0 as has_bounds,
     min(bounds.limit_value) filter (where bounds.metric = 'ttft') as ttft_limit_ms,
     min(bounds.limit_value) filter (where bounds.metric = 'ttft_from_schedule') as ttft_from_schedule_limit_ms,

@@ -7,15 +7,15 @@ burstgpt  CSV    Timestamp (s), Request tokens, Response tokens (0: the request 
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
-from loadgen.records import csv_rows, json_lines, whole_number
 from schemas.errors import SpecError
+from schemas.records import csv_rows, json_lines, whole_number
 
 BLOCK_TOKENS = 512
 """Tokens of a Mooncake block."""
@@ -70,11 +70,26 @@ def read_trace(config: dict[str, Any]) -> Trace:
     return _read(config["file"], config["format"], config.get("limit"))
 
 
-@lru_cache(maxsize=2)
-def _read(file: str, form: str, limit: int | None) -> Trace:
+def arrival_times(file: str, form: str, limit: int | None = None) -> list[float]:
+    """Seconds at which requests arrived, in order, those that generated nothing too; of these the first `limit`.
+
+    Raises SpecError with file and line for what cannot be read, or where there is no arrival.
+    """
+    times = sorted(recorded.at_s for recorded in _reader(form)(file))[:limit]
+    if not times:
+        raise SpecError(f"{file}:1: holds no arrivals")
+    return times
+
+
+def _reader(form: str) -> Callable[[str], Iterator[Recorded]]:
     if form not in _READERS:
         raise SpecError(f"a trace's format is {form!r}, expected one of {', '.join(_READERS)}")
-    recorded = list(_READERS[form](file))
+    return _READERS[form]
+
+
+@lru_cache(maxsize=2)
+def _read(file: str, form: str, limit: int | None) -> Trace:
+    recorded = list(_reader(form)(file))
     whole = [arrival for arrival in recorded if arrival.input_tokens and arrival.output_tokens]
     if not whole:
         raise SpecError(f"{file}:1: holds no arrivals that generated something")
