@@ -15,5 +15,9 @@ select
 from curated.best_operating_points as best
 inner join staging.levels as levels using (operating_point_id)
 inner join staging.attempts as attempts on levels.run_id = attempts.run_id and levels.attempt = attempts.attempt
-inner join staging.slo_limits as limits on attempts.catalog_hash = limits.catalog_hash and best.slo = limits.slo
+inner join staging.slo_limits as limits
+    on
+        attempts.catalog_hash = limits.catalog_hash
+        and best.slo = limits.slo
+        and attempts.role = limits.role
 where best.status = 'chosen'
