@@ -109,7 +109,7 @@ def discover(folder: Path = SQL_FOLDER) -> dict[str, TableFile]:
     return files
 
 
-def _reads(con: duckdb.DuckDBPyConnection, file: TableFile) -> set[str]:
+def _reads(con: duckdb.DuckDBPyConnection, file: TableFile) -> frozenset[str]:
     """Tables that a file and its assertions need to be there."""
     queries = [*([] if file.make else [file.sql]), *(query for _, query in file.assertions)]
     return file.reads.union(*(tables_read(con, file.name, query) for query in queries)) - {file.name}
