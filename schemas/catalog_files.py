@@ -149,6 +149,10 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
                 for workload in _without_trace(catalog, name, entry.workloads):
                     message = f"{name!r} replays a trace (speed), and workload {workload!r} has none"
                     yield sections["suites"].say(where, message)
+            for index, name in enumerate(entry.endpoints):
+                for workload in _of_own_length(catalog, name, entry.workloads):
+                    message = f"{name!r} is a prefill pool, asked for one token, and workload {workload!r} replays a trace"
+                    yield sections["suites"].say((suite_name, "measure", position, "endpoints", index), message)
     for load_name, load_ in catalog.loads.items():
         if load_.search is not None and load_.search.slo is not None:
             yield from missing("loads", (load_name, "search", "slo"), "slos", load_.search.slo)
@@ -183,6 +187,13 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
                 yield sections["prices"].say(
                     (plan_name, "reference_plan"), f"{plan.reference_plan!r} is not an api plan"
                 )
+
+
+def _of_own_length(catalog: Catalog, endpoint: str, workloads: list[str]) -> list[str]:
+    """Those of `workloads` whose trace says how long answers are, where a prefill pool gives one token."""
+    if endpoint not in catalog.endpoints or catalog.endpoints[endpoint].role != "prefill":
+        return []
+    return [name for name in workloads if name in catalog.workloads and catalog.workloads[name].trace is not None]
 
 
 def _unmeasurable(slo: Slo, workload: Workload | None) -> Iterator[tuple[int, str]]:

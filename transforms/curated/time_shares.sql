@@ -23,7 +23,11 @@ with chosen as (
     inner join staging.levels as levels using (operating_point_id)
     -- requests are judged by the catalog of their own run
     inner join staging.attempts as attempts on levels.run_id = attempts.run_id and levels.attempt = attempts.attempt
-    inner join staging.slo_limits as limits on attempts.catalog_hash = limits.catalog_hash and best.slo = limits.slo
+    inner join staging.slo_limits as limits
+        on
+            attempts.catalog_hash = limits.catalog_hash
+            and best.slo = limits.slo
+            and attempts.role = limits.role
     where best.status = 'chosen'
 ),
 
