@@ -22,6 +22,7 @@ from flows.options import (
     instant,
     json_option,
 )
+from flows.size import size
 from flows.what import planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError
 
@@ -43,6 +44,9 @@ class _Group(click.Group):
 @click.version_option(package_name="ratecard", prog_name="ratecard")
 def cli() -> None:
     """Measure LLM endpoints; see operating points, server counts and cost per million tokens."""
+
+
+cli.add_command(size)
 
 
 def main() -> None:

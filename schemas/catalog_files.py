@@ -151,7 +151,9 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
                     yield sections["suites"].say(where, message)
             for index, name in enumerate(entry.endpoints):
                 for workload in _of_own_length(catalog, name, entry.workloads):
-                    message = f"{name!r} is a prefill pool, asked for one token, and workload {workload!r} replays a trace"
+                    message = (
+                        f"{name!r} is a prefill pool, asked for one token, and workload {workload!r} replays a trace"
+                    )
                     yield sections["suites"].say((suite_name, "measure", position, "endpoints", index), message)
     for load_name, load_ in catalog.loads.items():
         if load_.search is not None and load_.search.slo is not None:

@@ -1060,6 +1060,52 @@ USD_PER_REQUEST = Table(
     ),
 )  # fmt: skip
 
+COST_BY_CACHED_SHARE = Table(
+    "curated",
+    "cost_by_cached_share",
+    ("fleet_id", "price_plan", "cached_band"),
+    "What good requests cost by how much of their input came from a cache, every server full.",
+    (
+        *_FLEET,
+        _R("cached_band", "VARCHAR", "Cached share of the input: none, 0-25 %, 25-50 %, 50-75 % or 75-100 %"),
+        _R("is_most_cached", "BOOLEAN", "The band with the largest share that has at least 11 requests"),
+        _R("requests", "BIGINT", "Good requests of the band, sent in the window"),
+        _R("input_tokens_mean", "DOUBLE", "Input tokens of the band's requests", "tokens"),
+        _R("cached_input_tokens_mean", "DOUBLE", "Cached ones among them", "tokens"),
+        _R("output_tokens_mean", "DOUBLE", "Output tokens of the band's requests", "tokens"),
+        _R("seconds_per_request", "DOUBLE", "What one holds of its instance by processor sharing", "s"),
+        _N("usd_per_request", "DOUBLE", "By the time held on own and rented hardware, by the price list of an API", "currency"),
+        _N("usd_per_mtok", "DOUBLE", "1M tokens of the band, input and output alike", "currency"),
+        *_STANDS_ON,
+    ),
+)  # fmt: skip
+
+SAVINGS = Table(
+    "curated",
+    "savings",
+    ("fleet_id", "price_plan", "lever", "alternative"),
+    "What could make a request cheaper, from measured points alone, every server full. Levers do not add up.",
+    (
+        *_FLEET,
+        _R("lever", "VARCHAR", "prompt_cache, output_budget, precision or routing"),
+        _R("alternative", "VARCHAR", "Cached band, budget in tokens, or endpoint"),
+        _N("share_of_traffic", "DOUBLE", "Requests that it changes: outside the band, above the budget, or sent elsewhere"),
+        _R("usd_per_request_now", "DOUBLE", "One request today", "currency"),
+        _N("usd_per_request_then", "DOUBLE", "One request on average with the lever; null where not known", "currency"),
+        _N("saving_share", "DOUBLE", "1 - then / now; below 0: it would cost more"),
+        _N("served_rps", "DOUBLE", "Rate that the demand is served at; null where its mean is unknown", "1/s"),
+        _N("saving_year_usd", "DOUBLE", "(now - then) x the requests served in a year", "currency"),
+        _N("precision", "VARCHAR", "Weights' precision"),
+        _N("quality_score", "DOUBLE", "Quality of the endpoint's model, as the catalog says"),
+        _N("other_endpoint", "VARCHAR", "precision, routing: the other endpoint"),
+        _N("other_price_plan", "VARCHAR", "Its plan: the same, or the cheapest of the same terms"),
+        _N("other_operating_point_id", "VARCHAR", "Its operating point: chosen, or the nearest to the SLO"),
+        _N("other_precision", "VARCHAR", "Its weights' precision"),
+        _N("other_quality_score", "DOUBLE", "Its quality: what the saving may cost"),
+        *_STANDS_ON,
+    ),
+)  # fmt: skip
+
 COST_BY_SLO_LIMIT = Table(
     "curated",
     "cost_by_slo_limit",
@@ -1146,6 +1192,8 @@ CURATED_TABLES = (
     COST_LEDGER,
     BREAK_EVEN,
     USD_PER_REQUEST,
+    COST_BY_CACHED_SHARE,
+    SAVINGS,
     COST_BY_SLO_LIMIT,
     DISAGGREGATED_FLEETS,
 )

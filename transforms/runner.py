@@ -9,7 +9,7 @@ macro `x` in schema `main`.
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -61,8 +61,13 @@ def build(
     folder: Path = SQL_FOLDER,
     sources: Iterable[str] = SOURCES,
     contract: Sequence[Table] = CURATED_TABLES,
+    wanted: Collection[str] | None = None,
+    given: Collection[str] = (),
 ) -> BuildReport:
     """Build every table of `folder` through `con` and check it; the default builds Ratecard's warehouse.
+
+    With `wanted` only those tables are built, and those that they read, short of the tables `given`, which exist; without
+    comments, since nobody else will look at them.
 
     `con`'s default database is the new warehouse file; it gets the schema `curated` and the macros. `sources` must be
     readable as `raw.<table>`: views in a database attached as `raw` keep them out of the file. Staging tables go into
@@ -70,7 +75,12 @@ def build(
     of the build. Raises BuildError with table, assertion and sample rows.
     """
     files = discover(folder)
-    order = build_order({name: _reads(con, file) for name, file in files.items()}, set(sources))
+    reads = {name: _reads(con, file) for name, file in files.items()}
+    order = build_order(reads, set(sources))
+    if wanted is not None:
+        needed = _needed(reads, wanted, given)
+        order = [name for name in order if name in needed]
+        contract = [table for table in contract if f"{table.schema}.{table.name}" in {*order, *given}]
     attached = {row[0] for row in con.execute("select database_name from duckdb_databases()").fetchall()}
     own_staging = "staging" not in attached
     if own_staging:
@@ -85,10 +95,11 @@ def build(
         for name in order:
             _make(con, files[name], report)
         _check_contract(con, contract)
-        con.execute("begin")
-        for table in contract:
-            _comment(con, table)
-        con.execute("commit")
+        if wanted is None:
+            con.execute("begin")
+            for table in contract:
+                _comment(con, table)
+            con.execute("commit")
         return report
     finally:
         if own_staging:
@@ -109,10 +120,22 @@ def discover(folder: Path = SQL_FOLDER) -> dict[str, TableFile]:
     return files
 
 
-def _reads(con: duckdb.DuckDBPyConnection, file: TableFile) -> frozenset[str]:
+def _needed(reads: Mapping[str, Collection[str]], wanted: Collection[str], given: Collection[str]) -> set[str]:
+    """`wanted` and the tables that they read, directly or not, without going on behind those `given`."""
+    needed: set[str] = set()
+    ahead = list(wanted)
+    while ahead:
+        name = ahead.pop()
+        if name in reads and name not in needed and name not in given:
+            needed.add(name)
+            ahead += reads[name]
+    return needed
+
+
+def _reads(con: duckdb.DuckDBPyConnection, file: TableFile) -> set[str]:
     """Tables that a file and its assertions need to be there."""
     queries = [*([] if file.make else [file.sql]), *(query for _, query in file.assertions)]
-    return file.reads.union(*(tables_read(con, file.name, query) for query in queries)) - {file.name}
+    return {*file.reads, *(table for query in queries for table in tables_read(con, file.name, query))} - {file.name}
 
 
 def _read_sql(path: Path, name: str) -> TableFile:

@@ -41,14 +41,14 @@ def attach(
     con.execute("attach ':memory:' as raw")
     catalogs = _catalogs(home, closed, override)
     runs = [run | {"catalog_hash": "override"} if override else run for run in (m.run for m in closed)]
-    _table(con, RUNS_SOURCE, runs)
-    _table(con, LEVELS_SOURCE, [level for manifest in closed for level in manifest.levels])
-    _table(con, SLOS_SOURCE, [row for h, c in catalogs.items() for row in slo_rows(h, c)])
-    _table(con, SLO_BOUNDS_SOURCE, [row for h, c in catalogs.items() for row in bound_rows(h, c)])
-    _table(con, DEMANDS_SOURCE, [row for h, c in catalogs.items() for row in demand_rows(h, c)])
-    _table(con, DEMAND_RATES_SOURCE, [row for h, c in catalogs.items() for row in demand_rate_rows(h, c)])
-    _table(con, PRICE_PLANS_SOURCE, [row for h, c in catalogs.items() for row in price_rows(h, c)])
-    _table(con, DEMAND_CLASSES_SOURCE, [row for h, c in catalogs.items() for row in class_rows(h, c)])
+    fill(con, RUNS_SOURCE, runs)
+    fill(con, LEVELS_SOURCE, [level for manifest in closed for level in manifest.levels])
+    fill(con, SLOS_SOURCE, [row for h, c in catalogs.items() for row in slo_rows(h, c)])
+    fill(con, SLO_BOUNDS_SOURCE, [row for h, c in catalogs.items() for row in bound_rows(h, c)])
+    fill(con, DEMANDS_SOURCE, [row for h, c in catalogs.items() for row in demand_rows(h, c)])
+    fill(con, DEMAND_RATES_SOURCE, [row for h, c in catalogs.items() for row in demand_rate_rows(h, c)])
+    fill(con, PRICE_PLANS_SOURCE, [row for h, c in catalogs.items() for row in price_rows(h, c)])
+    fill(con, DEMAND_CLASSES_SOURCE, [row for h, c in catalogs.items() for row in class_rows(h, c)])
     parts = [part for manifest in closed for part in manifest.parts if part["path"]]
     for table in LANDED_TABLES:
         _landed(con, table, [str(home.root / part["path"]) for part in parts if part["table"] == table.name])
@@ -60,12 +60,13 @@ def _catalogs(home: Home, closed: list[manifests.Manifest], override: Catalog | 
     return {h: manifests.read_catalog(home, h) for h in sorted({m.run["catalog_hash"] for m in closed})}
 
 
-def _table(con: duckdb.DuckDBPyConnection, table: Table, rows: list[Row]) -> None:
+def fill(con: duckdb.DuckDBPyConnection, table: Table, rows: list[Row]) -> None:
+    """Make `table` from `rows`; a column that a row lacks is null."""
     schema = arrow_schema(table)
     dated = {f.name: f.type for f in schema if pa.types.is_timestamp(f.type) or pa.types.is_date(f.type)}
     plain = [{name: _parsed(row.get(name), dated.get(name)) for name in schema.names} for row in rows]
     con.register("source_rows", pa.Table.from_pylist(plain, schema=schema))
-    con.execute(f"create table raw.{table.name} as from source_rows")
+    con.execute(f"create table {table.schema}.{table.name} as from source_rows")
     con.unregister("source_rows")
 
 
@@ -83,7 +84,7 @@ def _landed(con: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> N
     that parts of one version are one scan.
     """
     if not files:
-        _table(con, table, [])
+        fill(con, table, [])
         return
     groups: dict[frozenset[str], list[str]] = {}
     for file in files:

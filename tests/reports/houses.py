@@ -205,3 +205,40 @@ def unmeasured_home(root: Path) -> Home:
 def empty_home(root: Path) -> Home:
     """A warehouse without a row."""
     return publish(Home(root), lambda given: None)
+
+
+NVIDIA = Catalog.model_validate(
+    {
+        "slos": {"offline": {}, "quick": {"bounds": [{"metric": "ttft", "statistic": "p50", "max_ms": 1}]}},
+        "prices": {
+            "api": {"kind": "api", "source": "list", "periods": [
+                {"valid_from": date(2025, 1, 1), "usd_per_mtok_input": 1, "usd_per_mtok_output": 3}]},
+            "own": {"kind": "own", "reference_plan": "api", "source": "=NVIDIA TCO post, 2025", "periods": [
+                {"valid_from": date(2025, 1, 1), "server_price": 320000, "depreciation_years": 4, "hosting_year": 3000,
+                 "software_year": 4500}]},
+            "rent": {"kind": "rent", "rent_unit": "server", "gpus_per_server": 8, "reference_plan": "api",
+                     "source": "8 x $2.50", "periods": [{"valid_from": date(2025, 1, 1), "usd_per_hour": 20}]},
+        },
+    }
+)  # fmt: skip
+"""The prices of the NVIDIA chain, and an SLO that nothing meets."""
+
+
+def nvidia_home(root: Path, catalog: Catalog = NVIDIA, *, run: dict[str, Any] | None = None, **requests: Any) -> Home:
+    """Ten requests a second on an instance of 2 GPUs, ISL = OSL = 1000, servers of 8 GPUs; nothing fails, nothing idles.
+
+    Ten slots of 1 s, starts 0.1 s apart: the tenth completion comes at 1.9 s, the last of 12 rounds is sent at 11.9 s,
+    with 100 completions in those 10 s.
+    """
+    home = Home(root)
+    catalog_hash = manifests.write_catalog(home, catalog)
+
+    def fill(given: Given) -> None:
+        given.run(**{"gpus_per_instance": 2, "catalog_hash": catalog_hash, "accelerator": "h100", **(run or {})})
+        counts = {"input_tokens": 1000, "output_tokens": 1000, "target_output_tokens": 1000}
+        given.closed_loop(10, 12, **(counts | requests))
+        given.rows["slos"] += sources.slo_rows(catalog_hash, catalog)
+        given.rows["slo_bounds"] += sources.bound_rows(catalog_hash, catalog)
+        given.rows["price_plans"] += sources.price_rows(catalog_hash, catalog)
+
+    return publish(home, fill)

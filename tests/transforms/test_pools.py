@@ -50,7 +50,9 @@ def test_pools_are_sized_apart_and_priced_together(given: Given) -> None:
 
 def test_a_pool_has_one_way_to_split_and_its_ledger_adds_up(given: Given) -> None:
     pools(given).slo().demand(mean_rps=40.0, mean_source="rates").plan().plan(**RENT).plan(**API).build()
-    rows = given.all("""select distinct endpoint, price_plan, allocation_method from curated.cost_ledger order by all""")
+    rows = given.all(
+        """select distinct endpoint, price_plan, allocation_method from curated.cost_ledger order by all"""
+    )
     assert [tuple(row.values()) for row in rows] == [
         (pool, plan, "separate_phases") for pool in ("decode", "prefill") for plan in ("own", "rent")
     ]  # no pool is bought by the token
