@@ -2,8 +2,9 @@
 
     python -m benchmarks.alone build HOME
     python -m benchmarks.alone scan FILE...
+    python -m benchmarks.alone scan_times FILE...
 
-Run by `benchmarks.transforms` through `alone`. Prints a JSON object: seconds and CPU of the work alone, imports left
+Run by `benchmarks.transforms` and `benchmarks.sharing` through `alone`. Prints a JSON object: seconds and CPU of the work alone, imports left
 out; peak memory of the process; and what the work found.
 """
 
@@ -34,6 +35,17 @@ group by level_index
 order by level_index
 """
 
+# The times that processor sharing needs of each request, read once.
+SCAN_TIMES = """
+select
+    level_index,
+    count(*) as requests,
+    avg(first_token_ns - sent_ns) as ttft_ns,
+    avg(closed_ns - sent_ns) as e2e_to_close_ns,
+from read_parquet(?, hive_partitioning = false)
+group by level_index
+"""
+
 
 @dataclass(frozen=True)
 class Alone:
@@ -46,7 +58,7 @@ class Alone:
 
 
 def alone(work: str, *arguments: str) -> Alone:
-    """Do `build` or `scan` in a new process. Raises RuntimeError if it failed."""
+    """Do one of WORK in a new process. Raises RuntimeError if it failed."""
     command = [sys.executable, "-m", "benchmarks.alone", work, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -64,7 +76,12 @@ def _scan(*files: str) -> list[tuple[Any, ...]]:
         return con.execute(SCAN, [list(files)]).fetchall()
 
 
-WORK: dict[str, Callable[..., Any]] = {"build": _build, "scan": _scan}
+def _scan_times(*files: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect() as con:
+        return con.execute(SCAN_TIMES, [list(files)]).fetchall()
+
+
+WORK: dict[str, Callable[..., Any]] = {"build": _build, "scan": _scan, "scan_times": _scan_times}
 
 
 def _peak_mib() -> float:

@@ -218,6 +218,8 @@ def plan_run(
         }
     )
     workload_config = workload.model_dump(mode="json")
+    if endpoint.role == "prefill":
+        workload_config["output_tokens"] = 1  # all that a prefill pool does: the decode pool goes on from there
     trace = read_trace(workload_config["trace"]) if workload.trace else None
     at = night.astimezone(UTC).replace(tzinfo=None)
     identity = digest([suite, endpoint_name, workload_name, load_name, at.isoformat(), config_hash])

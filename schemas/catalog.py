@@ -431,6 +431,13 @@ class Slo(Model):
         return self
 
 
+class MixPart(Model):
+    """One class of the requests of a mix: a workload, and its share of all requests."""
+
+    workload: Name
+    share: Share
+
+
 class Users(Model):
     """A demand stated as users x requests an hour: the mean rate."""
 
@@ -456,10 +463,13 @@ class RateSpan(Model):
 
 
 class Demand(Model):
-    """How much of a workload is to be served (demands.yaml)."""
+    """How much of a workload, or of a mix of workloads, is to be served (demands.yaml)."""
 
     application: str
-    workload: Name
+    workload: Name | None = None
+    mix: list[MixPart] = Field(
+        default_factory=list, description="Instead of workload: several of them, and the share of the requests of each"
+    )
     slo: Name
     peak_rps: Rate | None = None
     mean_rps: Rate | None = None
@@ -479,6 +489,25 @@ class Demand(Model):
     max_instances: PositiveInt | None = Field(None, description="Hard budget")
     max_power_kw: Positive | None = Field(None, description="Hard budget of the GPUs' power, all in")
     price_plans: list[Name] = Field(default_factory=list, description="Empty: every plan that fits the hardware")
+
+    @field_validator("mix")
+    @classmethod
+    def _whole_mix(cls, mix: list[MixPart]) -> list[MixPart]:
+        names = [part.workload for part in mix]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{repeated[0]!r} is given twice: add its shares up to one entry")
+        total = sum(part.share for part in mix)
+        if mix and abs(total - 1) > 1e-9:
+            raise ValueError(
+                f"the shares sum to {round(total, 12)}, expected 1: every request is of one of the workloads"
+            )
+        return mix
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> Self:
+        if (self.workload is None) == (not self.mix):
+            raise ValueError("give either workload (one) or mix (several, with the share of each)")
+        return self
 
     @model_validator(mode="after")
     def _rates(self) -> Self:

@@ -149,6 +149,12 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
                 for workload in _without_trace(catalog, name, entry.workloads):
                     message = f"{name!r} replays a trace (speed), and workload {workload!r} has none"
                     yield sections["suites"].say(where, message)
+            for index, name in enumerate(entry.endpoints):
+                for workload in _of_own_length(catalog, name, entry.workloads):
+                    message = (
+                        f"{name!r} is a prefill pool, asked for one token, and workload {workload!r} replays a trace"
+                    )
+                    yield sections["suites"].say((suite_name, "measure", position, "endpoints", index), message)
     for load_name, load_ in catalog.loads.items():
         if load_.search is not None and load_.search.slo is not None:
             yield from missing("loads", (load_name, "search", "slo"), "slos", load_.search.slo)
@@ -158,18 +164,20 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
             for position, metric in _unmeasurable(slo, catalog.workloads.get(name)):
                 yield sections["slos"].say((slo_name, "bounds", position, "metric"), _never(metric, name))
     for demand_name, demand in catalog.demands.items():
-        yield from missing("demands", (demand_name, "workload"), "workloads", demand.workload)
+        for place, workload in _workloads(demand):
+            yield from missing("demands", (demand_name, *place), "workloads", workload)
         yield from missing("demands", (demand_name, "slo"), "slos", demand.slo)
         for index, name in enumerate(demand.price_plans):
             yield from missing("demands", (demand_name, "price_plans", index), "prices", name)
         wanted = catalog.slos.get(demand.slo)
-        if wanted and wanted.workloads and demand.workload not in wanted.workloads:
-            yield sections["demands"].say(
-                (demand_name, "slo"),
-                f"{demand.slo!r} does not apply to workload {demand.workload!r} (slos.yaml: workloads)",
-            )
-        for _, metric in _unmeasurable(wanted, catalog.workloads.get(demand.workload)) if wanted else ():
-            yield sections["demands"].say((demand_name, "slo"), _never(metric, demand.workload))
+        for place, workload in _workloads(demand):
+            at: Where = (demand_name, "slo") if demand.workload else (demand_name, *place)
+            if wanted and wanted.workloads and workload not in wanted.workloads:
+                yield sections["demands"].say(
+                    at, f"{demand.slo!r} does not apply to workload {workload!r} (slos.yaml: workloads)"
+                )
+            for _, metric in _unmeasurable(wanted, catalog.workloads.get(workload)) if wanted else ():
+                yield sections["demands"].say(at, _never(metric, workload))
     for plan_name, plan in catalog.prices.items():
         try:
             check_periods(plan)
@@ -181,6 +189,13 @@ def _dangling(catalog: Catalog, sections: dict[str, Section]) -> Iterator[str]:
                 yield sections["prices"].say(
                     (plan_name, "reference_plan"), f"{plan.reference_plan!r} is not an api plan"
                 )
+
+
+def _of_own_length(catalog: Catalog, endpoint: str, workloads: list[str]) -> list[str]:
+    """Those of `workloads` whose trace says how long answers are, where a prefill pool gives one token."""
+    if endpoint not in catalog.endpoints or catalog.endpoints[endpoint].role != "prefill":
+        return []
+    return [name for name in workloads if name in catalog.workloads and catalog.workloads[name].trace is not None]
 
 
 def _unmeasurable(slo: Slo, workload: Workload | None) -> Iterator[tuple[int, str]]:
@@ -202,3 +217,11 @@ def _without_trace(catalog: Catalog, load_name: str, workloads: list[str]) -> li
     if load_name not in catalog.loads or catalog.loads[load_name].speed is None:
         return []
     return [name for name in workloads if name in catalog.workloads and catalog.workloads[name].trace is None]
+
+
+def _workloads(demand: Demand) -> Iterator[tuple[Where, str]]:
+    """The workloads of a demand, and the field that names each."""
+    if demand.workload is not None:
+        yield ("workload",), demand.workload
+    for position, part in enumerate(demand.mix):
+        yield ("mix", position, "workload"), part.workload

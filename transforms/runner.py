@@ -1,14 +1,17 @@
-"""Builds the warehouse's tables: discover the SQL files, order them, create, comment, check.
+"""Builds the warehouse's tables: discover the files, order them, create, comment, check.
 
 A file `staging/x.sql` or `curated/x.sql` makes the table `staging.x` or `curated.x`; its header has a line
-`-- grain: a, b`. A file `x.test.sql` beside it holds queries, each under a line `-- assert: what must hold`, that
-return the rows which break it. `macros/x.sql` makes the macro `x` in schema `main`.
+`-- grain: a, b`. Where SQL is the wrong tool, `x.py` makes it: a docstring with the line `grain: a, b`, a constant
+`READS` of the tables that it reads, and `build(con)`, which creates the table. A file `x.test.sql` beside either holds
+queries, each under a line `-- assert: what must hold`, that return the rows which break it. `macros/x.sql` makes the
+macro `x` in schema `main`.
 """
 
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import duckdb
@@ -20,19 +23,27 @@ from transforms.order import build_order, tables_read
 SQL_FOLDER = Path(__file__).parent
 SOURCES = tuple(f"raw.{table.name}" for table in SOURCE_TABLES)
 LAYERS = ("staging", "curated")
-_GRAIN = re.compile(r"^-- grain: (.+)$", re.MULTILINE)
+_GRAIN = re.compile(r"^(?:-- )?grain: (.+)$", re.MULTILINE)
 _ASSERT = re.compile(r"^-- assert: (.+)$", re.MULTILINE)
 _SAMPLE_ROWS = 5
 
 
+Make = Callable[[duckdb.DuckDBPyConnection], None]
+
+
 @dataclass(frozen=True, slots=True)
-class SqlTable:
-    """One SQL file: `assertions` are pairs of what must hold and the query of the rows that break it."""
+class TableFile:
+    """One file: `assertions` are pairs of what must hold and the query of the rows that break it.
+
+    A SQL file has its `sql`, and what it reads is found there; a Python file `reads` what it says, and has `make`.
+    """
 
     name: str
-    sql: str
     grain: tuple[str, ...]
     assertions: tuple[tuple[str, str], ...]
+    sql: str = ""
+    reads: frozenset[str] = frozenset()
+    make: Make | None = None
 
 
 @dataclass(slots=True)
@@ -95,13 +106,17 @@ def build(
             con.execute("detach staging")
 
 
-def discover(folder: Path = SQL_FOLDER) -> dict[str, SqlTable]:
-    """Read the SQL files of a folder, by table name. Raises BuildError where a header has no grain."""
-    files = {}
+def discover(folder: Path = SQL_FOLDER) -> dict[str, TableFile]:
+    """Read the files of a folder, by table name. Raises BuildError for a file that is not as it should be."""
+    files: dict[str, TableFile] = {}
     for layer in LAYERS:
-        for path in sorted((folder / layer).glob("*.sql")):
-            if not path.name.endswith(".test.sql"):
-                files[f"{layer}.{path.stem}"] = _read(path, f"{layer}.{path.stem}")
+        for path in sorted((folder / layer).glob("*.*")):
+            name = f"{layer}.{path.stem}"
+            if path.suffix not in (".sql", ".py") or path.name.endswith(".test.sql") or path.name == "__init__.py":
+                continue
+            if name in files:
+                raise BuildError(f"{path}: {name} is made by a file .py and by a file .sql: keep one of them")
+            files[name] = _read_sql(path, name) if path.suffix == ".sql" else _read_python(path, name)
     return files
 
 
@@ -117,27 +132,50 @@ def _needed(reads: Mapping[str, Collection[str]], wanted: Collection[str], given
     return needed
 
 
-def _reads(con: duckdb.DuckDBPyConnection, file: SqlTable) -> set[str]:
+def _reads(con: duckdb.DuckDBPyConnection, file: TableFile) -> set[str]:
     """Tables that a file and its assertions need to be there."""
-    queries = [file.sql, *(query for _, query in file.assertions)]
-    return set().union(*(tables_read(con, file.name, query) for query in queries)) - {file.name}
+    queries = [*([] if file.make else [file.sql]), *(query for _, query in file.assertions)]
+    return {*file.reads, *(table for query in queries for table in tables_read(con, file.name, query))} - {file.name}
 
 
-def _read(path: Path, name: str) -> SqlTable:
+def _read_sql(path: Path, name: str) -> TableFile:
     sql = path.read_text()
-    grain = _GRAIN.search(sql)
+    return TableFile(name, _grain(path, sql), _assertions(path), sql=sql)
+
+
+def _read_python(path: Path, name: str) -> TableFile:
+    spec = spec_from_file_location(f"transforms.{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    make, reads = getattr(module, "build", None), getattr(module, "READS", None)
+    if make is None or reads is None:
+        raise BuildError(f"{path}: needs READS, the tables that it reads, and build(con), which makes {name}")
+    return TableFile(name, _grain(path, module.__doc__ or ""), _assertions(path), reads=frozenset(reads), make=make)
+
+
+def _grain(path: Path, header: str) -> tuple[str, ...]:
+    grain = _GRAIN.search(header)
     if not grain:
-        raise BuildError(f"{path}: the header needs a line '-- grain: column, column'")
+        comment = "-- " if path.suffix == ".sql" else ""
+        raise BuildError(f"{path}: the header needs a line '{comment}grain: column, column'")
+    return tuple(column.strip() for column in grain[1].split(","))
+
+
+def _assertions(path: Path) -> tuple[tuple[str, str], ...]:
     tests = path.with_suffix(".test.sql")
     parts = _ASSERT.split(tests.read_text())[1:] if tests.exists() else []
-    pairs = zip(parts[::2], (query.strip().rstrip(";") for query in parts[1::2]), strict=True)
-    return SqlTable(name, sql, tuple(column.strip() for column in grain[1].split(",")), tuple(pairs))
+    return tuple(zip(parts[::2], (query.strip().rstrip(";") for query in parts[1::2]), strict=True))
 
 
-def _make(con: duckdb.DuckDBPyConnection, file: SqlTable, report: BuildReport) -> None:
+def _make(con: duckdb.DuckDBPyConnection, file: TableFile, report: BuildReport) -> None:
     started = time.perf_counter()
     try:
-        con.execute(f"create or replace table {file.name} as\n{file.sql}")
+        if file.make:
+            file.make(con)
+        else:
+            con.execute(f"create or replace table {file.name} as\n{file.sql}")
     except duckdb.Error as error:
         raise BuildError(f"{file.name}: {error}") from error
     keys = ", ".join(file.grain)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from schemas.arrow import arrow_schema
 from schemas.catalog import Catalog, Demand
 from schemas.columns import (
+    DEMAND_CLASSES_SOURCE,
     DEMAND_RATES_SOURCE,
     DEMANDS_SOURCE,
     LANDED_TABLES,
@@ -47,6 +48,7 @@ def attach(
     fill(con, DEMANDS_SOURCE, [row for h, c in catalogs.items() for row in demand_rows(h, c)])
     fill(con, DEMAND_RATES_SOURCE, [row for h, c in catalogs.items() for row in demand_rate_rows(h, c)])
     fill(con, PRICE_PLANS_SOURCE, [row for h, c in catalogs.items() for row in price_rows(h, c)])
+    fill(con, DEMAND_CLASSES_SOURCE, [row for h, c in catalogs.items() for row in class_rows(h, c)])
     parts = [part for manifest in closed for part in manifest.parts if part["path"]]
     for table in LANDED_TABLES:
         _landed(con, table, [str(home.root / part["path"]) for part in parts if part["table"] == table.name])
@@ -185,6 +187,13 @@ def price_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
         reference = catalog.prices[plan.reference_plan] if plan.reference_plan else None
         for first, last, prices in _spans(plan, reference if isinstance(reference, ApiPlan) else None):
             yield base | {"valid_from": first, "valid_to": last} | _figures(plan, prices) | _ratio(reference, first)
+
+
+def class_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:
+    """Rows of `raw.demand_classes`: the workloads of the demands that are a mix."""
+    for name, demand in catalog.demands.items():
+        for part in demand.mix:
+            yield {"catalog_hash": catalog_hash, "demand": name, "workload": part.workload, "share": part.share}
 
 
 def _spans(

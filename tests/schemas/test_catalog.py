@@ -55,7 +55,15 @@ def test_the_starter_catalog_is_read_whole() -> None:
     [
         ("endpoints", "  gpus_per_instance: 1\n", "  gpus_per_instance: two\n", "demo-llama.gpus_per_instance: found 'two', expected: a valid integer"),
         ("endpoints", "  precision: q4_0", "  precission: q4_0", "demo-llama.precission: no such field (found 'q4_0')"),
-        ("demands", "  workload: chat-1k\n", "", ".workload: is missing: expected a value"),
+        ("demands", "  workload: chat-1k\n", "", "chat: give either workload (one) or mix (several, with the share of each)"),
+        ("demands", "  workload: chat-1k\n", "  workload: chat-1k\n  mix: [{workload: demo-chat, share: 1}]\n", "chat: give either workload (one) or mix"),
+        ("demands", "workload: chat-1k\n", "mix: [{workload: chat-1k, share: 0.6}, {workload: demo-chat, share: 0.3}]\n", "chat.mix: the shares sum to 0.9, expected 1"),
+        ("demands", "workload: chat-1k\n", "mix: [{workload: chat-1k, share: 0.99999}]\n", "chat.mix: the shares sum to 0.99999, expected 1"),
+        ("demands", "workload: chat-1k\n", "mix: [{workload: chat-1k, share: 0.5}, {workload: chat-1k, share: 0.5}]\n", "chat.mix: 'chat-1k' is given twice: add its shares up to one entry"),
+        ("demands", "workload: chat-1k\n", "mix: [{workload: chat-1k, share: 0.5}, {workload: chat-1m, share: 0.5}]\n", "chat.mix.1.workload: found 'chat-1m', expected a name in workloads.yaml (chat-1k, demo-chat)"),
+        ("demands", "workload: chat-1k\n", "mix: [{workload: chat-1k, share: 1.5}]\n", "chat.mix.0.share: found 1.5, expected: less than or equal to 1"),
+        ("demands", "workload: chat-1k\n", "mix: [{workload: chat-1k}]\n", "chat.mix.0.share: is missing: expected a value"),
+        ("demands", "workload: chat-1k\n", "mix: []\n", "chat: give either workload (one) or mix"),
         ("workloads", "  input_tokens: 64\n", "", "demo-chat: input_tokens and output_tokens are needed (or a dataset"),
         ("workloads", "  input_tokens: 64\n", "  input_tokens: many\n", "demo-chat.input_tokens: found 'many', expected: a valid integer"),
         ("workloads", "  input_tokens: 64\n", "  input_tokens: 0\n", "demo-chat.input_tokens: found 0, expected: greater than 0"),
@@ -143,6 +151,36 @@ def test_periods_of_a_plan_may_neither_overlap_nor_leave_a_gap(folder: Path) -> 
     edit(folder, "prices", "valid_from: 2025-06-30", "valid_from: 2025-07-02")
     assert "demo-rent.periods: periods leave a gap: nothing between 2025-06-30 and 2025-07-02" in complaint(folder)
     edit(folder, "prices", "valid_from: 2025-07-02", "valid_from: 2025-07-01")
+    load(folder)
+
+
+MIX = """mixed:
+  application: chat and documents
+  mix:
+    - {workload: demo-chat, share: 0.7}
+    - {workload: chat-1k, share: 0.3}
+  slo: offline
+  peak_rps: 10
+"""
+
+
+def test_a_mistake_in_a_mix_is_told_with_the_line_of_its_entry(folder: Path) -> None:
+    path = folder / "demands.yaml"
+    path.write_text(MIX)
+    assert [part.share for part in load(folder).demands["mixed"].mix] == [0.7, 0.3]
+    path.write_text(MIX.replace("chat-1k", "chat-1m"))
+    assert f"{path}:5: mixed.mix.1.workload: found 'chat-1m'" in complaint(folder)
+    path.write_text(MIX.replace("0.3", "0.4"))
+    assert f"{path}:3: mixed.mix: the shares sum to 1.1, expected 1" in complaint(folder)
+    path.write_text(MIX.replace("slo: offline", "slo: demo-interactive"))
+    said = complaint(folder)
+    assert f"{path}:5: mixed.mix.1.workload: 'demo-interactive' does not apply to workload 'chat-1k'" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_shares_of_a_mix_may_be_off_by_rounding(folder: Path) -> None:
+    third = "[{workload: demo-chat, share: 0.3333333333}, {workload: chat-1k, share: 0.6666666667}]"
+    edit(folder, "demands", "workload: chat-1k", f"mix: {third}")
     load(folder)
 
 

@@ -131,6 +131,16 @@ class Given:
         self.rows["demands"].append({**DEMAND, **changes})
         return self
 
+    def mix(self, shares: dict[str, float], **changes: Any) -> "Given":
+        """A demand for several workloads, with the share of the requests of each."""
+        demand = {**DEMAND, "workload": None, **changes}
+        self.rows["demands"].append(demand)
+        self.rows["demand_classes"] += [
+            {"catalog_hash": demand["catalog_hash"], "demand": demand["demand"], "workload": name, "share": share}
+            for name, share in shares.items()
+        ]
+        return self
+
     def plan(self, **changes: Any) -> "Given":
         """An own price plan, the NVIDIA server unless changed."""
         self.rows["price_plans"].append({**OWN_PLAN, **changes})

@@ -1,5 +1,6 @@
 """The runner orders SQL files by what they read, checks what they make, and says what is wrong."""
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -76,6 +77,62 @@ def test_columns_other_than_the_contract_stop_the_build(tmp_path: Path) -> None:
 def test_a_header_without_a_grain_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path, {"curated/numbers.sql": "select 1 as n"})
     with pytest.raises(BuildError, match="-- grain:"):
+        discover(folder)
+
+
+NUMBERS_PY = '''"""Numbers.
+
+grain: n
+"""
+
+READS = ("staging.first",)
+
+
+def build(con):
+    con.execute("create or replace table curated.numbers as select n + 1 as n from staging.first")
+'''
+
+
+def test_a_python_file_makes_a_table_that_is_ordered_and_checked_as_any_other(tmp_path: Path) -> None:
+    files = {
+        "curated/__init__.py": '"""A package."""',
+        "curated/numbers.py": NUMBERS_PY,
+        "curated/numbers.test.sql": "-- assert: numbers are positive\nselect n from curated.numbers where n < 0",
+        "staging/first.sql": "-- grain: n\nselect unnest([1, 2]) as n",
+    }
+    folder = write(tmp_path, files)
+    with duckdb.connect() as con:
+        report = build(con, folder=folder, sources=(), contract=(NUMBERS,))
+        assert con.execute("from curated.numbers order by n").fetchall() == [(2,), (3,)]
+    assert list(report.rows) == ["staging.first", "curated.numbers"]
+    (folder / "staging" / "first.sql").write_text("-- grain: n\nselect -9 as n")
+    with duckdb.connect() as con, pytest.raises(BuildError, match="the assertion 'numbers are positive' does not hold"):
+        build(con, folder=folder, sources=(), contract=(NUMBERS,))
+
+
+def test_an_error_of_the_database_in_a_python_file_names_the_table(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"curated/numbers.py": NUMBERS_PY.replace("select n + 1", "select m")})
+    write(tmp_path, {"staging/first.sql": "-- grain: n\nselect 1 as n"})
+    with duckdb.connect() as con, pytest.raises(BuildError, match=r"curated\.numbers: .*m"):
+        build(con, folder=folder, sources=(), contract=(NUMBERS,))
+
+
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [
+        ("grain: n", "the header needs a line 'grain: column, column'"),
+        ('READS = ("staging.first",)', "needs READS, the tables that it reads, and build"),
+    ],
+)
+def test_a_python_file_that_lacks_something_is_refused(tmp_path: Path, lost: str, says: str) -> None:
+    folder = write(tmp_path, {"curated/numbers.py": NUMBERS_PY.replace(lost, "")})
+    with pytest.raises(BuildError, match=re.escape(says)):
+        discover(folder)
+
+
+def test_a_table_that_two_files_make_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"curated/numbers.py": NUMBERS_PY, "curated/numbers.sql": "-- grain: n\nselect 1 as n"})
+    with pytest.raises(BuildError, match=r"curated\.numbers is made by a file \.py and by a file \.sql"):
         discover(folder)
 
 

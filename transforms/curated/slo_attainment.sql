@@ -1,6 +1,7 @@
 -- curated.slo_attainment: how each operating point stands against each SLO of its workload (docs/metrics.md).
 -- grain: operating_point_id, slo
--- columns: comments in schemas/columns.py. SLOs are those of the catalog snapshot of the run.
+-- columns: comments in schemas/columns.py. SLOs are those of the catalog snapshot of the run; of a pool of a
+--   disaggregated fleet the bounds count that are its own (staging.role_bounds).
 --   Requests are judged in staging.judged_requests; attainment is null where one of them cannot be.
 --   Verdict: with an attainment_share that share decides; without, each bound by its error-adjusted statistic, a
 --   mean only while error_share <= max_error_share. A least quality score is a bound like the others.
@@ -22,8 +23,11 @@ with points as (
         points.window_s,
         points.error_share,
         points.quality_score,
+        attempts.role,
     from curated.operating_points as points
     inner join staging.levels as levels using (operating_point_id)
+    inner join staging.attempts as attempts
+        on points.run_id = attempts.run_id and points.attempt = attempts.attempt
 ),
 
 applicable as (
@@ -36,7 +40,7 @@ applicable as (
         limits.slo_no,
     from points
     inner join raw.slos as slos using (catalog_hash)
-    inner join staging.slo_limits as limits using (catalog_hash, slo)
+    inner join staging.slo_limits as limits using (catalog_hash, slo, role)
     where len(slos.workloads) = 0 or list_contains(slos.workloads, points.workload)
 ),
 
@@ -104,7 +108,7 @@ bounds as (
         slo_bounds.limit_value,
         slo_bounds.metric = 'interactivity' as is_lower_limit,
     from applicable
-    inner join raw.slo_bounds as slo_bounds using (catalog_hash, slo)
+    inner join staging.role_bounds as slo_bounds using (catalog_hash, slo, role)
     left join staging.latency_statistics as statistics
         on
             applicable.level_no = statistics.level_no
@@ -122,7 +126,7 @@ bounds as (
         applicable.max_error_share as limit_value,
         false as is_lower_limit,
     from applicable
-    inner join raw.slo_bounds as slo_bounds using (catalog_hash, slo)
+    inner join staging.role_bounds as slo_bounds using (catalog_hash, slo, role)
     where applicable.attainment_share is null and slo_bounds.statistic = 'mean'
     union all
     select

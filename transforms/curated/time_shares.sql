@@ -9,22 +9,7 @@
 -- assertions (time_shares.test.sql): shares are shares, input and output add up; all requests' time and the idle time
 --   add up to the window
 with chosen as (
-    select
-        best.operating_point_id,
-        best.slo,
-        best.run_id,
-        best.endpoint,
-        best.workload,
-        best.night,
-        best.metric_version,
-        levels.level_no,
-        limits.slo_no,
-    from curated.best_operating_points as best
-    inner join staging.levels as levels using (operating_point_id)
-    -- requests are judged by the catalog of their own run
-    inner join staging.attempts as attempts on levels.run_id = attempts.run_id and levels.attempt = attempts.attempt
-    inner join staging.slo_limits as limits on attempts.catalog_hash = limits.catalog_hash and best.slo = limits.slo
-    where best.status = 'chosen'
+    select * from staging.chosen_levels
 ),
 
 classed as (

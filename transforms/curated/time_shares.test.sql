@@ -2,9 +2,8 @@
 select
     operating_point_id,
     slo,
-from curated.best_operating_points
-anti join curated.time_shares using (operating_point_id, slo)
-where status = 'chosen';
+from staging.chosen_levels
+anti join curated.time_shares using (operating_point_id, slo);
 
 -- assert: shares are shares
 select

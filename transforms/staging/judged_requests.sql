@@ -9,11 +9,15 @@
 with applicable as (
     select
         levels.level_no,
-        limits.* exclude (catalog_hash, slo),
+        limits.* exclude (catalog_hash, slo, role),
     from staging.levels as levels
     inner join staging.attempts as attempts using (run_id, attempt)
     inner join raw.slos as slos using (catalog_hash)
-    inner join staging.slo_limits as limits using (catalog_hash, slo)
+    inner join staging.slo_limits as limits
+        on
+            attempts.catalog_hash = limits.catalog_hash
+            and slos.slo = limits.slo
+            and attempts.role = limits.role
     where len(slos.workloads) = 0 or list_contains(slos.workloads, attempts.workload)
 ),
 

@@ -7,19 +7,14 @@
 -- Whole units, as many in a nanosecond as 4e18 in the window allow: sums are exact in any order, a rebuild is equal.
 -- Only levels that a chosen operating point stands on: the cost follows those.
 -- assertions (sharing_times.test.sql): no share is negative
-with chosen as (
-    select distinct operating_point_id from curated.best_operating_points
-    where status = 'chosen'
-),
-
-windows as (
+with windows as (
     select
         levels.level_no,
         levels.window_started_ns,
         levels.window_ended_ns,
         4000000000000000000 // (levels.window_ended_ns - levels.window_started_ns) as units_per_ns,
     from staging.levels as levels
-    semi join chosen using (operating_point_id)
+    semi join staging.chosen_levels as chosen using (level_no)
     where levels.window_started_ns is not null
 ),
 
