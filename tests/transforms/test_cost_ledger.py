@@ -137,34 +137,52 @@ def test_shown_cents_add_up(given: Given) -> None:
         assert row["furthest"] < 0.01
 
 
-@settings(max_examples=15, deadline=None)
-@random(
-    peak=st.floats(0.5, 5e3), share=st.floats(0, 1), g=st.integers(1, 12), k=st.integers(1, 8),
-    headroom=st.floats(0, 1), spares=st.integers(0, 3), uptime=st.floats(0.5, 1),
-    budget=st.none() | st.integers(1, 40), price=st.floats(1e2, 1e9),
+FLEETS = st.lists(
+    st.fixed_dictionaries({
+        "peak": st.floats(0.5, 5e3), "share": st.just(0.0) | st.floats(1e-9, 1), "g": st.integers(1, 12),
+        "k": st.integers(1, 8), "headroom": st.floats(0, 1), "spares": st.integers(0, 3), "uptime": st.floats(0.5, 1),
+        "budget": st.none() | st.integers(1, 40), "price": st.floats(1e2, 1e9),
+    }),
+    min_size=12, max_size=12,
 )  # fmt: skip
-def test_random_fleets_conserve_and_cost_less_when_they_serve_more(
-    peak: float, share: float, g: int, k: int, headroom: float, spares: int, uptime: float, budget: int | None,
-    price: float,
-) -> None:  # fmt: skip
+
+
+@settings(max_examples=4, deadline=None)
+@random(fleets=FLEETS)
+def test_random_fleets_conserve_and_cost_less_when_they_serve_more(fleets: list[dict[str, Any]]) -> None:
     with factory.given() as given:
-        given.run(gpus_per_instance=g, gpus_per_server=k)
-        for level, concurrency in enumerate((4, 8), start=1):  # 4 and 8 rps; each SLO takes one of them
-            gaps = (60.0,) * 9 if level == 2 else (100.0,) * 9
-            given.closed_loop(concurrency, 24, level_index=level, gaps_ms=gaps)
-        given.slo(slo="any").slo(("ttft", "p50", 200), slo="fast")
-        for slo in ("any", "fast"):
-            given.demand(
-                demand=slo, slo=slo, peak_rps=peak, mean_rps=peak * share, mean_source="rates", headroom=headroom,
-                spares=spares, uptime=uptime, max_instances=budget,
-            )  # fmt: skip
-        given.plan(server_price=price, gpus_per_server=k, salvage=0.0).plan(**RENT).plan(**API).build()
+        for number, fleet in enumerate(fleets):
+            add_fleet(given, number, **fleet)
+        given.build()
         sums = given.all("""select sum(usd) as total, any_value(fleet_year_usd) as year, min(usd) as least
             from curated.cost_ledger group by fleet_id, price_plan, allocation_method""")
-        assert len(sums) == 2 * 5
+        assert len(sums) == len(fleets) * 2 * 5
         for row in sums:
             assert abs(row["total"] - row["year"]) <= max(0.005, 1e-12 * row["year"])
             assert row["least"] >= 0
-        capacity = given.all("""select slo, usd_per_request from curated.cost_per_million_tokens
-            where cost_basis = 'capacity' and allocation_method = 'price_ratio' and price_plan = 'own' order by slo""")
-        assert capacity[0]["usd_per_request"] < capacity[1]["usd_per_request"]  # 8 rps against 4
+        capacity = given.all("""select fast.usd_per_request as fast, slow.usd_per_request as slow
+            from curated.cost_per_million_tokens as slow
+            inner join curated.cost_per_million_tokens as fast
+                using (endpoint, price_plan, cost_basis, allocation_method)
+            where cost_basis = 'capacity' and allocation_method = 'price_ratio' and price_plan = 'own'
+                and slow.slo = 'strict' and fast.slo = 'any'""")
+        assert len(capacity) == len(fleets)
+        assert all(row["fast"] < row["slow"] for row in capacity)  # 8 rps against 4
+
+
+def add_fleet(
+    given: Given, number: int, *, peak: float, share: float, g: int, k: int, headroom: float, spares: int,
+    uptime: float, budget: int | None, price: float,
+) -> None:  # fmt: skip
+    """An endpoint with a catalog of its own; 4 and 8 rps, of which each SLO takes one."""
+    name, catalog = {"run": f"run-{number}"}, {"catalog_hash": f"catalog-{number}"}
+    given.run(run_id=name["run"], endpoint=f"endpoint-{number}", gpus_per_instance=g, gpus_per_server=k, **catalog)
+    given.closed_loop(4, 24, level_index=1, gaps_ms=(100.0,) * 9, **name)
+    given.closed_loop(8, 24, level_index=2, gaps_ms=(60.0,) * 9, **name)
+    given.slo(slo="any", **catalog).slo(("ttft", "p50", 200), slo="strict", **catalog)
+    for slo in ("any", "strict"):
+        given.demand(
+            demand=slo, slo=slo, peak_rps=peak, mean_rps=peak * share, mean_source="rates", headroom=headroom,
+            spares=spares, uptime=uptime, max_instances=budget, **catalog,
+        )  # fmt: skip
+    given.plan(server_price=price, gpus_per_server=k, **catalog).plan(**(RENT | catalog)).plan(**(API | catalog))

@@ -188,7 +188,7 @@ entries as (
     select
         *,
         -- what differs from 0 by rounding alone is 0
-        case when abs(amount) < 1e-9 * c then 0 else amount end as usd,
+        case when abs(amount) < 1e-14 * c then 0 else amount end as usd,
         floor(round(usd * 100, 6)) as cents,
     from bucketed
     where bucket <> 'unallocated' or amount is not null
