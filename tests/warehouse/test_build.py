@@ -152,7 +152,7 @@ def test_a_mix_of_the_catalog_reaches_the_warehouse(home: Home) -> None:
     build(home, Catalog(slos={"any": Slo()}, demands={"both": demand}))
     [(demand_name, status, reasons)] = ask(home, "select demand, status, reasons from fleet_mixes").rows
     assert (demand_name, status) == ("both", "infeasible")
-    assert str(reasons).endswith("unmeasured within the SLO (not measured that night)")
+    assert str(reasons).startswith("no endpoint serves unmeasured within the SLO (not measured that night); w within")
     assert ask(home, "select count(*) from server_counts").rows == [(0,)]
 
 
