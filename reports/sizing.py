@@ -84,6 +84,7 @@ def sizing_json(sizing: Sizing) -> dict[str, Any]:
         "asked": {"endpoint": question.endpoint, "slo": question.slo, **question.demand},
         "best_operating_point": sizing.best,
         "fleet": sizing.fleet,
+        "prices": sizing.prices,
         "price_plan": sizing.plan,
         "compared_by": f"{sizing.compared}, {sizing.cost_basis}",
         **{name: sizing.rows(name) for name in ("cost_per_million_tokens", "cost_ledger", "break_even")},
