@@ -1,5 +1,7 @@
 """The solver of mixes by itself: as good as trying every fleet, and never a fleet that serves too little."""
 
+import subprocess
+import sys
 from itertools import product
 from math import ceil, inf
 
@@ -120,6 +122,13 @@ def test_out_of_time_the_best_that_is_known_says_how_much_is_not_proven() -> Non
     assert 0 < mix.gap <= 1
     apart = [Offer(name, "plan", {name: 3.3}, 1000.0) for name in CLASSES]
     assert solve(apart, CLASSES, limit_s=0.0).status == "undecided"
+
+
+def test_the_solver_is_silent() -> None:
+    # its banner would come once a process, into what a script reads as JSON
+    code = "from transforms.mixes import Offer, solve; solve([Offer('e', 'p', {'c': 1.5}, 1.0)], ['c'], limit_s=1.0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
 
 
 TENTHS = st.integers(1, 60).map(lambda n: n / 10)
