@@ -8,13 +8,27 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 
-from benchmarks import busy, ceiling, client, contract, machine, memory, open_loop, peers, sharing, tls, transforms
+from benchmarks import (
+    busy,
+    ceiling,
+    client,
+    contract,
+    economics,
+    machine,
+    memory,
+    open_loop,
+    peers,
+    sharing,
+    tls,
+    transforms,
+)
 from benchmarks.tables import Section, as_json, as_text
 
 BENCHMARKS: dict[str, Callable[[bool], list[Section]]] = {
     "contract": contract.run,
     "transforms": transforms.run,
     "sharing": sharing.run,
+    "economics": economics.run,
     "client": client.run,
     "busy": busy.run,
     "tls": tls.run,

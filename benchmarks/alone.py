@@ -3,9 +3,10 @@
     python -m benchmarks.alone build HOME
     python -m benchmarks.alone scan FILE...
     python -m benchmarks.alone scan_times FILE...
+    python -m benchmarks.alone economics NIGHTS
 
-Run by `benchmarks.transforms` and `benchmarks.sharing` through `alone`. Prints a JSON object: seconds and CPU of the work alone, imports left
-out; peak memory of the process; and what the work found.
+Run by `benchmarks.transforms`, `benchmarks.sharing` and `benchmarks.economics` through `alone`. Prints a JSON object:
+seconds and CPU of the work alone, imports left out; peak memory of the process; and what the work found.
 """
 
 import json
@@ -81,7 +82,18 @@ def _scan_times(*files: str) -> list[tuple[Any, ...]]:
         return con.execute(SCAN_TIMES, [list(files)]).fetchall()
 
 
-WORK: dict[str, Callable[..., Any]] = {"build": _build, "scan": _scan, "scan_times": _scan_times}
+def _economics(nights: str) -> dict[str, dict[str, float]]:
+    from benchmarks.economics import rebuild  # which imports this module
+
+    return rebuild(nights)
+
+
+WORK: dict[str, Callable[..., Any]] = {
+    "build": _build,
+    "scan": _scan,
+    "scan_times": _scan_times,
+    "economics": _economics,
+}
 
 
 def _peak_mib() -> float:

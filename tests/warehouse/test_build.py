@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from schemas.catalog import Catalog, Slo
+from schemas.catalog import Catalog, Demand, MixPart, Slo
 from schemas.errors import LandingError, UsageError, WarehouseError
 from schemas.prices import ApiPlan, ApiPrices, RentPlan, RentPrices
 from tests.traces import LEVEL, begin, land, of_version_1, row, starter
@@ -143,6 +143,17 @@ def test_the_starter_price_book_prices_cpu_and_gpus() -> None:
     rows = list(sources.price_rows("h", starter()))
     assert {"cpu", "h100", None} <= {row["accelerator"] for row in rows}
     assert all(row["price_in"] == 1 and row["price_out"] == 3 for row in rows)
+
+
+def test_a_mix_of_the_catalog_reaches_the_warehouse(home: Home) -> None:
+    measured(home)
+    mix = [MixPart(workload="w", share=0.75), MixPart(workload="unmeasured", share=0.25)]
+    demand = Demand(application="a", mix=mix, slo="any", peak_rps=10.0)
+    build(home, Catalog(slos={"any": Slo()}, demands={"both": demand}))
+    [(demand_name, status, reasons)] = ask(home, "select demand, status, reasons from fleet_mixes").rows
+    assert (demand_name, status) == ("both", "infeasible")
+    assert str(reasons).endswith("unmeasured within the SLO (not measured that night)")
+    assert ask(home, "select count(*) from server_counts").rows == [(0,)]
 
 
 def test_parts_of_two_versions_are_one_table(home: Home) -> None:

@@ -68,26 +68,20 @@ steps as (
     select
         *,
         -- a unit more at a time, until the fleet for that rate is no larger than the one that is paid for
-        list_filter(
-            list_prepend(
-                units,
-                range(units + 1, cast(coalesce(units + units_tried, units) as bigint) + 1)
-            ),
-            lambda n: greatest(
-                units,
-                ceil(
-                    round(
-                        (
-                            case
-                                when n * rps_per_unit <= peak_rps then instances
-                                else ceil(round(n * rps_per_unit * (1 + headroom) / rate, 9)) + spares_kept
-                            end
-                        ) / instances_per_unit, 9
-                    )
-                )
-            ) <= n
-            and n * rps_per_unit <= n * capacity_per_unit
-        )[1] as units_needed,
+        case
+            when rps_per_unit > capacity_per_unit then null
+            when units * rps_per_unit <= peak_rps then units
+            else
+                list_filter(
+                    range(units, cast(units + units_tried as bigint) + 1),
+                    lambda n: ceil(
+                        round(
+                            (ceil(round(n * rps_per_unit * (1 + headroom) / rate, 9)) + spares_kept)
+                            / instances_per_unit, 9
+                        )
+                    ) <= n
+                )[1]
+        end as units_needed,
     from against_api
 ),
 

@@ -73,41 +73,51 @@ points as (
     from curated.operating_points
 ),
 
-priced as (
+told as (
     select
         tighter.*,
+        limits.run_date,
+        limits.run_id,
+        limits.metric_version,
+        cheapest.tokens as cheapest_tokens,
+        tight.tokens as tight_tokens,
+    from tighter
+    inner join points as limits using (operating_point_id)
+    inner join points as cheapest on tighter.cheapest.id = cheapest.operating_point_id
+    left join points as tight on tighter.tight_cheapest.id = tight.operating_point_id
+),
+
+priced as (
+    select
+        told.*,
         plans.price_plan,
         plans.currency,
         plans.valid_from,
         plans.unit_year_usd
         / nullif(plans.instances_per_unit * plans.gpus_per_instance, 0) / 31536000 as gpu_second_usd,
-    from tighter
+    from told
     inner join plans using (endpoint, workload, night)
 )
 
 select
-    priced.endpoint,
-    priced.workload,
-    priced.night,
-    priced.price_plan,
-    priced.latency_metric,
-    priced.statistic,
-    priced.operating_point_id,
-    limits.run_date,
-    limits.run_id,
-    limits.metric_version,
-    priced.currency,
-    priced.valid_from as price_valid_from,
-    priced.latency as limit_value,
-    priced.cheapest.id as cheapest_point_id,
-    priced.cheapest.rps as request_rps_per_gpu,
-    priced.gpu_second_usd / nullif(priced.cheapest.rps, 0) as usd_per_request,
-    priced.gpu_second_usd / nullif(priced.cheapest.rps, 0) * 1e6 / nullif(cheapest.tokens, 0) as usd_per_mtok,
-    priced.tight_cheapest.id as twice_as_tight_point_id,
-    priced.gpu_second_usd / nullif(priced.tight_cheapest.rps, 0) * 1e6 / nullif(tight.tokens, 0)
-        as usd_per_mtok_twice_as_tight,
-    priced.cheapest.rps / nullif(priced.tight_cheapest.rps, 0) as times_dearer_twice_as_tight,
+    endpoint,
+    workload,
+    night,
+    price_plan,
+    latency_metric,
+    statistic,
+    operating_point_id,
+    run_date,
+    run_id,
+    metric_version,
+    currency,
+    valid_from as price_valid_from,
+    latency as limit_value,
+    cheapest.id as cheapest_point_id,
+    cheapest.rps as request_rps_per_gpu,
+    gpu_second_usd / nullif(cheapest.rps, 0) as usd_per_request,
+    gpu_second_usd / nullif(cheapest.rps, 0) * 1e6 / nullif(cheapest_tokens, 0) as usd_per_mtok,
+    tight_cheapest.id as twice_as_tight_point_id,
+    gpu_second_usd / nullif(tight_cheapest.rps, 0) * 1e6 / nullif(tight_tokens, 0) as usd_per_mtok_twice_as_tight,
+    cheapest.rps / nullif(tight_cheapest.rps, 0) as times_dearer_twice_as_tight,
 from priced
-inner join points as limits using (operating_point_id)
-inner join points as cheapest on priced.cheapest.id = cheapest.operating_point_id
-left join points as tight on priced.tight_cheapest.id = tight.operating_point_id

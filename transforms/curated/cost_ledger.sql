@@ -154,49 +154,60 @@ amounts as (
     from split
 ),
 
-bucketed as (
+numbered as (
     select
         *,
-        unnest([
-            { 'bucket': 'stranded', 'usd': case when is_api then 0 else c - (n1 + s) * ci end },
-            { 'bucket': 'spare', 'usd': case when is_api then 0 else s * ci end },
-            { 'bucket': 'headroom', 'usd': case when is_api then 0 else (n1 - n0) * ci end },
-            { 'bucket': 'idle', 'usd': case when is_api then 0 else n0 * ci - coalesce(w, asked_for) end },
-            { 'bucket': 'failed', 'usd': w * x_f },
-            { 'bucket': 'slo_missed', 'usd': w * x_m },
-            { 'bucket': 'input', 'usd': input_usd },
-            { 'bucket': 'cached_input', 'usd': cached_usd },
-            { 'bucket': 'output', 'usd': output_usd },
-            {
-                'bucket': 'unallocated',
-                'usd': case
-                    when good_usd is null then coalesce(w, asked_for) when input_usd is null then good_usd
-                end
-            }
-        ]) as entry,
+        row_number() over () as ledger_no,
     from amounts
+),
+
+bucketed as (
+    select
+        ledger_no,
+        c,
+        unnest([
+            'stranded', 'spare', 'headroom', 'idle', 'failed', 'slo_missed', 'input', 'cached_input', 'output',
+            'unallocated'
+        ]) as bucket,
+        unnest([
+            case when is_api then 0 else c - (n1 + s) * ci end,
+            case when is_api then 0 else s * ci end,
+            case when is_api then 0 else (n1 - n0) * ci end,
+            case when is_api then 0 else n0 * ci - coalesce(w, asked_for) end,
+            w * x_f,
+            w * x_m,
+            input_usd,
+            cached_usd,
+            output_usd,
+            case when good_usd is null then coalesce(w, asked_for) when input_usd is null then good_usd end
+        ]) as amount,
+    from numbered
 ),
 
 entries as (
     select
-        * exclude (entry),
-        entry.bucket,
+        *,
         -- what differs from 0 by rounding alone is 0
-        case when abs(entry.usd) < 1e-9 * c then 0 else entry.usd end as usd,
-        floor(round(entry.usd * 100, 6)) as cents,
-        entry.usd * 100 - cents as remainder,
+        case when abs(amount) < 1e-9 * c then 0 else amount end as usd,
+        floor(round(usd * 100, 6)) as cents,
     from bucketed
-    where entry.bucket <> 'unallocated' or entry.usd is not null
+    where bucket <> 'unallocated' or amount is not null
 ),
 
+-- whole cents by largest remainder: those that rounding down leaves over go to the buckets that lost the most
 shown as (
     select
-        *,
-        row_number() over (
-            partition by fleet_id, price_plan, allocation_method
-            order by remainder desc nulls last, bucket asc
-        ) as place,
-        round(c * 100) - sum(cents) over (partition by fleet_id, price_plan, allocation_method) as cents_left,
+        ledger_no,
+        bucket,
+        usd,
+        (
+            cents
+            + case
+                when row_number() over (partition by ledger_no order by usd * 100 - cents desc nulls last, bucket asc)
+                <= round(c * 100) - sum(cents) over (partition by ledger_no) then 1
+                else 0
+            end
+        ) / 100 as usd_shown,
     from entries
 )
 
@@ -206,7 +217,7 @@ select
     allocation_method,
     bucket,
     usd,
-    (cents + case when place <= cents_left then 1 else 0 end) / 100 as usd_shown,
+    usd_shown,
     c as fleet_year_usd,
     served_rps,
     case mean_name when 'rates' then 'mean' when 'users' then 'mean' else mean_name end as mean_basis,
@@ -223,3 +234,4 @@ select
     valid_from as price_valid_from,
     currency,
 from shown
+inner join numbered using (ledger_no)
