@@ -121,7 +121,7 @@ def _break_even(rows: Sequence[Row], plan: str) -> Iterator[str]:
             )
         else:
             yield (
-                f"Break-even of {plan} with {other}: {number(row['requests_per_year'], 8)} requests a year "
+                f"Break-even of {plan} with {other}: {row['requests_per_year']:,.0f} requests a year "
                 f"({number(row['rps'])} requests/s, {number(row['tokens_per_month'])} tokens a month)."
             )
 
