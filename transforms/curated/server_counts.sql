@@ -15,23 +15,6 @@ points as (
     select * from curated.operating_points
 ),
 
--- known for an endpoint without a chosen point too
-hardware as (
-    select
-        endpoint,
-        workload,
-        night,
-        arg_max(accelerator, started_at) as accelerator,
-        arg_max(gpus_per_instance, started_at) as gpus_per_instance,
-        arg_max(gpus_per_server, started_at) as gpus_per_server,
-        arg_max(power_kw_per_gpu, started_at) as power_kw_per_gpu,
-        arg_max(role, started_at) as role,
-        arg_max(model, started_at) as model,
-    from staging.attempts
-    where is_current
-    group by endpoint, workload, night
-),
-
 demanded as (
     select
         demands.* exclude (peak_rps, mean_rps, max_instances),
@@ -49,7 +32,7 @@ demanded as (
         hardware.gpus_per_instance,
         hardware.gpus_per_server,
         hardware.gpus_per_instance * hardware.power_kw_per_gpu as kw_per_instance,
-        coalesce((1 + demands.growth) ^ (date_diff('day', demands.as_of, best.run_date) / 365), 1) as growth_factor,
+        growth_factor(demands.growth, demands.as_of, best.run_date) as growth_factor,
         demands.peak_rps,
         demands.mean_rps,
         -- least() skips nulls: a missing budget is no budget
@@ -63,7 +46,7 @@ demanded as (
         points.request_rps_hi / nullif(points.instances_measured, 0) as point_rate_hi,
     from best
     inner join raw.demands as demands using (catalog_hash, workload, slo)
-    inner join hardware using (endpoint, workload, night)
+    inner join staging.hardware as hardware using (endpoint, workload, night)
     left join points using (operating_point_id)
 ),
 

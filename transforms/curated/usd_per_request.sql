@@ -19,18 +19,6 @@ bases as (
     group by fleet_id, price_plan
 ),
 
-hardware as (
-    select
-        endpoint,
-        workload,
-        night,
-        arg_max(precision, started_at) as precision,
-        arg_max(quality_score, started_at) as quality_score,
-    from staging.attempts
-    where is_current
-    group by endpoint, workload, night
-),
-
 final as (
     select
         costs.*,
@@ -49,7 +37,7 @@ final as (
     from costs
     inner join bases using (fleet_id, price_plan)
     inner join curated.server_counts as fleets using (fleet_id)
-    inner join hardware
+    inner join staging.hardware as hardware
         on costs.endpoint = hardware.endpoint and costs.workload = hardware.workload and costs.night = hardware.night
     inner join curated.best_operating_points as best
         on

@@ -27,7 +27,7 @@ grown as (
         demands.*,
         nights.night,
         nights.run_date,
-        coalesce((1 + demands.growth) ^ (date_diff('day', demands.as_of, nights.run_date) / 365), 1) as growth_factor,
+        growth_factor(demands.growth, demands.as_of, nights.run_date) as growth_factor,
     from nights
     inner join raw.demands as demands using (catalog_hash)
     inner join classes using (catalog_hash, demand)

@@ -9,21 +9,6 @@ with demands as (
     select * from staging.mix_demands
 ),
 
-hardware as (
-    select
-        endpoint,
-        night,
-        arg_max(role, started_at) as role,
-        arg_max(model, started_at) as model,
-        arg_max(accelerator, started_at) as accelerator,
-        arg_max(gpus_per_instance, started_at) as gpus_per_instance,
-        arg_max(gpus_per_server, started_at) as gpus_per_server,
-        arg_max(power_kw_per_gpu, started_at) as power_kw_per_gpu,
-    from staging.attempts
-    where is_current
-    group by endpoint, night
-),
-
 worded as (
     select
         slos.catalog_hash,
@@ -70,7 +55,11 @@ select
     case when hardware.role <> 'aggregated' then hardware.role || ' pool' else judged.status end as status,
     judged.run_id,
     judged.operating_point_id,
-    hardware.* exclude (endpoint, night, role),
+    hardware.model,
+    hardware.accelerator,
+    hardware.gpus_per_instance,
+    hardware.gpus_per_server,
+    hardware.power_kw_per_gpu,
     case
         when hardware.role = 'aggregated' and points.request_rps > 0
             then points.request_rps / nullif(points.instances_measured, 0)
@@ -81,5 +70,9 @@ select
     points.reasoning_tokens_mean,
 from classes
 left join judged using (night, workload, slo, words)
-left join hardware on judged.endpoint = hardware.endpoint and judged.night = hardware.night
+left join staging.hardware as hardware
+    on
+        judged.endpoint = hardware.endpoint
+        and judged.workload = hardware.workload
+        and judged.night = hardware.night
 left join curated.operating_points as points on judged.operating_point_id = points.operating_point_id

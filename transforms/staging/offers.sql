@@ -2,11 +2,10 @@
 -- Which plans apply).
 -- grain: fleet_id, price_plan
 -- columns: of server_counts, of the operating point and of the plan in force on run_date, taken from the night's own
---   catalog snapshot: the plans that the demand names; else those for the endpoint's model, for its accelerator or any
---   GPU, whose server has the endpoint's number of GPUs. A pool (prefill, decode) cannot be bought by the token.
---   unit, what is paid for: server, instance (rent by the GPU: nothing is stranded), unit (provisioned) or request
---   (API); unit_year_usd, null for an API; instances_per_unit; price_out, reasoning tokens at their own price included;
---   request_usd, the API's bill for one served request: billed tokens of failed ones ride on those served.
+--   catalog snapshot (staging.hardware_plans): the plans that the demand names, else those that fit the hardware. A
+--   pool (prefill, decode) cannot be bought by the token. gpus_per_server is that of the plan's server; price_out has
+--   reasoning tokens at their own price in it; request_usd, the API's bill for one served request: billed tokens of
+--   failed ones ride on those served.
 with demands as (
     select
         catalog_hash,
@@ -42,81 +41,35 @@ fleets as (
 
 applicable as (
     select
-        fleets.* exclude (accelerator, gpus_per_server, power_kw),
-        plans.* exclude (catalog_hash, accelerator, gpus_per_server, models, price_out),
-        coalesce(plans.gpus_per_server, fleets.gpus_per_server) as gpus_per_server,
+        fleets.* exclude (gpus_per_server, power_kw),
+        plans.* exclude (
+            catalog_hash, run_date, model, accelerator, gpus_per_instance, gpus_per_server, priced_gpus_per_server,
+            price_out
+        ),
+        plans.priced_gpus_per_server as gpus_per_server,
         plans.price_out as price_plain_out,
         case
-            when plans.kind = 'api' then 'request'
-            when plans.rent_unit = 'gpu' then 'instance'
-            when plans.rent_unit = 'provisioned' then 'unit'
-            else 'server'
-        end as unit,
-    from fleets
-    inner join raw.price_plans as plans
-        on
-            fleets.catalog_hash = plans.catalog_hash
-            and fleets.run_date >= plans.valid_from
-            and (plans.valid_to is null or fleets.run_date <= plans.valid_to)
-    where
-        (fleets.role = 'aggregated' or unit in ('server', 'instance'))
-        and case
-            when len(fleets.price_plans) > 0 then list_contains(fleets.price_plans, plans.price_plan)
-            else
-                (coalesce(len(plans.models), 0) = 0 or list_contains(plans.models, fleets.model))
-                and (
-                    unit in ('request', 'unit')
-                    or (
-                        (
-                            plans.accelerator = fleets.accelerator
-                            or (plans.accelerator is null and fleets.accelerator is distinct from 'cpu')
-                        )
-                        and (plans.gpus_per_server is null or plans.gpus_per_server = fleets.gpus_per_server)
-                    )
-                )
-        end
-),
-
-priced as (
-    select
-        *,
-        -- an own plan's extras that it does not state are not part of it; a power without its price is unknown
-        case
-            when kind = 'own'
-                then
-                    own_server_year(
-                        server_price, depreciation_years, hosting_year, software_year,
-                        licence_basis := coalesce(licence_basis, 'per_server'),
-                        gpus_per_server := gpus_per_server,
-                        power_kw := case when power_kw is null and usd_per_kwh is null then 0 else power_kw end,
-                        pue := coalesce(pue, 1),
-                        usd_per_kwh := case when power_kw is null and usd_per_kwh is null then 0 else usd_per_kwh end,
-                        staff_year := coalesce(staff_year, 0),
-                        other_year := coalesce(other_year, 0),
-                        salvage := coalesce(salvage, 0)
-                    )
-            when rent_unit = 'server' then usd_per_hour * 8760
-        end as server_year_usd,
-        case unit
-            when 'server' then server_year_usd
-            when 'instance' then gpus_per_instance * usd_per_hour * 8760
-            when 'unit' then usd_per_hour * 8760
-        end as unit_year_usd,
-        case
-            when unit in ('instance', 'unit') then 1
-            when unit = 'server' and gpus_per_instance <= gpus_per_server
-                then gpus_per_server // nullif(gpus_per_instance, 0)
-            when unit = 'server' then 1 / ceil(gpus_per_instance / nullif(gpus_per_server, 0))
-        end as instances_per_unit,
-        case
-            when price_reasoning is null then price_plain_out
+            when plans.price_reasoning is null then plans.price_out
             else
                 (
-                    (output_tokens_mean - reasoning_tokens_mean) * price_plain_out
-                    + reasoning_tokens_mean * price_reasoning
-                ) / nullif(output_tokens_mean, 0)
+                    (fleets.output_tokens_mean - fleets.reasoning_tokens_mean) * plans.price_out
+                    + fleets.reasoning_tokens_mean * plans.price_reasoning
+                ) / nullif(fleets.output_tokens_mean, 0)
         end as price_out,
-    from applicable
+    from fleets
+    inner join staging.hardware_plans as plans
+        on
+            fleets.catalog_hash = plans.catalog_hash
+            and fleets.run_date = plans.run_date
+            and fleets.model is not distinct from plans.model
+            and fleets.accelerator is not distinct from plans.accelerator
+            and fleets.gpus_per_instance = plans.gpus_per_instance
+            and fleets.gpus_per_server = plans.gpus_per_server
+    where
+        (fleets.role = 'aggregated' or plans.unit in ('server', 'instance'))
+        and case
+            when len(fleets.price_plans) > 0 then list_contains(fleets.price_plans, plans.price_plan) else plans.fits
+        end
 ),
 
 billed as (
@@ -138,7 +91,7 @@ billed as (
                     price_cached := price_cached, price_reasoning := price_reasoning
                 ) / nullif(judged_requests - failed_requests, 0)
         end as failed_usd,
-    from priced
+    from applicable
 )
 
 select

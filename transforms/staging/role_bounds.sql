@@ -1,8 +1,8 @@
 -- staging.role_bounds: which bounds of an SLO an endpoint is judged by, for its role.
 -- grain: catalog_hash, slo, role, bound_index
--- columns: those of raw.slo_bounds, and role. An aggregated endpoint is judged by all of them; a prefill pool by what it
---   does alone, the time to the first token; a decode pool by the pace of the tokens after it. The end-to-end time of a
---   request is the work of both, and no pool is judged by it.
+-- columns: those of raw.slo_bounds, and role. An aggregated endpoint is judged by all of them; a prefill pool by what
+--   it does alone, the time to the first token; a decode pool by the pace of the tokens after it. The end-to-end time
+--   of a request is the work of both, and no pool is judged by it.
 with bounds as (
     select * from raw.slo_bounds
 ),

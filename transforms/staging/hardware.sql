@@ -1,0 +1,18 @@
+-- staging.hardware: what served an endpoint's workload on a night, as the last of its current runs has it.
+-- grain: endpoint, workload, night
+-- columns: of raw.runs. Known for an endpoint without a chosen point too.
+select
+    endpoint,
+    workload,
+    night,
+    arg_max(role, started_at) as role,
+    arg_max(model, started_at) as model,
+    arg_max(precision, started_at) as precision,
+    arg_max(quality_score, started_at) as quality_score,
+    arg_max(accelerator, started_at) as accelerator,
+    arg_max(gpus_per_instance, started_at) as gpus_per_instance,
+    arg_max(gpus_per_server, started_at) as gpus_per_server,
+    arg_max(power_kw_per_gpu, started_at) as power_kw_per_gpu,
+from staging.attempts
+where is_current
+group by endpoint, workload, night
