@@ -116,9 +116,9 @@ _NOTHING = {
 def _rows(nights: int) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in (*SOURCE_TABLES, *MEASURED)}
     for number in range(SLOS):
-        slo = {"catalog_hash": "c", "slo": f"slo-{number}", "workloads": [], "max_error_share": 0.01}
-        rows["slos"].append(slo)
-        rows["demands"] += [_demand(slo["slo"], f"demand-{number}-{index}", index) for index in range(DEMANDS)]
+        name = f"slo-{number}"
+        rows["slos"].append({"catalog_hash": "c", "slo": name, "workloads": [], "max_error_share": 0.01})
+        rows["demands"] += [_demand(name, f"demand-{number}-{index}", index) for index in range(DEMANDS)]
     rows["price_plans"] += [_plan(index) for index in range(PLANS)]
     for night in range(nights):
         at = datetime(2026, 1, 1, 2) + timedelta(days=night)
@@ -128,10 +128,11 @@ def _rows(nights: int) -> dict[str, list[dict[str, Any]]]:
 
 
 def _add_run(rows: dict[str, list[dict[str, Any]]], at: datetime, endpoint: int) -> None:
+    gpus = 1 + endpoint % 4
     run = {
         "run_id": f"{at.date()}-{endpoint}", "attempt": 1, "endpoint": f"endpoint-{endpoint}", "workload": "w",
         "load": "l", "suite": "s", "night": at, "run_date": at.date(), "model": f"model-{endpoint % 5}",
-        "accelerator": "h100", "gpus_per_instance": 1 + endpoint % 4, "gpus_per_server": 8, "instances_measured": 1,
+        "accelerator": "h100", "gpus_per_instance": gpus, "gpus_per_server": 8, "instances_measured": 1,
         "catalog_hash": "c", "config_hash": "x", "metric_version": 2, "is_current": True,
     }  # fmt: skip
     rows["runs"].append(run | {"role": "aggregated", "started_at": at, "precision": ("bf16", "fp8")[endpoint % 2]})
@@ -140,7 +141,7 @@ def _add_run(rows: dict[str, list[dict[str, Any]]], at: datetime, endpoint: int)
         rps = (level + 1) * (1 + endpoint / 10) / (1 + level / 6)
         measured = {
             "request_rps": rps, "request_rps_lo": rps * 0.98, "request_rps_hi": rps * 1.02, "window_s": 60.0,
-            "request_rps_per_gpu": rps / run["gpus_per_instance"], "output_tps_per_gpu": rps * 200,
+            "request_rps_per_gpu": rps / gpus, "output_tps_per_gpu": rps * 200,
             "total_tps_per_gpu": rps * 1200, "concurrency": 2**level, "level_index": level + 1,
             "input_tokens_mean": 1000.0, "cached_input_tokens_mean": 0.0, "output_tokens_mean": 200.0,
             "ttft_p50_ms": 50.0 * 1.5**level, "e2e_mean_ms": 400.0 * 1.4**level,
@@ -178,7 +179,13 @@ def _demand(slo: str, name: str, index: int) -> dict[str, Any]:
 
 
 def _plan(index: int) -> dict[str, Any]:
-    plan = {"catalog_hash": "c", "price_plan": f"plan-{index}", "models": [], "currency": "USD", "source": "made up"}
+    plan: dict[str, Any] = {
+        "catalog_hash": "c",
+        "price_plan": f"plan-{index}",
+        "models": [],
+        "currency": "USD",
+        "source": "made up",
+    }
     plan |= {"valid_from": date(2025, 1, 1), "price_in": 1.0, "price_out": 3.0}
     if index == 0:
         return plan | {"kind": "api"}

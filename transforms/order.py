@@ -18,6 +18,16 @@ def tables_read(con: duckdb.DuckDBPyConnection, name: str, sql: str) -> set[str]
 
     Raises OrderError where `sql` is not exactly one SELECT.
     """
+    # a search builds again and again from the same files
+    if sql not in _READ:
+        _READ[sql] = frozenset(_parsed(con, name, sql))
+    return set(_READ[sql])
+
+
+_READ: dict[str, frozenset[str]] = {}
+
+
+def _parsed(con: duckdb.DuckDBPyConnection, name: str, sql: str) -> set[str]:
     row = con.execute("select json_serialize_sql(?::varchar)", [sql]).fetchone()
     parsed: dict[str, Any] = json.loads(row[0]) if row else {}
     if len(parsed.get("statements", ())) != 1:

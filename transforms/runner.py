@@ -9,7 +9,7 @@ macro `x` in schema `main`.
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -96,10 +96,7 @@ def build(
             _make(con, files[name], report)
         _check_contract(con, contract)
         if wanted is None:
-            con.execute("begin")
-            for table in contract:
-                _comment(con, table)
-            con.execute("commit")
+            con.execute(";".join(["begin", *(comment for table in contract for comment in _comments(table)), "commit"]))
         return report
     finally:
         if own_staging:
@@ -223,12 +220,12 @@ def _difference(built: list[tuple[str, str]] | None, expected: list[tuple[str, s
     return f"the columns are not those of schemas/columns.py ({what})"
 
 
-def _comment(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+def _comments(table: Table) -> Iterator[str]:
     grain = f"{table.comment} One row for each {' x '.join(table.grain)}."
-    con.execute(f"comment on table {table.schema}.{table.name} is {_quoted(grain)}")
+    yield f"comment on table {table.schema}.{table.name} is {_quoted(grain)}"
     for column in table.columns:
         text = f"{column.comment} [{column.unit}]" if column.unit else column.comment
-        con.execute(f'comment on column {table.schema}.{table.name}."{column.name}" is {_quoted(text)}')
+        yield f'comment on column {table.schema}.{table.name}."{column.name}" is {_quoted(text)}'
 
 
 def _quoted(text: str) -> str:
