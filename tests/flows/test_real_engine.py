@@ -1,7 +1,10 @@
 """End to end on a real engine: the warehouse holds what llama.cpp's own counters say, and a rebuild is equal."""
 
+import json
+import math
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +78,60 @@ def test_the_warehouse_holds_what_the_engine_counted(
     assert published == {
         t.name: ask(home, f"select * from {t.schema}.{t.name} order by all").rows for t in CURATED_TABLES
     }
+
+
+def test_real_operating_points_become_dollars_that_add_up(
+    engine: dict[str, Any], ratecard: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    shown = ratecard(
+        "run", "--url", engine["url"], "--model", engine["model"], "--endpoint", "tiny", "--concurrency", "1,2",
+        # long answers: the pause between two of them, in which this server opens a connection, is then little
+        "--requests", "40", "--input-tokens", "60", "--output-tokens", "240", "--extra-body", BODY,
+        "--home", str(home.root), timeout_s=240,
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    [best] = ask(home, "select * from best_operating_points where slo = 'offline'").objects()
+    if best["status"] != "chosen":
+        pytest.skip(f"this machine was too busy for a valid point: {best['reasons']}")
+
+    sized = ratecard(
+        "size", "--endpoint", "tiny", "--slo", "offline", "--peak-rps", "950", "--mean-rps", "400", "--spares", "1",
+        "--price-plan", "own-8gpu", "--json", "--home", str(home.root),
+    )  # fmt: skip
+    assert sized.returncode == 0, sized.stderr
+    answer = json.loads(sized.stdout)
+    instances = math.ceil(950 / best["request_rps"]) + 1
+    servers = math.ceil(instances / 8)  # one GPU an instance, eight a server, $87,500 each a year
+    assert (answer["fleet"]["instances"], answer["fleet"]["servers"]) == (instances, servers)
+    for method in ("price_ratio", "processor_sharing"):
+        buckets = [row["usd"] for row in answer["cost_ledger"] if row["allocation_method"] == method]
+        assert math.fsum(buckets) == pytest.approx(servers * 87_500, abs=0.005)
+    [shares] = ask(home, "select * from time_shares where slo = 'offline'").objects()
+    before, after = shared_by_hand(home, best)
+    assert shares["input_share"] == pytest.approx(before / (before + after), abs=1e-6)
+    assert shares["window_s"] * (1 - shares["idle_share"]) == pytest.approx(before + after, rel=1e-6)
+
+
+def shared_by_hand(home: Home, best: dict[str, Any]) -> tuple[float, float]:
+    """Seconds that the requests of a chosen level held before and after their first tokens: each instant by itself."""
+    rows = ask(
+        home,
+        f"""select epoch_us(epoch_wall_at) * 1000 + sent_ns, epoch_us(epoch_wall_at) * 1000 + first_token_ns,
+            epoch_us(epoch_wall_at) * 1000 + closed_ns
+        from read_parquet('{home.raw}/request_traces/**/*.parquet', hive_partitioning = false)
+        where phase = 'measure' and concurrency = {best["concurrency"]} order by 3""",
+    ).rows
+    started, ended = rows[best["concurrency"] - 1][2], max(sent for sent, _, _ in rows)
+    marks = sorted({started, ended, *(at for row in rows for at in row if started < at < ended)})
+    before = after = 0.0
+    for at, until in pairwise(marks):
+        present = [first for sent, first, closed in rows if sent <= at < closed]
+        waiting = sum(at < first for first in present)
+        if present:
+            before += (until - at) / 1e9 * waiting / len(present)
+            after += (until - at) / 1e9 * (len(present) - waiting) / len(present)
+    return before, after
 
 
 def test_a_server_that_caches_prompts_finds_nothing_of_ours_in_its_cache(
