@@ -21,6 +21,7 @@ from typing import Any
 
 import duckdb
 
+from benchmarks.made_up_points import rebuild
 from warehouse.build import build
 from warehouse.home import Home
 
@@ -82,17 +83,11 @@ def _scan_times(*files: str) -> list[tuple[Any, ...]]:
         return con.execute(SCAN_TIMES, [list(files)]).fetchall()
 
 
-def _economics(nights: str) -> dict[str, dict[str, float]]:
-    from benchmarks.economics import rebuild  # which imports this module
-
-    return rebuild(nights)
-
-
 WORK: dict[str, Callable[..., Any]] = {
     "build": _build,
     "scan": _scan,
     "scan_times": _scan_times,
-    "economics": _economics,
+    "economics": rebuild,
 }
 
 

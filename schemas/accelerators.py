@@ -1,5 +1,7 @@
 """Accelerators that are known by name, and the power of each with its share of the machine around it."""
 
+import re
+
 KW_PER_GPU: dict[str, float | None] = {
     "h100": 1.73,
     "h200": 1.73,
@@ -20,6 +22,12 @@ KW_PER_GPU: dict[str, float | None] = {
 
 CPU = "cpu"
 """Stands for no accelerator."""
+
+
+def is_known(accelerator: str) -> bool:
+    """Whether a name is one of those above, however written, or of their kind: H100-SXM5, h200_141gb."""
+    name = accelerator.lower()
+    return name == CPU or any(re.fullmatch(rf"{known}([^a-z0-9].*)?", name) for known in KW_PER_GPU)
 
 
 def kw_per_gpu(accelerator: str | None) -> float | None:

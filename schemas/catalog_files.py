@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.accelerators import CPU, KW_PER_GPU
+from schemas.accelerators import CPU, KW_PER_GPU, is_known
 from schemas.catalog import Catalog, Demand, Slo, Workload, longest_of
 from schemas.catalog_base import NAME_PATTERN
 from schemas.catalog_section import Section, Where
@@ -78,7 +78,7 @@ def _unknown_accelerators(catalog: Catalog, sections: dict[str, Section]) -> Ite
     ):
         for name, entry in used.items():
             accelerator = getattr(entry, "accelerator", None)
-            if accelerator is not None and accelerator not in {CPU, *KW_PER_GPU, *others}:
+            if accelerator is not None and accelerator not in others and not is_known(accelerator):
                 near = get_close_matches(accelerator, [CPU, *KW_PER_GPU, *(o for o in others if o)], n=1)
                 yield sections[section].say(
                     (name, "accelerator"),

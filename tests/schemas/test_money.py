@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.accelerators import is_known
 from schemas.catalog import DemandTrace
 from schemas.catalog_files import load
 from schemas.demand_trace import rates_of
@@ -112,3 +113,9 @@ def test_the_real_azure_trace_has_a_peak_above_its_mean() -> None:
     rates = rates_of(DemandTrace(file=str(AZURE), format="azure"))
     assert sum(span.share for span in rates) == pytest.approx(1)
     assert max(span.rps for span in rates) > 1.5 * sum(span.rps * span.share for span in rates) > 0
+
+
+@pytest.mark.parametrize("name", ["h100-sxm5", "H200", "b200_192gb", "cpu"])
+def test_an_accelerator_may_be_named_more_exactly(name: str) -> None:
+    assert is_known(name)
+    assert not is_known(f"x{name}")

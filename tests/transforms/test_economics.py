@@ -72,6 +72,14 @@ def test_the_nvidia_chain_through_the_macros(given: Given) -> None:
     assert demand["usd_per_1k_prompts"] == pytest.approx(0.208096, abs=5e-7)
 
 
+def test_a_request_without_tokens_or_a_fleet_without_a_rate_has_no_price(given: Given) -> None:
+    given.build()
+    for arguments in ("3, 87500, 40, 0, 0", "3, 87500, 0, 1000, 1000", "3, null, 40, 1000, 1000"):
+        rows = given.all(f"from price_fleet({arguments}, price_in := 1, price_out := 3)")
+        assert [row["usd_per_mtok"] for row in rows] == [None] * 3, arguments
+        assert all(row["usd_per_mtok_output"] is None for row in rows), arguments
+
+
 def test_macros_take_parameters_and_rows_of_a_table(given: Given) -> None:
     given.build()
     assert given.con.execute("select servers from size_fleet(?, ?, 2, 8)", [95, 10]).fetchall() == [(3,)]

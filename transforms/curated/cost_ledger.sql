@@ -195,20 +195,21 @@ entries as (
 ),
 
 -- whole cents by largest remainder: those that rounding down leaves over go to the buckets that lost the most
+ranked as (
+    select
+        *,
+        row_number() over (partition by ledger_no order by usd * 100 - cents desc nulls last, bucket asc) as place,
+        round(c * 100) - sum(cents) over (partition by ledger_no) as cents_left,
+    from entries
+),
+
 shown as (
     select
         ledger_no,
         bucket,
         usd,
-        (
-            cents
-            + case
-                when row_number() over (partition by ledger_no order by usd * 100 - cents desc nulls last, bucket asc)
-                <= round(c * 100) - sum(cents) over (partition by ledger_no) then 1
-                else 0
-            end
-        ) / 100 as usd_shown,
-    from entries
+        (cents + case when place <= cents_left then 1 else 0 end) / 100 as usd_shown,
+    from ranked
 )
 
 select

@@ -206,6 +206,7 @@ select
     judged.gpus_per_server,
     judged.instances_measured,
     judged.quality_score,
+    judged.quality_source,
     judged.memory_gib_per_gpu,
     judged.config_hash,
     judged.catalog_hash,

@@ -103,6 +103,7 @@ select
     precision,
     accelerator,
     quality_score,
+    quality_source,
     memory_gib_per_gpu,
     metric_version,
     latency,

@@ -1,10 +1,11 @@
 -- staging.hardware_plans: what each price plan in force on a night charges for each kind of hardware that was measured
 -- (docs/economics.md, Which plans apply).
 -- grain: catalog_hash, run_date, model, accelerator, gpus_per_instance, gpus_per_server, price_plan
--- columns: gpus_per_server, of the endpoint's hardware; fits: whether the plan applies without being named, for it is for
---   the model and for the accelerator or any GPU, in servers of that size, or sells tokens; unit, what is paid for:
---   server, instance (rent by the GPU: nothing is stranded), unit (provisioned) or request (API); priced_gpus_per_server,
---   of the plan's server; server_year_usd and unit_year_usd, null for an API; instances_per_unit; and the plan's terms.
+-- columns: gpus_per_server, of the endpoint's hardware; fits: whether the plan applies without being named, for it is
+--   for the model and for the accelerator or any GPU, in servers of that size, or sells tokens; unit, what is paid for:
+--   server, instance (rent by the GPU: nothing is stranded), unit (provisioned) or request (API);
+--   priced_gpus_per_server, of the plan's server; server_year_usd and unit_year_usd, null for an API;
+--   instances_per_unit; and the plan's terms.
 with hardware as (
     select
         catalog_hash,
