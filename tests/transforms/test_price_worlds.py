@@ -134,6 +134,18 @@ def test_a_power_budget_is_a_budget_of_instances(given: Given) -> None:
     assert row == {"instances": 5, "max_instances": 5, "power_kw": pytest.approx(17.3)}
 
 
+def test_a_budget_too_small_for_one_instance_buys_nothing(given: Given) -> None:
+    # 2 GPUs of 1.73 kW an instance do not fit into 3 kW: nothing is served, nothing is paid, and nothing is made up
+    demand = {"mean_rps": 40.0, "mean_source": "rates", "max_power_kw": 3.0}
+    nvidia(given, power_kw_per_gpu=1.73).slo().demand(**demand).plan().plan(**API).build()
+    row = given.one("select status, instances, servers, share_of_load_served from curated.server_counts")
+    assert row == {"status": "chosen", "instances": 0, "servers": 0, "share_of_load_served": 0}
+    rows = given.all("select * from curated.cost_per_million_tokens where price_plan = 'own'")
+    assert {(r["fleet_year_usd"], r["usd_per_request"]) for r in rows} == {(0, None)}
+    assert {r["usd"] for r in given.all("select usd from curated.cost_ledger where price_plan = 'own'")} == {0}
+    assert given.one("select verdict from curated.break_even") == {"verdict": "unknown"}
+
+
 def test_a_power_budget_without_a_known_power_is_said_so(given: Given) -> None:
     nvidia(given).slo().demand(max_power_kw=20.0).plan().build()
     row = given.one("select status, instances, servers from curated.server_counts")

@@ -69,7 +69,7 @@ steps as (
         *,
         -- a unit more at a time, until the fleet for that rate is no larger than the one that is paid for
         case
-            when rps_per_unit > capacity_per_unit then null
+            when rps_per_unit > capacity_per_unit or units = 0 then null
             when units * rps_per_unit <= peak_rps then units
             else
                 list_filter(
@@ -96,7 +96,7 @@ crossed as (
         rps_per_unit / capacity_per_unit as use_share,
         units_needed * rps_per_unit * 31536000 as requests_per_year,
         case
-            when rps_per_unit is null or capacity_per_unit is null then 'unknown'
+            when rps_per_unit is null or capacity_per_unit is null or units = 0 then 'unknown'
             when units_needed is null then 'never'
             else 'crosses'
         end as verdict,

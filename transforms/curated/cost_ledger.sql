@@ -52,7 +52,8 @@ fleets as (
         offers.instances_with_headroom as n1,
         offers.spares_kept as s,
         offers.rate as r,
-        offers.c * offers.gpus_of_instance / nullif(offers.gpus_paid, 0) as ci,
+        -- a budget may leave nothing to pay for
+        case offers.gpus_paid when 0 then 0 else offers.c * offers.gpus_of_instance / offers.gpus_paid end as ci,
         -- least(x, null) is x, and both are known where a fleet is
         case
             when offers.is_api then coalesce(offers.mean_served_rps, offers.peak_rps)
