@@ -14,6 +14,9 @@ from warehouse.runs import RunFolder, now
 Row = dict[str, Any]
 
 
+_JUDGED = ("curated.operating_points", "curated.slo_attainment")
+
+
 @dataclass(frozen=True)
 class Preview:
     """What `operating_points` and `slo_attainment` will say of a level; no point where nothing was measured."""
@@ -33,9 +36,8 @@ def preview(folder: RunFolder, level_index: int) -> Preview:
     try:
         slos = Catalog(slos=manifests.read_catalog(folder.home, manifest.run["catalog_hash"]).slos)
         with duckdb.connect(":memory:", config={"temp_directory": str(folder.path / ".spill")}) as con:
-            # no demands and no prices: nothing is sized yet
             sources.attach(con, folder.home, [manifest], slos)
-            build(con)
+            build(con, wanted=_JUDGED)
             points = _rows(con, "operating_points")
             attainment = _rows(con, "slo_attainment")
     except (BuildError, LandingError, duckdb.Error) as error:
