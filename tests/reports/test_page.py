@@ -94,7 +94,7 @@ def test_the_rate_card_is_what_sql_says(browser: Browser, measured: Home) -> Non
         from server_counts join cost_per_million_tokens using (fleet_id, night)
         where night = (select max(night) from runs)
             and cost_basis = 'capacity' and allocation_method = 'price_ratio'
-        order by server_counts.demand, price_plan
+        order by server_counts.demand, usd_per_1k_prompts, price_plan
         """,
     )
     shown = {
