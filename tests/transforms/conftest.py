@@ -8,7 +8,8 @@ from tests.transforms import factory
 
 
 @pytest.fixture
-def given() -> Iterator[factory.Given]:
-    """Chosen raw rows in, built warehouse out."""
+def given(request: pytest.FixtureRequest) -> Iterator[factory.Given]:
+    """Chosen raw rows in, built warehouse out: the tables that the module calls WANTED, or all."""
     with factory.given() as rows:
+        rows.wanted = getattr(request.module, "WANTED", None)
         yield rows

@@ -39,6 +39,8 @@ class Given:
 
     con: duckdb.DuckDBPyConnection
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {t.name: [] for t in SOURCE_TABLES})
+    wanted: tuple[str, ...] | None = None
+    """Tables that the tests of a module look at; null: all."""
 
     def run(self, **changes: Any) -> "Given":
         """A run attempt (its manifest)."""
@@ -150,7 +152,7 @@ class Given:
         """Fill `raw.*` and build the warehouse."""
         for table in SOURCE_TABLES:
             fill(self.con, table, self.rows[table.name])
-        return build(self.con)
+        return build(self.con, wanted=self.wanted)
 
     def one(self, query: str) -> dict[str, Any]:
         """The only row of a query."""

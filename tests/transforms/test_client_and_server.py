@@ -10,6 +10,8 @@ from warehouse.calibration import ITL_BOUND_MS, TTFT_BOUND_MS
 # closed_loop(2, 8): 16 requests of 1 s, window from 1.5 s to 7.5 s, 13 of them sent in it (test_operating_points.py)
 MS = 1_000_000
 
+WANTED = ("curated.runs", "curated.client_health", "curated.server_metrics", "curated.operating_points")
+
 
 def sent_at(given: Given, *sent_ms: float) -> list[dict[str, Any]]:
     """The raw rows sent at these instants."""

@@ -9,6 +9,8 @@ import pytest
 
 from tests.transforms.factory import NIGHT, Given
 
+WANTED = ("curated.runs", "curated.operating_points", "curated.best_operating_points")
+
 
 def row_sent_at(given: Given, sent_ms: float) -> dict[str, Any]:
     """The raw row sent at an instant."""

@@ -7,6 +7,8 @@ import pytest
 
 from tests.transforms.factory import Given
 
+WANTED = ("curated.slo_attainment",)
+
 
 def attainment(given: Given) -> dict[str, Any]:
     """The only row of slo_attainment."""
