@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from schemas.catalog_base import (
+    DemandRate,
     EnvName,
     Model,
     Name,
@@ -471,8 +472,8 @@ class Demand(Model):
         default_factory=list, description="Instead of workload: several of them, and the share of the requests of each"
     )
     slo: Name
-    peak_rps: Rate | None = None
-    mean_rps: Rate | None = None
+    peak_rps: DemandRate | None = None
+    mean_rps: DemandRate | None = None
     peak_to_average: Annotated[float, Field(ge=1, le=1e6)] | None = None
     users: Users | None = None
     trace: DemandTrace | None = None

@@ -12,8 +12,10 @@ Positive = Annotated[float, Field(gt=0, le=1e15, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(gt=0, le=2**31 - 1)]
 NonNegativeInt = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Rate = Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]
-"""Requests a second: once in thirty years at least, or a price of one would leave the range of numbers."""
+Rate = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+"""Requests a second."""
+DemandRate = Annotated[float, Field(ge=1e-9, le=1e9, allow_inf_nan=False)]
+"""Requests a second: one in thirty years at least, or its price would leave the range of numbers."""
 Statistic = Literal["mean", "p50", "p75", "p90", "p95", "p99", "p99_9"]
 
 
