@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON: 
 card_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON: {run_ids, operating_points, rate_card}, lists of row objects."
 )
+POSITIVE, COUNT = click.FloatRange(0, min_open=True), click.IntRange(1)
 catalog_option = click.option(
     "--catalog", metavar="DIR", help="Catalog folder.  [default: ./catalog if it is there, else the starter catalog]"
 )
@@ -32,6 +34,11 @@ class SectionedOption(click.Option):
     def __init__(self, *arguments: Any, section: str, **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
         self.section = section
+
+
+def in_section(section: str, *names: str, **attributes: Any) -> Callable[..., Any]:
+    """`click.option` under the title `section`."""
+    return click.option(*names, cls=SectionedOption, section=section, **attributes)
 
 
 class SectionedCommand(click.Command):

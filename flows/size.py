@@ -1,20 +1,14 @@
 """`ratecard size`: a fleet for a demand, from what was measured; its terminal answer, JSON, and workbook."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from flows.options import SectionedCommand, SectionedOption, home_option
+from flows.options import COUNT, POSITIVE, SectionedCommand, home_option, in_section
 from schemas.errors import RatecardError
 
 _DEMAND, _MONEY, _OUT = "The demand", "What it costs", "The answer"
-_POSITIVE, _COUNT = click.FloatRange(0, min_open=True), click.IntRange(1)
-
-
-def _in(section: str, *names: str, **attributes: Any) -> Callable[..., Any]:
-    return click.option(*names, cls=SectionedOption, section=section, **attributes)
 
 
 @click.command(cls=SectionedCommand)
@@ -25,27 +19,29 @@ def _in(section: str, *names: str, **attributes: Any) -> Callable[..., Any]:
     "--night", metavar="TIME", default="latest", show_default=True, help="Night, or its first digits: 2026-11-20."
 )
 @home_option
-@_in(_DEMAND, "--peak-rps", metavar="R", type=_POSITIVE, required=True, help="Peak request rate.")
-@_in(_DEMAND, "--mean-rps", metavar="R", type=_POSITIVE, help="Mean request rate.  [default: not known]")
-@_in(_DEMAND, "--peak-to-average", metavar="X", type=click.FloatRange(1), help="Or: the peak, in times the mean.")
-@_in(
+@in_section(_DEMAND, "--peak-rps", metavar="R", type=POSITIVE, required=True, help="Peak request rate.")
+@in_section(_DEMAND, "--mean-rps", metavar="R", type=POSITIVE, help="Mean request rate.  [default: not known]")
+@in_section(
+    _DEMAND, "--peak-to-average", metavar="X", type=click.FloatRange(1), help="Or: the peak, in times the mean."
+)
+@in_section(
     _DEMAND,
     "--headroom",
     metavar="SHARE",
     type=click.FloatRange(0),
     help="Capacity above the peak; 0.1 is 10 %.  [default: 0]",
 )
-@_in(_DEMAND, "--spares", metavar="N", type=click.IntRange(0), help="Spare instances.  [default: 0]")
-@_in(
+@in_section(_DEMAND, "--spares", metavar="N", type=click.IntRange(0), help="Spare instances.  [default: 0]")
+@in_section(
     _DEMAND,
     "--uptime",
     metavar="SHARE",
     type=click.FloatRange(0, 1, min_open=True),
     help="Share of the year that the fleet serves.  [default: 1]",
 )
-@_in(_DEMAND, "--max-gpus", metavar="N", type=_COUNT, help="Hard budget.")
-@_in(_DEMAND, "--max-instances", metavar="N", type=_COUNT, help="Hard budget.")
-@_in(
+@in_section(_DEMAND, "--max-gpus", metavar="N", type=COUNT, help="Hard budget.")
+@in_section(_DEMAND, "--max-instances", metavar="N", type=COUNT, help="Hard budget.")
+@in_section(
     _MONEY,
     "--price-plan",
     "price_plans",
@@ -53,9 +49,11 @@ def _in(section: str, *names: str, **attributes: Any) -> Callable[..., Any]:
     multiple=True,
     help="Plan to price it with, again for more.  [default: all that fit]",
 )
-@_in(_MONEY, "--catalog", metavar="DIR", help="Take price plans from this catalog.  [default: the night's own]")
-@_in(_OUT, "--json", "as_json", is_flag=True, help="Print JSON: an object with rows as the warehouse names them.")
-@_in(
+@in_section(_MONEY, "--catalog", metavar="DIR", help="Take price plans from this catalog.  [default: the night's own]")
+@in_section(
+    _OUT, "--json", "as_json", is_flag=True, help="Print JSON: an object with rows as the warehouse names them."
+)
+@in_section(
     _OUT,
     "--workbook",
     metavar="FILE",
