@@ -437,6 +437,14 @@ DEMAND_CLASSES_SOURCE = Table(
     ),
 )
 
+BUILD_SCOPE_SOURCE = Table(
+    "raw",
+    "build_scope",
+    ("since",),
+    "One row: what a build is to make.",
+    (_N("since", "TIMESTAMP", "Earliest night whose rows are made, here and in tables that look at other nights"),),
+)
+
 SOURCE_TABLES = (
     *LANDED_TABLES,
     RUNS_SOURCE,
@@ -447,6 +455,7 @@ SOURCE_TABLES = (
     DEMAND_RATES_SOURCE,
     PRICE_PLANS_SOURCE,
     DEMAND_CLASSES_SOURCE,
+    BUILD_SCOPE_SOURCE,
 )
 """What the transforms read as `raw.<name>`."""
 
