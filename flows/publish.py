@@ -14,10 +14,14 @@ from warehouse.home import Home
 
 
 @task(name="build", cache_policy=NO_CACHE, persist_result=False)
-async def build_warehouse(home: str, catalog: str | None = None) -> str:
-    """Rebuild and swap in `warehouse.duckdb`; returns its path. `catalog` reprices all of history with that folder's."""
+async def build_warehouse(home: str, catalog: str | None = None, recompute: bool = False) -> str:
+    """Swap in a `warehouse.duckdb` with the nights that changed; returns its path.
+
+    `recompute` makes all nights; so does `catalog`, which reprices all of history with that folder's.
+    """
     override = load(catalog_folder(catalog)) if catalog else None
-    return str((await asyncio.to_thread(build, Home(Path(home)), override)).path)
+    built = await asyncio.to_thread(build, Home(Path(home)), override, recompute=recompute)
+    return str(built.path)
 
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
