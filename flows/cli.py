@@ -22,6 +22,7 @@ from flows.options import (
     instant,
     json_option,
 )
+from flows.retract import retract
 from flows.size import size
 from flows.what import planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError
@@ -47,6 +48,7 @@ def cli() -> None:
 
 
 cli.add_command(size)
+cli.add_command(retract)
 
 
 def main() -> None:
@@ -120,13 +122,14 @@ def init(directory: Path) -> None:
     show_default=True,
     help="Longest wait for an endpoint in use.",
 )
+@click.option("--again", is_flag=True, help="Measure even what --night has already: the new attempt supersedes.")
 @calibration_option
 @card_json_option
-def run(night: datetime | None, wait: float, calibrate: bool, as_json: bool, **options: Any) -> None:
+def run(night: datetime | None, wait: float, again: bool, calibrate: bool, as_json: bool, **options: Any) -> None:
     """Measure SUITE of the catalog, or any server with --url, and print the rate card.
 
-    A night that is already measured is not measured again (--night); what was measured when a run is interrupted is
-    kept.
+    A night that is already measured is not measured again (--night), unless it was retracted or with --again; what was
+    measured when a run is interrupted is kept.
 
     \b
     Examples:
@@ -153,6 +156,7 @@ def run(night: datetime | None, wait: float, calibrate: bool, as_json: bool, **o
             catalog=str(catalog),
             night=night,
             wait_s=wait,
+            again=again,
             calibrate=calibrate,
         )
         _measure(parameters, as_json)
