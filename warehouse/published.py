@@ -179,8 +179,8 @@ _OLDER = (
 
 
 def row_counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Rows of each curated table."""
+    """Rows by `curated.<table>`."""
     counts = {}
-    for table in CURATED_TABLES:
-        [(counts[table.name],)] = con.execute(f"select count(*) from curated.{table.name}").fetchall()
+    for name in (f"curated.{table.name}" for table in CURATED_TABLES):
+        [(counts[name],)] = con.execute(f"select count(*) from {name}").fetchall()
     return counts

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import duckdb
 
 from schemas.errors import WarehouseError
 from warehouse.files import sync_folder
-from warehouse.home import Home, exclusive
+from warehouse.home import Home, exclusive_in_turn
 
 STORAGE_VERSION = "v1.2.0"
 """Storage that DuckDB 1.2 and every BI driver since can read."""
@@ -92,7 +91,7 @@ def scratch(home: Home, wait_s: float) -> Iterator[Scratch]:
         WarehouseError: another build runs, and did for `wait_s` seconds.
 
     """
-    with _one_at_a_time(home, wait_s):
+    with one_at_a_time(home, wait_s):
         files = Scratch(home)
         files.clear()
         try:
@@ -102,13 +101,8 @@ def scratch(home: Home, wait_s: float) -> Iterator[Scratch]:
 
 
 @contextmanager
-def _one_at_a_time(home: Home, wait_s: float) -> Iterator[None]:
-    deadline = time.monotonic() + wait_s
-    while True:
-        with exclusive(home.locks / "build.lock") as descriptor:
-            if descriptor is not None:
-                yield
-                return
-        if time.monotonic() >= deadline:
-            raise WarehouseError("another process is building the warehouse: try again when it is done")
-        time.sleep(0.2)
+def one_at_a_time(home: Home, wait_s: float) -> Iterator[None]:
+    """Hold the lock of the builds: whoever has it may take parts away that a build would read."""
+    busy = WarehouseError("another process is building the warehouse: try again when it is done")
+    with exclusive_in_turn(home.locks / "build.lock", wait_s, busy):
+        yield
