@@ -57,56 +57,45 @@ straddling as (
             and delivered.last_token_ns > edges.edge_ns
 ),
 
--- the few requests first: their keys filter the scan of the long lists
-straddlers as (
-    select
-        windows.run_id,
-        windows.attempt,
-        windows.level_index,
-        keys.level_no,
-        keys.shard,
-        keys.request_index,
-        keys.first_token_ns,
-    from (select distinct level_no, shard, request_index, first_token_ns, from straddling) as keys
-    inner join windows using (level_no)
-),
-
-chunks as (
-    select
-        straddlers.level_no,
-        straddlers.shard,
-        straddlers.request_index,
-        straddlers.first_token_ns,
-        unnest(list_prepend(0, traces.gaps_us)) as gap_us,
-        unnest(coalesce(traces.chunk_tokens, repeat([1], traces.token_chunks))) as weight,
-        generate_subscripts(list_prepend(0, traces.gaps_us), 1) as chunk,
-    from raw.request_traces as traces
-    inner join straddlers using (run_id, attempt, level_index, shard, request_index)
-),
-
-arrivals as (
-    select
-        level_no,
-        shard,
-        request_index,
-        weight,
-        first_token_ns + 1000 * sum(gap_us) over (
-            partition by level_no, shard, request_index order by chunk
-        ) as arrived_ns,
-    from chunks
-),
-
-arrived as (
+-- how many of its gaps lie before the edge: steps that halve, taken where the sum of so many still fits
+counted as (
     select
         straddling.level_no,
         straddling.shard,
         straddling.request_index,
         straddling.edge,
-        coalesce(sum(arrivals.weight) filter (where arrivals.arrived_ns <= straddling.edge_ns), 0)
-        / sum(arrivals.weight) as share,
+        traces.token_chunks,
+        traces.chunk_tokens,
+        list_reduce(  -- noqa: PRS
+            [
+                1048576, 524288, 262144, 131072, 65536, 32768, 16384, 8192, 4096, 2048,
+                1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1
+            ],
+            lambda gaps, step: case
+                when
+                    gaps + step <= len(traces.gaps_us)
+                    and list_sum(traces.gaps_us[:gaps + step]) <= (straddling.edge_ns - straddling.first_token_ns) // 1000
+                    then gaps + step
+                else gaps
+            end,
+            0
+        ) as gaps_before,
     from straddling
-    inner join arrivals using (level_no, shard, request_index)
-    group by straddling.level_no, straddling.shard, straddling.request_index, straddling.edge
+    inner join windows using (level_no)
+    inner join raw.request_traces as traces using (run_id, attempt, level_index, shard, request_index)
+),
+
+arrived as (
+    select
+        level_no,
+        shard,
+        request_index,
+        edge,
+        case
+            when chunk_tokens is null then (gaps_before + 1) / token_chunks
+            else list_sum(chunk_tokens[:gaps_before + 1]) / list_sum(chunk_tokens)
+        end as share,
+    from counted
 ),
 
 flows as (
