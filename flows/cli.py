@@ -24,6 +24,7 @@ from flows.options import (
 )
 from flows.retract import retract
 from flows.size import size
+from flows.store import store
 from flows.what import planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError
 
@@ -48,6 +49,7 @@ def cli() -> None:
 
 
 cli.add_command(size)
+cli.add_command(store)
 cli.add_command(retract)
 
 
