@@ -1341,6 +1341,51 @@ COST_TRENDS = Table(
     ),
 )  # fmt: skip
 
+REGRESSIONS = Table(
+    "curated",
+    "regressions",
+    ("series_id", "night"),
+    "What moved the cost of a series: larger than its own noise, or known exactly. Told from the night it was found "
+    "until it is the new normal.",
+    (
+        _R("series_id", "VARCHAR", "Endpoint, workload, SLO, demand, plan, basis and allocation, stable over nights"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("slo", "VARCHAR", "SLO of the catalog"),
+        _R("demand", "VARCHAR", "Demand of the catalog"),
+        _R("price_plan", "VARCHAR", "Price plan of the catalog"),
+        _R("cost_basis", "VARCHAR", "capacity: every server full; slo: good requests only; demand: the mean rate"),
+        _R("allocation_method", "VARCHAR", "Of the series; a whole token's price does not depend on it"),
+        _R("fleet_id", "VARCHAR", "Demand, endpoint and night"),
+        _N("run_id", "VARCHAR", "Run that the night stands on"),
+        _N("operating_point_id", "VARCHAR", "Operating point that it stands on"),
+        _METRIC_VERSION,
+        _R("currency", "VARCHAR", "Currency of every usd column"),
+        _R("measure", "VARCHAR", "Column of the cost that moved"),
+        _R("regression_id", "VARCHAR", "The change: one for all its nights, and for all series that it moved"),
+        _R("cause", "VARCHAR", "performance, price or scope: the largest of what moved it"),
+        _R("direction", "VARCHAR", "worse (dearer) or better"),
+        _R("is_new", "BOOLEAN", "Found tonight"),
+        _R("state", "VARCHAR", "open, or settled: from tomorrow on the new normal"),
+        _R("first_night", "TIMESTAMP", "Night on which it was found"),
+        _R("step_night", "TIMESTAMP", "Since when: the night on which it began, as known tonight"),
+        _R("value_usd", "DOUBLE", "The cost tonight", "currency"),
+        _N("reference_usd", "DOUBLE", "The cost before: at the baseline's performance; of price, scope and the demand basis the night before", "currency"),
+        _N("change_usd", "DOUBLE", "What the cause did to it", "currency"),
+        _N("change_share", "DOUBLE", "The same as a share of reference_usd"),
+        _N("performance_effect_usd", "DOUBLE", "What performance did since step_night", "currency"),
+        _N("price_effect_usd", "DOUBLE", "What prices did since then", "currency"),
+        _N("scope_effect_usd", "DOUBLE", "What demand, its growth, SLO and workload did since then", "currency"),
+        _N("performance_change_share", "DOUBLE", "Of performance: GPU time for the same work, mean since the step"),
+        _N("change_sigmas", "DOUBLE", "Of performance: sigmas of the test that found it"),
+        _R("confidence", "DOUBLE", "How sure: share of mere noise that stays below that; 1 where it is known exactly"),
+        _N("noise_share", "DOUBLE", "Night-to-night noise of the performance"),
+        _R("suspects", "VARCHAR[]", "What else changed around the step, as name: before -> after"),
+    ),
+)  # fmt: skip
+
 CURATED_TABLES = (
     RUNS,
     OPERATING_POINTS,
@@ -1367,6 +1412,7 @@ CURATED_TABLES = (
     DISAGGREGATED_FLEETS,
     CHANGE_POINTS,
     COST_TRENDS,
+    REGRESSIONS,
 )
 """The public tables of the warehouse, schema `curated`."""
 
