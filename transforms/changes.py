@@ -26,8 +26,8 @@ _STEP, _DRIFT = 3, 28
 _WORSE = {1: 6.0, _STEP: 2.85, _DRIFT: 3.4}
 """Sigmas by how many of the newest nights are averaged; set by simulation (docs/trends.md)."""
 _BETTER = {1: 6.0, _STEP: 3.6, _DRIFT: 4.0}
-_SECOND = 1.0
-"""A step shows on two of its nights: so many sigmas on the second-highest of them."""
+_SHOWN = {_STEP: (2, 1.0), _DRIFT: (_DRIFT // 2, 0.4)}
+"""A change shows on so many nights of the window, by so many sigmas: two of a step's, half of a drift's."""
 _MOST_OF_A_NIGHT = 4.0
 """Sigmas that one night can bring into a mean."""
 _PASSED = 1.0
@@ -117,6 +117,8 @@ def _judged(values: Array, own: Array, night: int, known: Known) -> Seen:
     if alarm is not None:
         window, sigmas = alarm
         step = _step(values, max(level.start + 1, night - max(_SEARCHED, 2 * window)), night, noise, level)
+        if episode is not None and episode.worse != (sigmas > 0) and _is_back(values[step : night + 1], reference):
+            return reference.seen(_grown(values, episode, night, reference), "passed")
         episode = Episode(night, step, level.start, sigmas > 0, sigmas=abs(sigmas))
     if episode is None:
         return level.seen()
@@ -125,6 +127,12 @@ def _judged(values: Array, own: Array, night: int, known: Known) -> Seen:
     if night - episode.found + 1 < SETTLED_NIGHTS:
         return reference.seen(episode, "open")
     return replace(reference.seen(episode, "settled"), since=episode.step)
+
+
+def _is_back(nights: Array, reference: "_Level") -> bool:
+    """Whether these nights are where they were before the change."""
+    off = abs(float(nights.mean()) - reference.centre) * sqrt(len(nights))
+    return off < 2 * reference.noise.spread
 
 
 def _grown(values: Array, episode: Episode, night: int, reference: "_Level") -> Episode:
@@ -220,9 +228,7 @@ class _Level:
 
     def sigmas(self, window: int) -> float:
         """How far the mean of the newest nights is off, in its own sigmas."""
-        nights, centre = (self.nights, self.centre)
-        if window == _DRIFT:
-            nights, centre = self._centre(min(self.end, self.night - window + 1))
+        nights, centre = self._before(window)
         offs = self._offs(window, centre)
         capped = offs if window == 1 else [max(-_MOST_OF_A_NIGHT, min(_MOST_OF_A_NIGHT, off)) for off in offs]
         return sum(capped) / sqrt(window * (self.noise.grown(window) + window / nights))
@@ -242,14 +248,21 @@ class _Level:
             limit = worse if sigmas > 0 else _BETTER[window]
             if abs(sigmas) < self.noise.threshold(limit):
                 continue
-            if window == _STEP and not self._on_two_nights(sigmas):
+            if window in _SHOWN and not self._shows(window, sigmas):
                 continue
             return window, sigmas
         return None
 
-    def _on_two_nights(self, sigmas: float) -> bool:
-        offs = sorted(off if sigmas > 0 else -off for off in self._offs(_STEP, self.centre))
-        return offs[-2] >= _SECOND
+    def _shows(self, window: int, sigmas: float) -> bool:
+        nights, least = _SHOWN[window]
+        offs = sorted(off if sigmas > 0 else -off for off in self._offs(window, self._before(window)[1]))
+        return offs[-nights] >= least
+
+    def _before(self, window: int) -> tuple[int, float]:
+        """The baseline that ends before a window: how many nights, and their mean."""
+        if window != _DRIFT:
+            return self.nights, self.centre
+        return self._centre(min(self.end, self.night - window + 1))
 
     def seen(self, episode: Episode | None = None, state: str = "quiet") -> Seen:
         """As known after the night."""

@@ -45,10 +45,11 @@ counted as (
 select
     performance_id, lineage,
     list(night order by night) as nights,
-    list(performance_value order by night) as performance_values,
-    list(own_error_share order by night) as own_errors,
-    list({{run_date: run_date, metric_version: metric_version}} order by night) as provenance,
-    any_value(endpoint) as endpoint, any_value(workload) as workload, any_value(slo) as slo, any_value(measure) as measure,
+    list(counted.performance_value order by night) as performance_values,
+    list(counted.own_error_share order by night) as own_errors,
+    list({{run_date: counted.run_date, metric_version: counted.metric_version}} order by night) as provenance,
+    any_value(counted.endpoint) as endpoint, any_value(counted.workload) as workload, any_value(counted.slo) as slo,
+    any_value(counted.measure) as measure,
     count(*) filter (where is_known) as known_nights,
     {before} as before,
 from counted {joined}
