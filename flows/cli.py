@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from flows.gate import gate
 from flows.options import (
     SectionedCommand,
     calibration_option,
@@ -51,6 +52,7 @@ def cli() -> None:
 cli.add_command(size)
 cli.add_command(store)
 cli.add_command(retract)
+cli.add_command(gate)
 
 
 def main() -> None:
@@ -378,6 +380,7 @@ def _measure(parameters: Any, as_json: bool) -> None:
     from flows.night import night
     from flows.prefect_api import reach_prefect
     from reports.card import card_text, read_card
+    from reports.moved import said, standing
     from reports.tables import to_json
     from warehouse.home import resolve
 
@@ -396,8 +399,7 @@ def _measure(parameters: Any, as_json: bool) -> None:
     if as_json:
         click.echo(to_json({"run_ids": run_ids, **card.as_json()}))
     else:
-        click.echo(
-            f"\n{card_text(card)}\n\nreport      {home.report}\nwarehouse   {home.warehouse}\nraw traces  {home.raw}"
-        )
+        paths = f"report      {home.report}\nwarehouse   {home.warehouse}\nraw traces  {home.raw}"
+        click.echo("\n" + "\n\n".join(filter(None, [card_text(card), said(standing(home, run_ids)), paths])))
     if failed is not None:
         raise failed
