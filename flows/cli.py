@@ -22,6 +22,7 @@ from flows.options import (
     instant,
     json_option,
 )
+from flows.retract import retract
 from flows.size import size
 from flows.what import planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError
@@ -47,6 +48,7 @@ def cli() -> None:
 
 
 cli.add_command(size)
+cli.add_command(retract)
 
 
 def main() -> None:
@@ -120,13 +122,14 @@ def init(directory: Path) -> None:
     show_default=True,
     help="Longest wait for an endpoint in use.",
 )
+@click.option("--again", is_flag=True, help="Measure even what --night has already: the new attempt supersedes.")
 @calibration_option
 @card_json_option
-def run(night: datetime | None, wait: float, calibrate: bool, as_json: bool, **options: Any) -> None:
+def run(night: datetime | None, wait: float, again: bool, calibrate: bool, as_json: bool, **options: Any) -> None:
     """Measure SUITE of the catalog, or any server with --url, and print the rate card.
 
-    A night that is already measured is not measured again (--night); what was measured when a run is interrupted is
-    kept.
+    A night that is already measured is not measured again (--night), unless it was retracted or with --again; what was
+    measured when a run is interrupted is kept.
 
     \b
     Examples:
@@ -153,6 +156,7 @@ def run(night: datetime | None, wait: float, calibrate: bool, as_json: bool, **o
             catalog=str(catalog),
             night=night,
             wait_s=wait,
+            again=again,
             calibrate=calibrate,
         )
         _measure(parameters, as_json)
@@ -304,6 +308,44 @@ def doctor(catalog: str | None, home: str | None, quick: bool, as_json: bool) ->
         click.echo(plain_table(CHECKED, [list(asdict(check).values()) for check in checks], "Doctor"))
     if failed := sum(check.status == "failed" for check in checks):
         raise RatecardError(f"{failed} of {len(checks)} checks failed")
+
+
+@cli.command()
+@home_option
+@catalog_option
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=4200, show_default=True, help="Of the server and its UI."
+)
+def serve(home: str | None, catalog: str | None, port: int) -> None:
+    """Run every night: a Prefect server and all deployments of prefect.yaml, until Ctrl-C.
+
+    Uses the server that PREFECT_API_URL names, or starts one on this machine. Reads ./prefect.yaml, or the file that
+    ships with Ratecard. No work pool, no worker. Whatever runs when it ends lands what it has.
+
+    \b
+    Examples:
+      ratecard serve --home /var/lib/ratecard --catalog /etc/ratecard
+      PREFECT_API_URL=http://prefect:4200/api ratecard serve
+    """
+    import asyncio
+    import os
+
+    from flows.catalogs import catalog_folder
+    from flows.settings import quiet_prefect
+    from schemas.catalog_files import load
+    from warehouse.home import resolve
+
+    _supervise()
+    at, folder = resolve(home), catalog_folder(catalog)
+    load(folder)  # what is wrong shows now, not at night
+    at.prepare()
+    # for the flow runs: each is a process of its own
+    os.environ |= {"RATECARD_HOME": str(at.root), "RATECARD_CATALOG": str(folder.absolute())}
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")  # the log of a night that nobody watches is wanted
+    quiet_prefect()
+    from flows.serve import serve
+
+    asyncio.run(serve(at, port, lambda line: click.echo(line, err=True)))
 
 
 def _myself() -> str:

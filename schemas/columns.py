@@ -289,6 +289,10 @@ RUNS_SOURCE = Table(
         _N("calibration_itl_error_p99_ms", "DOUBLE", "p99 ITL of the client minus the true one", "ms"),
         _N("calibration_tokens_per_s", "DOUBLE", "Highest token rate that the client held; null: none", "tokens/s"),
         _N("calibration_streams", "INTEGER", "Streams at which the errors were found"),
+        # what was said of the attempt afterwards
+        _N("retracted_at", "TIMESTAMP", "When it was retracted (UTC): kept, shown, never chosen; null: it counts"),
+        _N("retracted_why", "VARCHAR", "Why, as it was told"),
+        _N("retracted_by", "VARCHAR", "User and machine that retracted it"),
     ),
 )
 
@@ -437,6 +441,14 @@ DEMAND_CLASSES_SOURCE = Table(
     ),
 )
 
+BUILD_SCOPE_SOURCE = Table(
+    "raw",
+    "build_scope",
+    ("since",),
+    "One row: what a build is to make.",
+    (_N("since", "TIMESTAMP", "Earliest night whose rows are made, here and in tables that look at other nights"),),
+)
+
 SOURCE_TABLES = (
     *LANDED_TABLES,
     RUNS_SOURCE,
@@ -447,6 +459,7 @@ SOURCE_TABLES = (
     DEMAND_RATES_SOURCE,
     PRICE_PLANS_SOURCE,
     DEMAND_CLASSES_SOURCE,
+    BUILD_SCOPE_SOURCE,
 )
 """What the transforms read as `raw.<name>`."""
 
@@ -467,7 +480,8 @@ RUNS = Table(
     "What was asked, what happened and provenance of each attempt of a run.",
     (
         *RUNS_SOURCE.columns,
-        _R("is_current", "BOOLEAN", "Stands for its run: the latest complete attempt, else the latest landed"),
+        _R("is_current", "BOOLEAN", "Stands for its run: the latest complete attempt, else the latest landed; retracted ones last"),
+        _N("superseded_by", "INTEGER", "Attempt that stands for the run in its place; null: it stands itself"),
         _R("rows_landed", "BIGINT", "Trace rows in raw/, probe and warm-up included"),
         _R("requests", "BIGINT", "Measured requests"),
         *(_R(f"requests_{outcome}", "BIGINT", f"Measured requests that ended {outcome}") for outcome in OUTCOMES),

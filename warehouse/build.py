@@ -5,7 +5,6 @@ The published file is never written in place: a reader keeps the file that it op
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from transforms.runner import BuildReport
 from transforms.runner import build as run_transforms
 from warehouse import manifests, sources
 from warehouse.files import sync_folder
-from warehouse.home import Home, exclusive
+from warehouse.home import Home, exclusive_in_turn
 
 STORAGE_VERSION = "v1.2.0"
 """Storage that DuckDB 1.2 and every BI driver since can read."""
@@ -76,7 +75,7 @@ def _building(home: Home, wait_s: float) -> Iterator[tuple[Path, Path]]:
     """One build at a time; yields the new file and a scratch file, both gone afterwards unless renamed."""
     new, staging, spill = home.root / ".warehouse.duckdb.new", home.root / ".staging.duckdb", home.root / ".spill"
     scratch = [Path(f"{path}{suffix}") for path in (new, staging) for suffix in ("", ".wal")]
-    with _one_at_a_time(home, wait_s):
+    with one_at_a_time(home, wait_s):
         try:
             for path in scratch:
                 path.unlink(missing_ok=True)
@@ -88,16 +87,11 @@ def _building(home: Home, wait_s: float) -> Iterator[tuple[Path, Path]]:
 
 
 @contextmanager
-def _one_at_a_time(home: Home, wait_s: float) -> Iterator[None]:
-    deadline = time.monotonic() + wait_s
-    while True:
-        with exclusive(home.locks / "build.lock") as descriptor:
-            if descriptor is not None:
-                yield
-                return
-        if time.monotonic() >= deadline:
-            raise WarehouseError("another process is building the warehouse: try again when it is done")
-        time.sleep(0.2)
+def one_at_a_time(home: Home, wait_s: float) -> Iterator[None]:
+    """Hold the lock of the builds: whoever has it may take parts away that a build would read."""
+    busy = WarehouseError("another process is building the warehouse: try again when it is done")
+    with exclusive_in_turn(home.locks / "build.lock", wait_s, busy):
+        yield
 
 
 def _transform(

@@ -17,6 +17,7 @@ from schemas.catalog import Catalog
 from schemas.columns import REQUEST_TRACES
 from schemas.digest import digest, file_digest
 from schemas.errors import LandingError
+from warehouse import retractions
 from warehouse.files import write_bytes
 from warehouse.home import Home
 
@@ -60,11 +61,12 @@ def read_all(home: Home) -> list[Manifest]:
         LandingError: one cannot be read, or was written by a newer Ratecard.
 
     """
-    found = [_read(path) for path in sorted((home.raw / "manifests").glob("run_date=*/*.json"))]
+    found = [_read(home, path) for path in sorted((home.raw / "manifests").glob("run_date=*/*.json"))]
     return sorted(found, key=lambda manifest: (manifest.run["night"], manifest.run["run_id"], manifest.run["attempt"]))
 
 
-def _read(path: Path) -> Manifest:
+def _read(home: Home, path: Path) -> Manifest:
+    """The manifest, and what was said of its run since."""
     try:
         raw = json.loads(path.read_bytes())
         version = raw["manifest_version"]
@@ -73,7 +75,8 @@ def _read(path: Path) -> Manifest:
                 f"{path} was written by a newer Ratecard (manifest version {version}): upgrade ratecard to read it"
             )
         parts = [{"table": REQUEST_TRACES.name} | part for part in raw["parts"]]
-        return Manifest(raw["run"], raw["levels"], parts, raw["plan"])
+        run = raw["run"] | retractions.columns(home, raw["run"]["run_id"], raw["run"]["attempt"])
+        return Manifest(run, raw["levels"], parts, raw["plan"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LandingError(
             f"{path} is not a readable manifest ({error}): restore it from a backup, or move it away to build without it"
@@ -81,9 +84,9 @@ def _read(path: Path) -> Manifest:
 
 
 def attempts(home: Home, run_id: str, run_date: str) -> list[dict[str, Any]]:
-    """The `run` part of every closed attempt at `run_id`, oldest first."""
+    """The `run` part of every closed attempt at `run_id`, oldest first, retracted or not."""
     folder = home.raw / "manifests" / f"run_date={run_date}"
-    found = [_read(path).run for path in folder.glob(f"{run_id}-a*.json")]
+    found = [_read(home, path).run for path in folder.glob(f"{run_id}-a*.json")]
     return sorted(found, key=lambda run: int(run["attempt"]))
 
 
