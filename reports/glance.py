@@ -84,7 +84,7 @@ def _doubts(sections: Sequence[Section]) -> Iterator[Line]:
         if not section.is_last_night:
             yield Line(name, f"was not measured on the last night; its figures are of {when(section.night)}", "bad")
         for run in section.runs:
-            if run.get("retracted_at"):
+            if run["retracted_at"]:
                 yield Line(name, f"run {run['run_id']} is retracted: {run['retracted_why']}", "bad")
             elif run["is_current"] and run["status"] != "complete":
                 levels = f"{run['levels_measured']} of {run['levels_planned']} load levels measured"

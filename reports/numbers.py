@@ -53,8 +53,11 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def money_interval(low: float | None, high: float | None, currency: str | None) -> str:
-    """The same of an amount."""
-    return "" if low is None or high is None else f"{money(low, currency, 3)}–{money(high, currency, 3)}"
+    """The same of an amount; nothing where both ends are written alike, as those of a price list."""
+    if low is None or high is None:
+        return ""
+    lowest, highest = money(low, currency, 3), money(high, currency, 3)
+    return f"{lowest}–{highest}" if lowest != highest else ""
 
 
 def when(at: datetime | None) -> str:

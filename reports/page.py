@@ -101,6 +101,7 @@ def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str
         "parts": [(id_, title) for id_, title in PARTS if has.get(id_, True)],
         "trend_tables": ["cost_per_million_tokens", "regressions"],
         "more_tables": [table for table, rows in zip(("fleet_mixes", "savings", "break_even"), more.values(), strict=True) if rows],
+        "nights": totals["nights"],
         "weekly_until": trends["weekly_until"],
         "trends_left_out": trends["left_out"],
         "data_json": _json(data),

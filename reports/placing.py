@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-_LOG_FROM = 25
+_LOG_FROM = 12
 """Largest ÷ smallest latency from which a linear axis would press the light loads together."""
 
 _LABEL_WIDTH, _LABEL_HEIGHT = 0.08, 0.05

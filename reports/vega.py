@@ -86,11 +86,17 @@ def _curve() -> alt.LayerChart:
         .encode(order=alt.Order("x", type="quantitative")),
         *_limits(),
         *_symbols(points),
-        _named("labels")
-        .mark_text(align="left", dx=10, dy=-10, fontSize=12, color="var(--ink)")
-        .encode(x=_x(), y=_y(), text=alt.Text("label", type="nominal")),
+        *_labels(),
         height=280,
     )
+
+
+def _labels() -> Iterable[alt.Chart]:
+    """What each point is, on a halo of paper, for lines run below it."""
+    labels = _named("labels").encode(x=_x(), y=_y(), text=alt.Text("label", type="nominal"))
+    placed: dict[str, Any] = {"align": "left", "dx": 9, "dy": -11, "fontSize": 12}
+    yield labels.mark_text(stroke="var(--paper)", strokeWidth=4, color="var(--paper)", **placed)
+    yield labels.mark_text(color="var(--ink)", **placed)
 
 
 def _limits() -> Iterable[alt.Chart]:
@@ -139,7 +145,7 @@ def _interactivity() -> alt.LayerChart:
         .mark_text(align="left", dx=4, dy=-6, fontSize=11, color="var(--soft)", limit=260)
         .encode(y=_y(), x=alt.value(0), text=alt.Text("label", type="nominal")),
         points.mark_line(interpolate="step-before", strokeWidth=2).encode(order=alt.Order("x", type="quantitative")),
-        points.mark_point(size=70, filled=True, opacity=1).encode(tooltip=_tip()),
+        points.transform_filter(alt.datum.isPoint).mark_point(size=70, filled=True, opacity=1).encode(tooltip=_tip()),
         height=340,
     )
 
@@ -155,12 +161,13 @@ def _ledger() -> alt.LayerChart:
     )  # fmt: skip
     chart = _layered(bars.mark_bar(height={"band": 0.72}, stroke="var(--paper)", strokeWidth=1), height=280)
     chart.height = alt.Step(34)
+    chart.autosize = alt.AutoSizeParams(type="fit-x", contains="padding")
     return chart
 
 
 def _trend() -> alt.LayerChart:
     """A value over nights with its band; nights without one are gaps."""
-    x = alt.X("at", type="temporal", title=None, axis=alt.Axis(tickCount=6, grid=False), scale=alt.Scale(domain=[0, 1]))
+    x = alt.X("at", type="temporal", title=None, axis=alt.Axis(tickCount=6, tickMinStep=86_400_000, grid=False, format="%-d %b %Y"), scale=alt.Scale(domain=[0, 1]))  # fmt: skip
     nights = _named("nights").encode(x=x)
     marks = _named("marks").encode(x=x)
     return _layered(

@@ -19,7 +19,10 @@ function calculatorForm(form) {
       uptime: share("uptime"), max_instances: figure("max_instances"),
     };
     const needed = [wanted.peak_rps, wanted.headroom, wanted.spares, wanted.uptime];
-    return needed.includes(null) || [...form.elements].some((e) => e.validity && !e.validity.valid) ? null : wanted;
+    // of rate and utilisation the one that follows may lie beyond what could be asked for
+    const follows = meanIsGivenBy === "rate" ? "use" : "mean_rps";
+    const wrong = [...form.elements].some((element) => element.name !== follows && element.validity && !element.validity.valid);
+    return wrong || needed.includes(null) ? null : wanted;
   }
 
   /** SLOs, plans and demands of the endpoint; what was chosen stays where it is there too. */
@@ -76,7 +79,7 @@ function calculatorForm(form) {
     }
     const mean = wanted.mean_rps;
     const use = over(mean, carried);
-    field("use").value = unknown(use) ? "" : String(Number((100 * use).toPrecision(6)));
+    field("use").value = unknown(use) ? "" : String(Number((100 * use).toPrecision(4)));
     return { mean: unknown(mean) ? null : Math.min(mean, wanted.peak_rps), wasCut: !unknown(mean) && mean > wanted.peak_rps };
   }
 
@@ -99,9 +102,11 @@ function calculatorForm(form) {
 
   function show(m, slo, plan, wanted, found, wasCut) {
     const { point, fleet, costs, ledger: book } = found ?? {};
+    form.dataset.point = point?.id ?? "";
     const currency = plan?.currency;
     const isApi = plan?.priced_unit === "request";
     const hardware = isApi ? null : fleet;
+    form.querySelector("[data-out=processors]").textContent = `${m.processor}s`;
     form.querySelector("[data-out=asks]").textContent = slo?.asks ?? "";
     for (const name of ["servers", "instances", "gpus", "stranded_gpus"]) out(name, number(hardware?.[name]), hardware?.[name]);
     for (const name of ["utilisation", "utilisation_at_mean"]) out(name, percent(hardware?.[name]), hardware?.[name]);
@@ -119,6 +124,10 @@ function calculatorForm(form) {
     form.querySelector(".answer").classList.toggle("none", !fleet);
   }
 
+  /** To the cent. */
+  const cents = (usd, currency) =>
+    `${SIGNS[currency] ?? `${currency} `}${usd.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+
   function showLedger(book, currency) {
     const names = Object.keys(DATA.words);
     for (const name of names) {
@@ -126,12 +135,12 @@ function calculatorForm(form) {
       const shown = book?.shown[name];
       const row = form.querySelector(`[data-bucket="${name}"]`);
       row.hidden = name === "unallocated" && unknown(usd);
-      const text = unknown(shown) ? DASH : money(shown, currency, 12);
+      const text = unknown(shown) ? DASH : cents(shown, currency);
       row.cells[1].replaceChildren(exact(text, usd ?? null));
       row.cells[2].textContent = unknown(usd) || !book.year ? DASH : percent(usd / book.year);
       form.querySelector(`.bar .bucket-${name.replaceAll("_", "-")}`).style.flexGrow = unknown(usd) || !book.year ? 0 : Math.max(0, usd / book.year);
     }
-    out("ledger_year", unknown(book?.year) ? DASH : money(Math.round(book.year * 100) / 100, currency, 12), book?.year);
+    out("ledger_year", unknown(book?.year) ? DASH : cents(Math.round(book.year * 100) / 100, currency), book?.year);
     out("ledger_served_rps", number(book?.served_rps), book?.served_rps);
   }
 

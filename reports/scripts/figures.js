@@ -30,9 +30,12 @@ function interactivityFigure(figure) {
     shown.sort((a, b) => least(a) - least(b));
     const currency = shown[0].currency;
     const name = (s) => (plan.value === ALL && plans.length > 1 ? `${s.endpoint}, ${s.plan}` : s.endpoint);
+    const colour = (at) => (at < SERIES ? at + 1 : 0);
+    // what the slowest point costs holds for whoever asks for less
+    const slowest = shown.map((s, at) => ({ x: 0, y: s.points[0][1], series: at, colour: colour(at), isPoint: false }));
     const points = shown.flatMap((s, at) =>
       s.points.map(([x, y, load]) => ({
-        x, y, series: at, colour: at < SERIES ? at + 1 : 0,
+        x, y, series: at, colour: colour(at), isPoint: true,
         tip: { endpoint: s.endpoint, plan: s.plan, "at least": `${number(x)} tokens/s/user`, "1M tokens": money(y, s.currency), "run at": load },
       }))
     );
@@ -49,7 +52,7 @@ function interactivityFigure(figure) {
         y_scale: { domain: [0, height], nice: false },
         description: `What 1M tokens cost against tokens a second for each user, ${shown.length} lines; the table below has the figures`,
       },
-      data: { points, apis: inside.map((a) => ({ y: a.y, label: `${a.plan}: ${money(a.y, a.currency)}` })) },
+      data: { points: [...slowest, ...points], apis: inside.map((a) => ({ y: a.y, label: `${a.plan}: ${money(a.y, a.currency)}` })) },
     });
     const legend = shown.slice(0, SERIES).map((s, at) => make("li", { class: `series-${at + 1}` }, name(s)));
     figure.querySelector(".legend").replaceChildren(...legend);
@@ -139,7 +142,7 @@ function trendFigure(figure) {
       kind: "trend",
       values: {
         y_title: `${s.currency} per ${s.per}, every server full`,
-        x_scale: { type: "utc", domain: [nights[0].at - day / 2, nights[nights.length - 1].at + day / 2] },
+        x_scale: { type: "utc", domain: [nights[0].at - 2 * day, nights[nights.length - 1].at + 2 * day] },
         y_scale: { domain: [0, 1.2 * Math.max(...values, 0) || 1], nice: false },
         description: `Cost of ${s.per} over ${nights.length} points in time: ${name(s)} on ${s.plan}; the table below has the figures`,
       },
