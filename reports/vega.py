@@ -33,6 +33,8 @@ _THEME: dict[str, Any] = {
         "labelOverlap": True,
     },
 }
+_AS_GIVEN = 1
+"""Height that stands for one that the chart brings along."""
 _AXIS = {"tickCount": 6, "grid": False}
 
 
@@ -50,6 +52,8 @@ def _open(spec: dict[str, Any]) -> dict[str, Any]:
         for channel, encoded in layer.get("encoding", {}).items():
             if isinstance(encoded, dict) and encoded.get("scale") == {"domain": [0, 1]}:
                 encoded["scale"] = f"${channel}_scale"
+    if spec["height"] == _AS_GIVEN:
+        spec["height"] = "$height"
     return spec
 
 
@@ -159,10 +163,7 @@ def _ledger() -> alt.LayerChart:
         order=alt.Order("order", type="quantitative"),
         tooltip=_tip(),
     )  # fmt: skip
-    chart = _layered(bars.mark_bar(height={"band": 0.72}, stroke="var(--paper)", strokeWidth=1), height=280)
-    chart.height = alt.Step(34)
-    chart.autosize = alt.AutoSizeParams(type="fit-x", contains="padding")
-    return chart
+    return _layered(bars.mark_bar(height={"band": 0.72}, stroke="var(--paper)", strokeWidth=1), height=_AS_GIVEN)
 
 
 def _trend() -> alt.LayerChart:

@@ -16,6 +16,11 @@ async function draw(element, { kind, values, data }) {
   const spec = { ...fill(DATA.templates[kind], values), datasets: data };
   const { finalize } = await vegaEmbed(element, spec, { actions: false, renderer: "svg" });
   if (turn !== element.turn) return finalize();
+  // to a screen reader one picture with a name: its figures are in a table
+  const picture = element.querySelector("svg");
+  for (const part of picture.children) part.setAttribute("aria-hidden", "true");
+  picture.setAttribute("role", "img");
+  picture.setAttribute("aria-label", values.description);
   element.finalize?.();
   element.finalize = finalize;
   element.dataset.drawn = "yes";

@@ -97,6 +97,7 @@ function ledgerFigure(figure) {
     draw(figure.querySelector(".chart"), {
       kind: "ledger",
       values: {
+        height: 34 * Math.max(1, shown.length),
         x_title: `${currencies[0]} a year`, x_format: largest >= 1e4 ? ".2~s" : ",~f",
         description: `The year of ${shown.length} fleets for ${demand.value}, split over buckets; the table below has the figures`,
       },
