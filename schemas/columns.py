@@ -935,7 +935,7 @@ PRICE_TERMS = Table(
     "curated",
     "price_terms",
     ("endpoint", "workload", "night", "price_plan"),
-    "What each price plan in force on a night charges for an endpoint, whatever is asked of it.",
+    "What each price plan that applies to an endpoint, or that a demand names, charges on a night.",
     (
         _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
         _R("workload", "VARCHAR", "Workload of the catalog"),
