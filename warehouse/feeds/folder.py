@@ -90,7 +90,7 @@ def _alone(new: Path, target: Path) -> Iterator[None]:
                     f"another process is exporting to {target}: try again when it is done. Nothing was changed"
                 ) from None
             # between the two calls another process may have put it in place
-            if new.exists() and os.stat(new).st_ino == os.fstat(descriptor).st_ino:
+            if new.exists() and new.stat().st_ino == os.fstat(descriptor).st_ino:
                 try:
                     yield
                 finally:

@@ -137,9 +137,9 @@ def _by_day(reader: pa.RecordBatchReader) -> Iterator[tuple[str, pa.RecordBatch]
         days = batch.column("partition_day")
         rows = batch.drop_columns(["partition_day"])
         start = 0
-        for end in pc.run_end_encode(days).run_ends.to_pylist() if len(days) else []:
-            yield days[start].as_py(), rows.slice(start, end - start)
-            start = end
+        for counted in pc.value_counts(days).to_pylist():
+            yield counted["values"], rows.slice(start, counted["counts"])
+            start += counted["counts"]
 
 
 def _writer(folder: Folder, part: _Part, schema: pa.Schema) -> pq.ParquetWriter:

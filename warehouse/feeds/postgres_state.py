@@ -45,7 +45,9 @@ def standing(session: Session, schema: str, tables: tuple[Table, ...]) -> list[S
         else:
             if secured:
                 table.problems.append(f"row level security of {schema}.{name} would be lost: disable it")
-            table.problems += [f"{what} would be lost: drop it, and make it again afterwards" for what in _dependents(session, oid)]
+            table.problems += [
+                f"{what} would be lost: drop it, and make it again afterwards" for what in _dependents(session, oid)
+            ]
             table.problems += _views_of_others(session, oid)
         found.append(table)
     return found
