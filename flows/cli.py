@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from flows.feeds import publish
 from flows.options import (
     SectionedCommand,
     calibration_option,
@@ -49,6 +50,7 @@ def cli() -> None:
 
 cli.add_command(size)
 cli.add_command(retract)
+cli.add_command(publish)
 
 
 def main() -> None:

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.columns import Table
@@ -137,9 +137,10 @@ def _by_day(reader: pa.RecordBatchReader) -> Iterator[tuple[str, pa.RecordBatch]
         days = batch.column("partition_day")
         rows = batch.drop_columns(["partition_day"])
         start = 0
-        for counted in pc.value_counts(days).to_pylist():
-            yield counted["values"], rows.slice(start, counted["counts"])
-            start += counted["counts"]
+        for day, same in groupby(days.to_pylist()):
+            count = len(list(same))
+            yield str(day), rows.slice(start, count)
+            start += count
 
 
 def _writer(folder: Folder, part: _Part, schema: pa.Schema) -> pq.ParquetWriter:
