@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from flows.feeds import publish
 from flows.gate import gate
 from flows.options import (
     SectionedCommand,
@@ -52,6 +53,7 @@ def cli() -> None:
 cli.add_command(size)
 cli.add_command(store)
 cli.add_command(retract)
+cli.add_command(publish)
 cli.add_command(gate)
 
 

@@ -59,6 +59,11 @@ class Column:
     unit: str = ""
     nullable: bool = False
 
+    @property
+    def description(self) -> str:
+        """Its comment wherever it is published: meaning and unit."""
+        return f"{self.comment} [{self.unit}]" if self.unit else self.comment
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -69,6 +74,11 @@ class Table:
     grain: tuple[str, ...]
     comment: str
     columns: tuple[Column, ...]
+
+    @property
+    def description(self) -> str:
+        """Its comment wherever it is published: meaning and grain."""
+        return f"{self.comment} One row for each {' x '.join(self.grain)}."
 
 
 def _required(name: str, type_: str, comment: str, unit: str = "") -> Column:
