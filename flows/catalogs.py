@@ -1,5 +1,6 @@
 """Which catalog a command means, the starter catalog, and the one-off catalog of `ratecard run --url`."""
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ def starter() -> Path:
 
 
 def catalog_folder(given: str | None) -> Path:
-    """`given`, else ./catalog, else the starter catalog."""
-    if given is not None:
-        return Path(given)
+    """`given`, else RATECARD_CATALOG, else ./catalog, else the starter catalog."""
+    if chosen := given or os.environ.get("RATECARD_CATALOG"):
+        return Path(chosen)
     here = Path("catalog")
     return here if (here / "endpoints.yaml").exists() else starter()
 

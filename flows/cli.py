@@ -310,6 +310,44 @@ def doctor(catalog: str | None, home: str | None, quick: bool, as_json: bool) ->
         raise RatecardError(f"{failed} of {len(checks)} checks failed")
 
 
+@cli.command()
+@home_option
+@catalog_option
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=4200, show_default=True, help="Of the server and its UI."
+)
+def serve(home: str | None, catalog: str | None, port: int) -> None:
+    """Run every night: a Prefect server and all deployments of prefect.yaml, until Ctrl-C.
+
+    Uses the server that PREFECT_API_URL names, or starts one on this machine. Reads ./prefect.yaml, or the file that
+    ships with Ratecard. No work pool, no worker. Whatever runs when it ends lands what it has.
+
+    \b
+    Examples:
+      ratecard serve --home /var/lib/ratecard --catalog /etc/ratecard
+      PREFECT_API_URL=http://prefect:4200/api ratecard serve
+    """
+    import asyncio
+    import os
+
+    from flows.catalogs import catalog_folder
+    from flows.settings import quiet_prefect
+    from schemas.catalog_files import load
+    from warehouse.home import resolve
+
+    _supervise()
+    at, folder = resolve(home), catalog_folder(catalog)
+    load(folder)  # what is wrong shows now, not at night
+    at.prepare()
+    # for the flow runs: each is a process of its own
+    os.environ |= {"RATECARD_HOME": str(at.root), "RATECARD_CATALOG": str(folder.absolute())}
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")  # the log of a night that nobody watches is wanted
+    quiet_prefect()
+    from flows.serve import serve
+
+    asyncio.run(serve(at, port, lambda line: click.echo(line, err=True)))
+
+
 def _myself() -> str:
     """How the user calls this command here."""
     command = Path(sys.executable).with_name("ratecard")

@@ -12,6 +12,7 @@ from flows.levels import Surroundings, around, measured, probe
 from flows.plans import is_measured
 from flows.progress import Progress
 from flows.search import search
+from flows.slots import endpoint_slot
 from loadgen.plan import RunPlan
 from schemas.catalog import Catalog
 from schemas.errors import EndpointBusyError, RatecardError
@@ -53,6 +54,7 @@ async def measure(
                 progress.say(line)
             if not again and is_measured(home, plan):  # by the run that was waited for
                 return already
+            await stack.enter_async_context(endpoint_slot(plan.endpoint, wait_s=wait_s, stop=stop, progress=progress))
             plan = replace(plan, attempt=runs.next_attempt(home, plan.run_id, plan.run_date))
             if plan.launch:
                 plan = _aimed(plan, await stack.enter_async_context(_engine(home, plan, progress)))

@@ -14,5 +14,5 @@ async def rebuild(home: str | None = None, catalog: str | None = None) -> str:
     at.prepare()
     for line in recovery.recover(at):
         print(line)
-    await publish(str(at.root), catalog)
+    await publish(at, [], catalog)
     return str(at.root)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from schemas.arrow import arrow_schema
 from schemas.catalog import Catalog, Demand
 from schemas.columns import (
+    BUILD_SCOPE_SOURCE,
     DEMAND_CLASSES_SOURCE,
     DEMAND_RATES_SOURCE,
     DEMANDS_SOURCE,
@@ -49,6 +50,7 @@ def attach(
     fill(con, DEMAND_RATES_SOURCE, [row for h, c in catalogs.items() for row in demand_rate_rows(h, c)])
     fill(con, PRICE_PLANS_SOURCE, [row for h, c in catalogs.items() for row in price_rows(h, c)])
     fill(con, DEMAND_CLASSES_SOURCE, [row for h, c in catalogs.items() for row in class_rows(h, c)])
+    fill(con, BUILD_SCOPE_SOURCE, [{"since": min((run["night"] for run in runs), default=None)}])
     parts = [part for manifest in closed for part in manifest.parts if part["path"]]
     for table in LANDED_TABLES:
         _landed(con, table, [str(home.root / part["path"]) for part in parts if part["table"] == table.name])
