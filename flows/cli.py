@@ -22,6 +22,7 @@ from flows.options import (
     instant,
     json_option,
 )
+from flows.keep import retention
 from flows.retract import retract
 from flows.size import size
 from flows.what import planned, what
@@ -49,6 +50,7 @@ def cli() -> None:
 
 cli.add_command(size)
 cli.add_command(retract)
+cli.add_command(retention)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ A night's curated rows are archived before a byte of its traces goes (`warehouse
 place is in `warehouse.replacing`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
@@ -13,7 +13,9 @@ from typing import Any
 from schemas.errors import RatecardError, WarehouseError
 from schemas.retention import Policy
 from warehouse import manifests, recovery, replacing
-from warehouse.build import one_at_a_time
+from warehouse.archiving import archived
+from warehouse.build import build, one_at_a_time
+from warehouse.corrections import correcting
 from warehouse.home import Home, exclusive_in_turn
 from warehouse.retention import Part, Step, size_of, steps
 
@@ -90,7 +92,42 @@ def apply(home: Home, policy: Policy, as_of: date, say: Callable[[str], None]) -
         closed = manifests.read_all(home)
         replacing.clear(home, closed)
         todo = list(steps(home, closed, policy, as_of))
-        return [_compacted(home, step) for step in todo if step.action == "compact"]
+        # what frees space comes first
+        lossy = list(_thinned_and_dropped(home, [step for step in todo if step.action != "compact"], say))
+        return lossy + [_compacted(home, step) for step in todo if step.action == "compact"]
+
+
+def raise_problems(outcomes: Iterable[Outcome]) -> None:
+    """Tell what could not be done, each problem once. Raises RatecardError if there is any."""
+    problems = dict.fromkeys(outcome.problem for outcome in outcomes if outcome.problem)
+    if problems:
+        raise RatecardError("\n".join(["not everything was done, and nothing was lost:", *map(str, problems)]))
+
+
+def _thinned_and_dropped(home: Home, todo: list[Step], say: Callable[[str], None]) -> Iterator[Outcome]:
+    if todo:
+        build(home)  # what is archived is what was published: it must stand on all that has landed
+    for night, of_night in groupby(todo, key=lambda step: str(step.run["night"])):
+        planned = [Outcome(step, Amount.of(home, step.parts)) for step in of_night]
+        try:
+            # no build reads meanwhile, and nothing is retracted between the archive and the loss
+            with one_at_a_time(home, _BUILD_WAIT_S), correcting(home):
+                if archived(home, night):
+                    say(f"archived the curated rows of the night {night}")
+                done = [_replaced(home, outcome) for outcome in planned]
+        except (RatecardError, OSError) as error:
+            done = [replace(outcome, problem=str(error)) for outcome in planned]
+        yield from done
+
+
+def _replaced(home: Home, outcome: Outcome) -> Outcome:
+    """The caller holds the lock of the builds."""
+    try:
+        replacement = replacing.prepare(home, outcome.step)
+        replacing.commit(home, replacement)
+    except (RatecardError, OSError) as error:
+        return replace(outcome, problem=str(error))
+    return replace(outcome, after=Amount.of(home, replacement.new))
 
 
 def _compacted(home: Home, step: Step) -> Outcome:
