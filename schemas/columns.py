@@ -1250,4 +1250,51 @@ CURATED_TABLES = (
 )
 """The public tables of the warehouse, schema `curated`."""
 
-TABLES = (*SOURCE_TABLES, *CURATED_TABLES)
+BUILD = Table(
+    "meta",
+    "build",
+    ("built_at",),
+    "One row: how this file was built.",
+    (
+        _R("built_at", "TIMESTAMP", "Last build (UTC)"),
+        _R(
+            "structure",
+            "VARCHAR",
+            "Hash of the tables and macros; an incremental build starts from a file with its own",
+        ),
+        _N("catalog_override", "VARCHAR", "Hash of the catalog that priced every night (what-if); null: each its own"),
+        _R("whole_bytes", "BIGINT", "Size of the file when it was last written in one go", "bytes"),
+        _R("whole_rows", "BIGINT", "Rows of all curated tables then", "1"),
+    ),
+)
+
+INPUTS = Table(
+    "meta",
+    "inputs",
+    ("manifest",),
+    "From what this file was built: one row for each closed attempt of a run.",
+    (
+        _R("manifest", "VARCHAR", "Path of its manifest below raw/manifests"),
+        _R("fingerprint", "VARCHAR", "Size and time of the manifest, and of what else is said of the attempt"),
+        _R("night", "TIMESTAMP", "Scheduled start of its night (UTC)"),
+        _METRIC_VERSION,
+        _R("built_at", "TIMESTAMP", "Build that made the rows of its night (UTC)"),
+    ),
+)
+
+INPUT_PARTS = Table(
+    "meta",
+    "input_parts",
+    ("part",),
+    "The parts that those attempts landed.",
+    (
+        _R("manifest", "VARCHAR", "Attempt that landed it"),
+        _R("part", "VARCHAR", "Path below the home"),
+        _R("fingerprint", "VARCHAR", "Size and time of the file when its hash was last checked"),
+    ),
+)
+
+META_TABLES = (BUILD, INPUTS, INPUT_PARTS)
+"""What the warehouse file says of itself, schema `meta`."""
+
+TABLES = (*SOURCE_TABLES, *CURATED_TABLES, *META_TABLES)

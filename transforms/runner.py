@@ -31,6 +31,12 @@ class BuildReport:
     seconds: dict[str, float] = field(default_factory=dict)
     assertions: int = 0
 
+    def add(self, later: "BuildReport") -> None:
+        """Add what a later phase made."""
+        self.rows |= later.rows
+        self.seconds |= later.seconds
+        self.assertions += later.assertions
+
 
 @dataclass(frozen=True, slots=True)
 class _Transforms:
@@ -67,9 +73,9 @@ def build(
     with _prepared(con, folder):
         for file in (*transforms.nights, *transforms.history):
             _make(con, file, report)
-        _check_contract(con, contract)
+        check_contract(con, contract)
         if wanted is None:
-            con.execute(";".join(["begin", *(comment for table in contract for comment in _comments(table)), "commit"]))
+            con.execute(";".join(["begin", *(line for table in contract for line in comments(table)), "commit"]))
     return report
 
 
@@ -103,7 +109,7 @@ def build_history(
     with _prepared(con, folder):
         for file in _read(con, folder, sources).history:
             _remake(con, file, report)
-        _check_contract(con, contract)
+        check_contract(con, contract)
     return report
 
 
@@ -214,8 +220,8 @@ def _assert(con: duckdb.DuckDBPyConnection, table: str, assertion: str, query: s
         raise BuildError(f"{table}: the assertion '{assertion}' does not hold; the first failing rows:\n{sample}")
 
 
-def _check_contract(con: duckdb.DuckDBPyConnection, contract: Sequence[Table]) -> None:
-    """Hold what was built against `schemas.columns`: tables, column names, order and types."""
+def check_contract(con: duckdb.DuckDBPyConnection, contract: Sequence[Table]) -> None:
+    """Hold what was built against `schemas.columns`: tables, column names, order and types. Raises BuildError."""
     built: dict[str, list[tuple[str, str]]] = {}
     for table_name, column, type_ in con.execute(
         "select table_name, column_name, data_type from duckdb_columns() "
@@ -237,7 +243,8 @@ def _difference(built: list[tuple[str, str]] | None, expected: list[tuple[str, s
     return f"the columns are not those of schemas/columns.py ({what})"
 
 
-def _comments(table: Table) -> Iterator[str]:
+def comments(table: Table) -> Iterator[str]:
+    """Statements that comment on a table and its columns."""
     grain = f"{table.comment} One row for each {' x '.join(table.grain)}."
     yield f"comment on table {table.schema}.{table.name} is {_quoted(grain)}"
     for column in table.columns:

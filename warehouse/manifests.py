@@ -6,8 +6,9 @@ they are all that a rebuild needs.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from pydantic import ValidationError
 from schemas.catalog import Catalog
 from schemas.columns import REQUEST_TRACES
 from schemas.digest import digest, file_digest
-from schemas.errors import LandingError
+from schemas.errors import LandingError, WarehouseError
 from warehouse import retractions
 from warehouse.files import write_bytes
 from warehouse.home import Home
+from warehouse.inventory import scan
 
 MANIFEST_VERSION = 3
 """2: parts name their table; those of version 1 are all request_traces. 3: `retained` says what retention did to a part."""
@@ -33,6 +35,11 @@ class Manifest:
     levels: list[dict[str, Any]]
     parts: list[dict[str, Any]]
     plan: dict[str, Any]
+
+    @property
+    def night(self) -> datetime:
+        """The scheduled instant."""
+        return datetime.fromisoformat(self.run["night"])
 
 
 def path_of(home: Home, run: dict[str, Any]) -> Path:
@@ -78,8 +85,17 @@ def read_all(home: Home) -> list[Manifest]:
         LandingError: one cannot be read, or was written by a newer Ratecard.
 
     """
-    found = [_read(home, path) for path in sorted((home.raw / "manifests").glob("run_date=*/*.json"))]
-    return sorted(found, key=lambda manifest: (manifest.run["night"], manifest.run["run_id"], manifest.run["attempt"]))
+    return list(read(home, scan(home)).values())
+
+
+def read(home: Home, names: Iterable[str]) -> dict[str, Manifest]:
+    """The manifests of these names (`warehouse.inventory`), in order of night and run. Raises as `read_all`."""
+    found = {name: _read(home, home.raw / "manifests" / name) for name in names}
+    return dict(sorted(found.items(), key=lambda item: _place(item[1].run)))
+
+
+def _place(run: dict[str, Any]) -> tuple[str, str, int]:
+    return run["night"], run["run_id"], run["attempt"]
 
 
 def _read(home: Home, path: Path) -> Manifest:
@@ -127,6 +143,14 @@ def check(home: Home, parts: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{path} is missing"
         elif file_digest(path) != part["sha256"]:
             yield f"{path} has changed since it landed (its hash differs from the manifest's)"
+
+
+def check_all_parts(home: Home, closed: Iterable[Manifest]) -> None:
+    """Raise WarehouseError with every part of `closed` that is missing or has changed."""
+    problems = [problem for manifest in closed for problem in check_parts(home, manifest)]
+    if problems:
+        advice = "raw/ is immutable: restore the files from a backup, or move their manifests away"
+        raise WarehouseError("\n".join([*problems, advice]))
 
 
 def write_catalog(home: Home, catalog: Catalog) -> str:

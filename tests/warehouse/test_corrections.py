@@ -166,7 +166,9 @@ def test_the_beginning_of_an_id_will_do_and_an_exact_one_goes_before_longer_ones
         measured(home, run_id)
     assert [done.run_id for done in retract(home, "2026-11-20_f", "x")] == ["2026-11-20_f_w_2b"]
     assert [done.run_id for done in retract(home, "2026-11-20_e_w_1a", "x")] == ["2026-11-20_e_w_1a"]
-    with pytest.raises(UsageError, match="begins the ids of 2 runs: which\\?\n  2026-11-20_e_w_1a\n  2026-11-20_e_w_1ab"):
+    with pytest.raises(
+        UsageError, match="begins the ids of 2 runs: which\\?\n  2026-11-20_e_w_1a\n  2026-11-20_e_w_1ab"
+    ):
         retract(home, "2026-11-20_e", "x")
     with pytest.raises(UsageError, match="no run '2026-11-20_g_w_2b'. The nearest ids:\n  2026-11-20_f_w_2b"):
         retract(home, "2026-11-20_g_w_2b", "x")
