@@ -6,7 +6,7 @@ moment an archive says nothing that `raw/` does not: it is written anew.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,11 @@ _TABLES = {table.name: table for table in CURATED_TABLES}
 
 @dataclass(frozen=True)
 class Archive:
-    """One night: its runs as (run id, attempt), and by table the rows and the hash of the file; null for no rows."""
+    """One night: by table the number of rows, and the hash of its file, null where there is no row."""
 
     night: str
     archived_at: str
     metric_version: int
-    runs: list[tuple[str, int]]
     tables: dict[str, dict[str, Any]]
 
 
@@ -46,13 +45,23 @@ def folder_of(home: Home, night: str) -> Path:
 def is_frozen(home: Home, run_date: str, night: str) -> bool:
     """Whether parts of a night are thinned or dropped, so that nothing can be derived from them any more."""
     found = (home.raw / "manifests" / f"run_date={run_date}").glob("[!.]*.json")
-    closed = (manifests.read_at(home, path) for path in found)
+    closed = (manifests.read_one(home, path) for path in found)
     return any(manifest.run["night"] == night and not manifests.is_whole(manifest) for manifest in closed)
 
 
 def frozen_nights(closed: Iterable[Manifest]) -> set[str]:
     """Nights of `closed` of which a part is thinned or dropped."""
     return {str(manifest.run["night"]) for manifest in closed if not manifests.is_whole(manifest)}
+
+
+def settle(home: Home, closed: Mapping[str, Manifest]) -> tuple[dict[str, Manifest], list[Archive]]:
+    """(runs whose rows follow from their traces, archives of the other nights) of `closed`, by manifest.
+
+    A run that came after its night was archived is in neither. Raises as `read` does.
+    """
+    frozen = frozen_nights(closed.values())
+    live = {name: manifest for name, manifest in closed.items() if manifest.run["night"] not in frozen}
+    return live, [read(home, night) for night in sorted(frozen)]
 
 
 def write(home: Home, con: duckdb.DuckDBPyConnection, night: str, tables: Sequence[str]) -> Archive:
@@ -66,11 +75,10 @@ def write(home: Home, con: duckdb.DuckDBPyConnection, night: str, tables: Sequen
     try:
         (folder / "archive.json").unlink(missing_ok=True)
         written = {name: _write(con, _TABLES[name], night, folder / f"{name}.parquet") for name in tables}
-        runs = con.execute("select run_id, attempt from curated.runs where night = ? order by all", [night]).fetchall()
         versions = con.execute("select max(metric_version) from curated.runs where night = ?", [night]).fetchall()
     except (OSError, duckdb.Error) as error:
         raise LandingError(f"the night {night} cannot be archived in {folder}: {error}. Its traces are kept") from error
-    archive = Archive(night, now(), versions[0][0] or METRIC_VERSION, runs, written)
+    archive = Archive(night, now(), versions[0][0] or METRIC_VERSION, written)
     content = {"archive_version": VERSION} | asdict(archive)
     write_bytes(folder / "archive.json", json.dumps(content, indent=1).encode())
     sync_folder(folder.parent)

@@ -3,7 +3,7 @@
 import duckdb
 
 from schemas.errors import WarehouseError
-from transforms.runner import tables_of_nights
+from transforms.runner import curated_of_nights
 from warehouse import archive, inventory, manifests, published
 from warehouse.home import Home
 from warehouse.inventory import Inventory
@@ -24,14 +24,20 @@ def archived(home: Home, run_date: str, night: str) -> bool:
     if opened := _open_runs(home, night):
         raise WarehouseError(f"{opened[0]} of the night {night} is being measured: the night is left as it is until then")
     with duckdb.connect(str(home.warehouse), read_only=True) as con:
-        _check_published(con, inventory.of_night(home, run_date, night))
-        archive.write(home, con, night, tables_of_nights(con))
+        _check_published(con, _landed(home, run_date, night))
+        archive.write(home, con, night, curated_of_nights(con))
     return True
 
 
 def _open_runs(home: Home, night: str) -> list[str]:
     folders = [RunFolder(home, path.parent) for path in home.incoming.glob("[!.]*/run.json")]
     return [str(run["run_id"]) for run in (folder.run() for folder in folders) if run["night"] == night]
+
+
+def _landed(home: Home, run_date: str, night: str) -> Inventory:
+    found = {name: print_ for name, print_ in inventory.scan(home).items() if name.startswith(f"run_date={run_date}/")}
+    closed = manifests.read(home, found)
+    return {name: print_ for name, print_ in found.items() if closed[name].run["night"] == night}
 
 
 def _check_published(con: duckdb.DuckDBPyConnection, landed: Inventory) -> None:

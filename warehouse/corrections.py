@@ -105,7 +105,7 @@ def _meant(home: Home, run: str, attempt: int | None) -> tuple[str, list[int]]:
 
 def _check_not_archived(home: Home, run_id: str) -> None:
     for path in (home.raw / "manifests").glob(f"run_date=*/{run_id}-a*.json"):
-        run = manifests.read_at(home, path).run
+        run = manifests.read_one(home, path).run
         if run["run_id"] == run_id and archive.is_frozen(home, run["run_date"], run["night"]):
             raise UsageError(
                 f"{run_id} is of the night {run['night']}, which is archived: its traces were thinned or dropped "

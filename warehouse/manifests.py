@@ -116,9 +116,9 @@ def _read(home: Home, path: Path) -> Manifest:
         ) from error
 
 
-def read(home: Home, run: dict[str, Any]) -> Manifest:
-    """The manifest of an attempt. Raises LandingError."""
-    return _read(home, path_of(home, run))
+def read_one(home: Home, path: Path) -> Manifest:
+    """The manifest at `path`. Raises LandingError."""
+    return _read(home, path)
 
 
 def attempts(home: Home, run_id: str, run_date: str) -> list[dict[str, Any]]:

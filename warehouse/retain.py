@@ -14,10 +14,11 @@ from schemas.errors import RatecardError, WarehouseError
 from schemas.retention import Policy
 from warehouse import manifests, recovery, replacing
 from warehouse.archiving import archived
-from warehouse.build import build, one_at_a_time
+from warehouse.build import build
 from warehouse.corrections import correcting
 from warehouse.home import Home, exclusive_in_turn
 from warehouse.retention import Part, Step, size_of, steps
+from warehouse.scratch import one_at_a_time
 
 _BUILD_WAIT_S = 600.0
 
@@ -106,13 +107,16 @@ def raise_problems(outcomes: Iterable[Outcome]) -> None:
 
 def _thinned_and_dropped(home: Home, todo: list[Step], say: Callable[[str], None]) -> Iterator[Outcome]:
     if todo:
-        build(home)  # what is archived is what was published: it must stand on all that has landed
+        try:
+            build(home)  # what is archived is what was published: it must stand on all that has landed of the night
+        except RatecardError as error:
+            say(f"{error}\nA night that is published as it landed is archived all the same")
     for night, of_night in groupby(todo, key=lambda step: str(step.run["night"])):
         planned = [Outcome(step, Amount.of(home, step.parts)) for step in of_night]
         try:
             # no build reads meanwhile, and nothing is retracted between the archive and the loss
             with one_at_a_time(home, _BUILD_WAIT_S), correcting(home):
-                if archived(home, night):
+                if archived(home, planned[0].step.run["run_date"], night):
                     say(f"archived the curated rows of the night {night}")
                 done = [_replaced(home, outcome) for outcome in planned]
         except (RatecardError, OSError) as error:

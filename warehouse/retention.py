@@ -39,9 +39,9 @@ class Step:
 
 
 def present(manifest: Manifest, table: str) -> list[Part]:
-    """The parts of a table that have a file, in order of level and name."""
+    """The parts of a table that have a file, in order of level, shard and number."""
     found = [part for part in manifest.parts if part["table"] == table and part["path"]]
-    return sorted(found, key=lambda part: (part["level_index"] or 0, part["path"]))
+    return sorted(found, key=lambda part: (part["level_index"] or 0, str(part["path"]).removesuffix(".parquet")))
 
 
 def steps(home: Home, manifests: list[Manifest], policy: Policy, as_of: date) -> Iterator[Step]:

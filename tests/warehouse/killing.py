@@ -1,4 +1,4 @@
-"""Kills a piece of work at each of its file-system events in turn, as a power cut would: nothing is tidied up."""
+"""Kills a piece of work before each change that it makes in a folder, as a power cut would: nothing is tidied up."""
 
 import shutil
 import subprocess
@@ -10,12 +10,13 @@ _CHILD = """
 import os, signal, sys
 {work}
 home, seen = sys.argv[1], 0
-EVENTS = {{"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"}}
+EVENTS = {{"os.rename", "os.remove", "os.rmdir", "os.mkdir"}}
 
 def until(events):
     def hook(event, arguments):
         global seen
-        if event in EVENTS and str(arguments[0]).startswith(home + "/"):
+        writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if (event in EVENTS or writes) and str(arguments[0]).startswith(home + "/"):
             seen += 1
             if seen > events:
                 os.kill(os.getpid(), signal.SIGKILL)
