@@ -24,6 +24,7 @@ from flows.options import (
     instant,
     json_option,
 )
+from flows.keep import retention
 from flows.retract import retract
 from flows.size import size
 from flows.store import store
@@ -55,6 +56,7 @@ cli.add_command(store)
 cli.add_command(retract)
 cli.add_command(publish)
 cli.add_command(gate)
+cli.add_command(retention)
 
 
 def main() -> None:

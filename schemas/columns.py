@@ -1453,6 +1453,7 @@ INPUTS = Table(
         _R("manifest", "VARCHAR", "Path of its manifest below raw/manifests"),
         _R("fingerprint", "VARCHAR", "Size and time of the manifest, and of what else is said of the attempt"),
         _R("night", "TIMESTAMP", "Scheduled start of its night (UTC)"),
+        _R("is_archived", "BOOLEAN", "Rows of its night are those of its archive: traces were thinned or dropped"),
         _METRIC_VERSION,
         _R("built_at", "TIMESTAMP", "Build that made the rows of its night (UTC)"),
     ),
