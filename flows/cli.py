@@ -22,6 +22,7 @@ from flows.options import (
     instant,
     json_option,
 )
+from flows.retract import retract
 from flows.size import size
 from flows.what import planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError
@@ -47,6 +48,7 @@ def cli() -> None:
 
 
 cli.add_command(size)
+cli.add_command(retract)
 
 
 def main() -> None:
@@ -120,13 +122,14 @@ def init(directory: Path) -> None:
     show_default=True,
     help="Longest wait for an endpoint in use.",
 )
+@click.option("--again", is_flag=True, help="Measure even what --night has already: the new attempt supersedes.")
 @calibration_option
 @card_json_option
-def run(night: datetime | None, wait: float, calibrate: bool, as_json: bool, **options: Any) -> None:
+def run(night: datetime | None, wait: float, again: bool, calibrate: bool, as_json: bool, **options: Any) -> None:
     """Measure SUITE of the catalog, or any server with --url, and print the rate card.
 
-    A night that is already measured is not measured again (--night); what was measured when a run is interrupted is
-    kept.
+    A night that is already measured is not measured again (--night), unless it was retracted or with --again; what was
+    measured when a run is interrupted is kept.
 
     \b
     Examples:
@@ -153,6 +156,7 @@ def run(night: datetime | None, wait: float, calibrate: bool, as_json: bool, **o
             catalog=str(catalog),
             night=night,
             wait_s=wait,
+            again=again,
             calibrate=calibrate,
         )
         _measure(parameters, as_json)
@@ -191,15 +195,18 @@ def plan(as_json: bool, **options: Any) -> None:
 @click.option(
     "--catalog", metavar="DIR", help="Price all of history with this catalog's SLOs, demands and prices (what-if)."
 )
+@click.option("--recompute", is_flag=True, help="Make every night anew from raw/ alone, and check every part's hash.")
 @json_option
-def build(home: str | None, catalog: str | None, as_json: bool) -> None:
-    """Rebuild the warehouse and the report from raw/ alone.
+def build(home: str | None, catalog: str | None, recompute: bool, as_json: bool) -> None:
+    """Bring the warehouse and the report up to date with raw/: the nights that changed are made anew.
 
-    Without --catalog every night keeps the SLOs, demands and prices that it was measured with.
+    Without --catalog every night keeps the SLOs, demands and prices that it was measured with. All nights are made
+    where that is asked for, and where the warehouse is missing, damaged or of another version.
 
     \b
     Examples:
       ratecard build
+      ratecard build --recompute
       ratecard build --catalog my-catalog
     """
     from reports.page import write_report
@@ -212,15 +219,17 @@ def build(home: str | None, catalog: str | None, as_json: bool) -> None:
     at.prepare()
     for line in recovery.recover(at):
         click.echo(line, err=True)
-    built = build_warehouse(at, load(Path(catalog)) if catalog else None)
+    built = build_warehouse(at, load(Path(catalog)) if catalog else None, recompute=recompute)
     if catalog:
         click.echo(f"priced all of history with {catalog}; `ratecard build` goes back to each night's own", err=True)
-    counts = {name.removeprefix("curated."): n for name, n in built.report.rows.items() if name.startswith("curated.")}
+    for note in built.notes:
+        click.echo(note, err=True)
+    counts = {name.removeprefix("curated."): rows for name, rows in built.rows.items()}
     if as_json:
         click.echo(json.dumps([{"table": name, "rows": rows} for name, rows in counts.items()]))
     else:
         listed = ", ".join(f"{name} {rows}" for name, rows in counts.items())
-        click.echo(f"built {built.path} from {built.runs} runs ({built.report.assertions} checks held): {listed}")
+        click.echo(f"built {built.path} from {built.runs} runs: {built.what()}. Rows: {listed}")
     report_path = write_report(at)
     if not as_json:
         click.echo(f"wrote {report_path}")

@@ -35,14 +35,15 @@ class RunOutcome:
 
 async def measure(
     home: Home, plan: RunPlan, catalog: Catalog, *, stop: asyncio.Event, progress: Progress, wait_s: float,
-    calibration: Mapping[str, Any],
+    calibration: Mapping[str, Any], again: bool = False,
 ) -> RunOutcome:  # fmt: skip
-    """Measure `plan`, unless its night is measured already; what fails is told in the outcome, nothing is raised for it.
+    """Measure `plan`; what fails is told in the outcome, nothing is raised for it.
 
+    A night that is measured already is left as it is, or with `again` gets one more attempt, which supersedes.
     `calibration` are the columns of `raw.runs` that say how wrong the client is tonight.
     """
     already = RunOutcome(plan.run_id, plan.endpoint, "skipped", f"{plan.run_id} is already measured: nothing to do")
-    if is_measured(home, plan):
+    if not again and is_measured(home, plan):
         return already
     try:
         if plan.load_config["run_by"]:
@@ -51,7 +52,7 @@ async def measure(
             lock = await stack.enter_async_context(_locked(home, plan, wait_s, stop, progress))
             for line in recovery.recover_held(home, plan.endpoint):
                 progress.say(line)
-            if is_measured(home, plan):  # by the run that was waited for
+            if not again and is_measured(home, plan):  # by the run that was waited for
                 return already
             await stack.enter_async_context(endpoint_slot(plan.endpoint, wait_s=wait_s, stop=stop, progress=progress))
             plan = replace(plan, attempt=runs.next_attempt(home, plan.run_id, plan.run_date))

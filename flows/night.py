@@ -42,6 +42,7 @@ class NightParameters(BaseModel):
     catalog: str | None = Field(None, description="Catalog folder; ./catalog or the starter catalog where left out")
     night: datetime | None = Field(None, description="Scheduled start; the schedule's, or now, where left out")
     wait_s: float = Field(600.0, ge=0, description="How long to wait for an endpoint that another run holds")
+    again: bool = Field(False, description="Measure even what is measured already: the new attempt supersedes")
     calibrate: bool = Field(True, description="First find out the client's own error, about 10 s")
     publish: bool = Field(
         True, description="Build, publish and report; off where deployments do so on the night's event"
@@ -82,11 +83,11 @@ async def night(parameters: NightParameters) -> list[str]:
         progress.say(line)
     with stop_on_signal(progress) as stop:
         calibration: Mapping[str, Any] = {}
-        if parameters.calibrate and not all(is_measured(home, plan) for plan in plans):
+        if parameters.calibrate and (parameters.again or not all(is_measured(home, plan) for plan in plans)):
             _stop.set(stop)
             calibration, said = await calibrated()
             progress.say(said)
-        outcomes = await _measure_all(home, plans, catalog, stop, progress, parameters.wait_s, calibration)
+        outcomes = await _measure_all(home, plans, catalog, stop, progress, parameters, calibration)
         unbuilt = await _publish(home, [outcome.run_id for outcome in outcomes], parameters.publish)
         await _show(outcomes, unbuilt, progress)
     unfinished = [o for o in outcomes if o.status in ("failed", "interrupted")]
@@ -155,8 +156,8 @@ async def calibrated() -> tuple[dict[str, Any], str]:
 
 
 async def _measure_all(
-    home: Home, plans: list[RunPlan], catalog: Catalog, stop: asyncio.Event, progress: Progress, wait_s: float,
-    calibration: Mapping[str, Any],
+    home: Home, plans: list[RunPlan], catalog: Catalog, stop: asyncio.Event, progress: Progress,
+    parameters: NightParameters, calibration: Mapping[str, Any],
 ) -> list[RunOutcome]:  # fmt: skip
     outcomes = []
     for plan in plans:
@@ -166,8 +167,9 @@ async def _measure_all(
         progress.say(f"measuring {plan.endpoint} x {plan.workload} x {plan.load} ({plan.run_id})")
         try:
             outcome = await measure(
-                home, plan, catalog, stop=stop, progress=progress, wait_s=wait_s, calibration=calibration
-            )
+                home, plan, catalog, stop=stop, progress=progress, wait_s=parameters.wait_s, again=parameters.again,
+                calibration=calibration,
+            )  # fmt: skip
         except Exception as error:  # whatever went wrong with one endpoint, the others get their turn
             progress.console.print_exception()
             outcome = RunOutcome(plan.run_id, plan.endpoint, "failed", f"{type(error).__name__}: {error}")

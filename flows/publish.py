@@ -23,12 +23,15 @@ from warehouse.home import Home
 
 
 @materialize(assets.OF_THE_CALL, name="build", cache_policy=NO_CACHE, persist_result=False)
-async def build_warehouse(home: str, catalog: str | None = None) -> str:
-    """Build and swap in `warehouse.duckdb`; returns its path. `catalog` reprices all of history with that folder's."""
+async def build_warehouse(home: str, catalog: str | None = None, recompute: bool = False) -> str:
+    """Swap in a `warehouse.duckdb` with the nights that changed; returns its path.
+
+    `recompute` makes all nights; so does `catalog`, which reprices all of history with that folder's.
+    """
     at = Home(Path(home))
     override = load(catalog_folder(catalog)) if catalog else None
-    built = await asyncio.to_thread(build, at, override)
-    assets.count_rows(at, built.report.rows)
+    built = await asyncio.to_thread(build, at, override, recompute=recompute)
+    assets.count_rows(at, built.rows)
     return str(built.path)
 
 

@@ -23,6 +23,7 @@ METRICS = {
 }
 
 VALIDITY = {
+    "retracted": "its run was retracted after it was measured: kept and shown, never chosen",
     "client_bound": "the load generator was the limit (over 85 % of a core, over 1 % of the requests sent late, or "
     "event-loop lag without kernel stamps); the endpoint may be faster",
     "unsteady": "fewer requests were in flight than the level asked for (below 95 % of its concurrency), or its queue only "

@@ -289,6 +289,10 @@ RUNS_SOURCE = Table(
         _N("calibration_itl_error_p99_ms", "DOUBLE", "p99 ITL of the client minus the true one", "ms"),
         _N("calibration_tokens_per_s", "DOUBLE", "Highest token rate that the client held; null: none", "tokens/s"),
         _N("calibration_streams", "INTEGER", "Streams at which the errors were found"),
+        # what was said of the attempt afterwards
+        _N("retracted_at", "TIMESTAMP", "When it was retracted (UTC): kept, shown, never chosen; null: it counts"),
+        _N("retracted_why", "VARCHAR", "Why, as it was told"),
+        _N("retracted_by", "VARCHAR", "User and machine that retracted it"),
     ),
 )
 
@@ -437,6 +441,14 @@ DEMAND_CLASSES_SOURCE = Table(
     ),
 )
 
+BUILD_SCOPE_SOURCE = Table(
+    "raw",
+    "build_scope",
+    ("since",),
+    "One row: what a build is to make.",
+    (_N("since", "TIMESTAMP", "Earliest night whose rows are made, here and in tables that look at other nights"),),
+)
+
 SOURCE_TABLES = (
     *LANDED_TABLES,
     RUNS_SOURCE,
@@ -447,6 +459,7 @@ SOURCE_TABLES = (
     DEMAND_RATES_SOURCE,
     PRICE_PLANS_SOURCE,
     DEMAND_CLASSES_SOURCE,
+    BUILD_SCOPE_SOURCE,
 )
 """What the transforms read as `raw.<name>`."""
 
@@ -467,7 +480,8 @@ RUNS = Table(
     "What was asked, what happened and provenance of each attempt of a run.",
     (
         *RUNS_SOURCE.columns,
-        _R("is_current", "BOOLEAN", "Stands for its run: the latest complete attempt, else the latest landed"),
+        _R("is_current", "BOOLEAN", "Stands for its run: the latest complete attempt, else the latest landed; retracted ones last"),
+        _N("superseded_by", "INTEGER", "Attempt that stands for the run in its place; null: it stands itself"),
         _R("rows_landed", "BIGINT", "Trace rows in raw/, probe and warm-up included"),
         _R("requests", "BIGINT", "Measured requests"),
         *(_R(f"requests_{outcome}", "BIGINT", f"Measured requests that ended {outcome}") for outcome in OUTCOMES),
@@ -917,6 +931,40 @@ MIX_ROUTES = Table(
     ),
 )  # fmt: skip
 
+PRICE_TERMS = Table(
+    "curated",
+    "price_terms",
+    ("endpoint", "workload", "night", "price_plan"),
+    "What each price plan in force on a night charges for an endpoint, whatever is asked of it.",
+    (
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("price_plan", "VARCHAR", "Price plan of the catalog"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("catalog_hash", "VARCHAR", "Snapshot of the prices"),
+        _METRIC_VERSION,
+        _R("applies", "BOOLEAN", "Pays for every demand that names no plans; else only where a demand names it"),
+        _R("price_kind", "VARCHAR", "own, rent or api"),
+        _N("rent_unit", "VARCHAR", "Rent: gpu (nothing is stranded), server or provisioned"),
+        _N("pricing_category", "VARCHAR", "Rent: on_demand, reserved or spot"),
+        _R("currency", "VARCHAR", "Currency of every usd column"),
+        _R("price_valid_from", "DATE", "First day of the plan's prices"),
+        _N("price_valid_to", "DATE", "Last day of the plan's prices; null: still valid"),
+        _R("price_source", "VARCHAR", "Where the plan's figures are from"),
+        _R("priced_unit", "VARCHAR", "What the plan charges for: server, instance (rent by the GPU), unit or request"),
+        _N("gpus_per_server", "INTEGER", "GPUs in one server of the plan"),
+        _N("instances_per_unit", "DOUBLE", "Instances that one of what is paid for holds; null for an API"),
+        _N("server_year_usd", "DOUBLE", "One server for a year; null for rent by the GPU or unit, and an API", "currency"),
+        _N("unit_year_usd", "DOUBLE", "One of what is paid for, a year; null for an API", "currency"),
+        _N("tokens_per_s", "DOUBLE", "Provisioned: tokens, input and output, that a unit serves", "tokens/s"),
+        _N("usd_per_mtok_input", "DOUBLE", "API: 1M input tokens. Else those of its reference plan, for the ratio", "currency"),
+        _N("usd_per_mtok_cached_input", "DOUBLE", "1M cached input tokens there; null: as input", "currency"),
+        _N("usd_per_mtok_output", "DOUBLE", "1M output tokens there", "currency"),
+        _N("usd_per_mtok_reasoning", "DOUBLE", "1M reasoning tokens there; null: as output", "currency"),
+    ),
+)  # fmt: skip
+
 COST_PER_MILLION_TOKENS = Table(
     "curated",
     "cost_per_million_tokens",
@@ -1190,6 +1238,7 @@ CURATED_TABLES = (
     SERVER_COUNTS,
     FLEET_MIXES,
     MIX_ROUTES,
+    PRICE_TERMS,
     COST_PER_MILLION_TOKENS,
     COST_LEDGER,
     BREAK_EVEN,
@@ -1201,4 +1250,51 @@ CURATED_TABLES = (
 )
 """The public tables of the warehouse, schema `curated`."""
 
-TABLES = (*SOURCE_TABLES, *CURATED_TABLES)
+BUILD = Table(
+    "meta",
+    "build",
+    ("built_at",),
+    "One row: how this file was built.",
+    (
+        _R("built_at", "TIMESTAMP", "Last build (UTC)"),
+        _R(
+            "structure",
+            "VARCHAR",
+            "Hash of the tables and macros; an incremental build starts from a file with its own",
+        ),
+        _N("catalog_override", "VARCHAR", "Hash of the catalog that priced every night (what-if); null: each its own"),
+        _R("whole_bytes", "BIGINT", "Size of the file when it was last written in one go", "bytes"),
+        _R("whole_rows", "BIGINT", "Rows of all curated tables then", "1"),
+    ),
+)
+
+INPUTS = Table(
+    "meta",
+    "inputs",
+    ("manifest",),
+    "From what this file was built: one row for each closed attempt of a run.",
+    (
+        _R("manifest", "VARCHAR", "Path of its manifest below raw/manifests"),
+        _R("fingerprint", "VARCHAR", "Size and time of the manifest, and of what else is said of the attempt"),
+        _R("night", "TIMESTAMP", "Scheduled start of its night (UTC)"),
+        _METRIC_VERSION,
+        _R("built_at", "TIMESTAMP", "Build that made the rows of its night (UTC)"),
+    ),
+)
+
+INPUT_PARTS = Table(
+    "meta",
+    "input_parts",
+    ("part",),
+    "The parts that those attempts landed.",
+    (
+        _R("manifest", "VARCHAR", "Attempt that landed it"),
+        _R("part", "VARCHAR", "Path below the home"),
+        _R("fingerprint", "VARCHAR", "Size and time of the file when its hash was last checked"),
+    ),
+)
+
+META_TABLES = (BUILD, INPUTS, INPUT_PARTS)
+"""What the warehouse file says of itself, schema `meta`."""
+
+TABLES = (*SOURCE_TABLES, *CURATED_TABLES, *META_TABLES)

@@ -4,6 +4,8 @@ select
     run_id,
     attempt,
     is_current,
+    retracted_at,
+    retracted_why,
     load,
     status,
     failure,
