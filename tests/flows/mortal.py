@@ -43,7 +43,8 @@ _SEEN = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtre
 
 
 def main() -> None:
-    """Fork a night for each line {home, catalog, suite, night, publish, die_at, die_before, stop_after}; answers with what it saw."""
+    """Fork a night for each line {home, catalog, suite, night, publish, wait_s, takes_s, die_at,
+    die_before, stop_after}; answers with what it saw."""
     for line in sys.stdin:
         asked = json.loads(line)
         reader, writer = os.pipe()
@@ -51,7 +52,7 @@ def main() -> None:
             os.close(reader)
             _live(asked, writer)
         os.close(writer)
-        with open(reader) as pipe:
+        with os.fdopen(reader) as pipe:
             seen = [json.loads(moment) for moment in pipe]
         _, status, used = os.wait4(child, 0)
         code = os.waitstatus_to_exitcode(status)
@@ -63,14 +64,14 @@ def _live(asked: dict[str, Any], writer: int) -> None:
     code = 70
     try:
         _plain_tasks()
-        flows.levels.run_worker = _worker(asked.get("stop_after"))  # type: ignore[attr-defined]
+        flows.levels.run_worker = _worker(asked.get("stop_after"), asked.get("takes_s", 0.0))  # type: ignore[attr-defined]
         moments = Moments(Path(asked["home"]), asked.get("die_at"), asked.get("die_before"), writer)
         flows.publish.acreate_table_artifact = flows.night.acreate_table_artifact = moments.artifact  # type: ignore[assignment, attr-defined]
         flows.publish.acreate_link_artifact = moments.artifact  # type: ignore[assignment, attr-defined]
         flows.night.tell = lambda *_: moments.happens("event")
         moments.watch()
-        names = ("home", "catalog", "night", "publish", "suite")
-        parameters = NightParameters(calibrate=False, wait_s=0, **{n: asked[n] for n in names if n in asked})
+        names = ("home", "catalog", "night", "publish", "suite", "wait_s")
+        parameters = NightParameters(calibrate=False, **{n: asked[n] for n in names if n in asked})
         asyncio.run(night.fn(parameters))
         code = 0
     except NightFailedError as error:
@@ -116,7 +117,7 @@ class Moments:
             return
         if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
             return  # who only reads changes nothing
-        if event == "os.mkdir" and path.is_dir() or event == "os.remove" and not path.exists():
+        if (event == "os.mkdir" and path.is_dir()) or (event == "os.remove" and not path.exists()):
             return
         to = f" -> {Path(os.fsdecode(arguments[1])).name}" if event == "os.rename" else ""
         self.happens(f"{event} {path.relative_to(self.home)}{to}")
@@ -152,12 +153,13 @@ class Told:
         return self._con.execute(query, *given)
 
 
-def _worker(stop_after: int | None) -> Callable[..., Any]:
+def _worker(stop_after: int | None, takes_s: float) -> Callable[..., Any]:
     """Stands for the load generator: two parts a level; a stop is asked for after `stop_after` levels."""
 
     async def run_worker(spec_path: Path, lock: object, stop: asyncio.Event, tell: object) -> Event:
         spec = ShardSpec.of(json.loads(spec_path.read_bytes()))
         level: int = spec.identity["level_index"]
+        await asyncio.sleep(takes_s)
         if level == 0:
             done = _probed(spec)
         else:
@@ -165,7 +167,7 @@ def _worker(stop_after: int | None) -> Callable[..., Any]:
             for number, half in enumerate((rows[: REQUESTS // 2], rows[REQUESTS // 2 :])):
                 _part(spec, number, half)
             done = _done({"ok": REQUESTS})
-        if stop_after is not None and level >= stop_after and (level > 0 or spec.shard == 1):
+        if stop_after is not None and level >= stop_after:
             stop.set()
         return done
 
