@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ import yaml
 
 from flows.catalogs import AdHoc, write_adhoc
 from schemas.catalog import Load
-from tests.flows.conftest import ROOT, child, environment
+from tests.flows.conftest import ROOT, child, environment, free_port
 from tests.traces import STARTER
 from warehouse import manifests
 from warehouse.ask import ask
@@ -32,9 +31,7 @@ PREFECT = Path(sys.executable).with_name("prefect")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Prefect server of its own; yields the environment that reaches it."""
     folder = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = {
         "PREFECT_HOME": str(folder),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
@@ -72,20 +69,21 @@ def clone(server: dict[str, str], reference_url: str, tmp_path_factory: pytest.T
     folder = tmp_path_factory.mktemp("clone")
     written = (ROOT / "prefect.yaml").read_text()
     assert '"0 2 * * *"' in written
-    (folder / "prefect.yaml").write_text(written.replace('"0 2 * * *"', '"* * * * *"'))
+    quick = written.replace("schedule: nightly\n", "schedule: nightly\n        calibrate: false\n")
+    (folder / "prefect.yaml").write_text(quick.replace('"0 2 * * *"', '"* * * * *"'))
     write_catalog(folder / "catalog", up=reference_url, down="http://127.0.0.1:9")
     prefect(server, folder, "work-pool", "create", "ratecard", "--type", "process")
     prefect(server, folder, "deploy", "--all")
     return folder
 
 
-def write_catalog(folder: Path, **urls: str) -> None:
+def write_catalog(folder: Path, *, requests: int = 40, **urls: str) -> None:
     """A suite of the schedule nightly that measures each of `urls` at two levels."""
     folder.mkdir()
     what = AdHoc(
         endpoint={"url": "http://replaced", "model": "reference", "timeout_s": 5.0},
         workload={"input_tokens": 50, "output_tokens": 8},
-        load={"concurrency": [1, 2], "requests": 40, "warmup_requests": 2},
+        load={"concurrency": [1, 2], "requests": requests, "warmup_requests": 2},
         name="e",
     )
     write_adhoc(what, STARTER, folder)
