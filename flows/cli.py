@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from flows.feeds import publish
 from flows.gate import gate
 from flows.options import (
     SectionedCommand,
@@ -23,8 +24,10 @@ from flows.options import (
     instant,
     json_option,
 )
+from flows.keep import retention
 from flows.retract import retract
 from flows.size import size
+from flows.store import store
 from flows.what import planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError
 
@@ -49,8 +52,11 @@ def cli() -> None:
 
 
 cli.add_command(size)
+cli.add_command(store)
 cli.add_command(retract)
+cli.add_command(publish)
 cli.add_command(gate)
+cli.add_command(retention)
 
 
 def main() -> None:

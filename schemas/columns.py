@@ -59,6 +59,11 @@ class Column:
     unit: str = ""
     nullable: bool = False
 
+    @property
+    def description(self) -> str:
+        """Its comment wherever it is published: meaning and unit."""
+        return f"{self.comment} [{self.unit}]" if self.unit else self.comment
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -69,6 +74,11 @@ class Table:
     grain: tuple[str, ...]
     comment: str
     columns: tuple[Column, ...]
+
+    @property
+    def description(self) -> str:
+        """Its comment wherever it is published: meaning and grain."""
+        return f"{self.comment} One row for each {' x '.join(self.grain)}."
 
 
 def _required(name: str, type_: str, comment: str, unit: str = "") -> Column:
@@ -935,7 +945,7 @@ PRICE_TERMS = Table(
     "curated",
     "price_terms",
     ("endpoint", "workload", "night", "price_plan"),
-    "What each price plan in force on a night charges for an endpoint, whatever is asked of it.",
+    "What each price plan that applies to an endpoint, or that a demand names, charges on a night.",
     (
         _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
         _R("workload", "VARCHAR", "Workload of the catalog"),
@@ -1443,6 +1453,7 @@ INPUTS = Table(
         _R("manifest", "VARCHAR", "Path of its manifest below raw/manifests"),
         _R("fingerprint", "VARCHAR", "Size and time of the manifest, and of what else is said of the attempt"),
         _R("night", "TIMESTAMP", "Scheduled start of its night (UTC)"),
+        _R("is_archived", "BOOLEAN", "Rows of its night are those of its archive: traces were thinned or dropped"),
         _METRIC_VERSION,
         _R("built_at", "TIMESTAMP", "Build that made the rows of its night (UTC)"),
     ),

@@ -13,6 +13,7 @@
     │   └── WorkerError           a worker ended without its last word
     ├── LandingError              a part, a manifest or a folder that cannot be landed
     │   └── PartRefusedError      a part with other columns or types than the contract: quarantined whole
+    ├── FeedError                 a feed (Parquet, Postgres, FOCUS) cannot be published
     └── WarehouseError            the warehouse cannot be built, published or asked
         └── BuildError            a table could not be built or is not what it promises
             └── OrderError        the SQL files refer to each other in a circle, or to a table that nobody makes
@@ -81,6 +82,10 @@ class LandingError(RatecardError):
 
 class PartRefusedError(LandingError):
     """A part has other columns or types than the contract: no row of it can be judged."""
+
+
+class FeedError(RatecardError):
+    """A feed could not be published; what was published there before is untouched."""
 
 
 class WarehouseError(RatecardError):
