@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from flows.keep import retention
 from flows.options import (
     SectionedCommand,
     calibration_option,
@@ -22,7 +23,6 @@ from flows.options import (
     instant,
     json_option,
 )
-from flows.keep import retention
 from flows.retract import retract
 from flows.size import size
 from flows.what import planned, what
