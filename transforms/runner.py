@@ -257,11 +257,9 @@ def _difference(built: list[tuple[str, str]] | None, expected: list[tuple[str, s
 
 def comments(table: Table) -> Iterator[str]:
     """Statements that comment on a table and its columns."""
-    grain = f"{table.comment} One row for each {' x '.join(table.grain)}."
-    yield f"comment on table {table.schema}.{table.name} is {_quoted(grain)}"
+    yield f"comment on table {table.schema}.{table.name} is {_quoted(table.description)}"
     for column in table.columns:
-        text = f"{column.comment} [{column.unit}]" if column.unit else column.comment
-        yield f'comment on column {table.schema}.{table.name}."{column.name}" is {_quoted(text)}'
+        yield f'comment on column {table.schema}.{table.name}."{column.name}" is {_quoted(column.description)}'
 
 
 def _quoted(text: str) -> str:

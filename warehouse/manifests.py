@@ -27,6 +27,10 @@ MANIFEST_VERSION = 3
 """2: parts name their table; those of version 1 are all request_traces. 3: `retained` says what retention did to a part."""
 
 
+RESTORE = "raw/ is immutable: restore the files from a backup, or move their manifests away"
+"""What to do about a part that is not as it landed."""
+
+
 @dataclass(frozen=True)
 class Manifest:
     """One closed attempt at a run."""
@@ -149,8 +153,7 @@ def check_all_parts(home: Home, closed: Iterable[Manifest]) -> None:
     """Raise WarehouseError with every part of `closed` that is missing or has changed."""
     problems = [problem for manifest in closed for problem in check_parts(home, manifest)]
     if problems:
-        advice = "raw/ is immutable: restore the files from a backup, or move their manifests away"
-        raise WarehouseError("\n".join([*problems, advice]))
+        raise WarehouseError("\n".join([*problems, RESTORE]))
 
 
 def write_catalog(home: Home, catalog: Catalog) -> str:
@@ -175,7 +178,8 @@ def read_catalog(home: Home, catalog_hash: str) -> Catalog:
         return Catalog.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise LandingError(
-            f"the catalog snapshot {path} cannot be read ({error}): restore it, or build with --catalog DIR"
+            f"the catalog snapshot {path} cannot be read ({error}): restore it, upgrade ratecard if a newer one wrote it, "
+            "or build with --catalog DIR"
         ) from error
 
 

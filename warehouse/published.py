@@ -164,14 +164,18 @@ def weigh(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def is_loose(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Whether a file that grew night by night has too much unused space in it, or may have.
+    """Whether a file that grew night by night `wastes` too much."""
+    con.execute("checkpoint")
+    [(whole_bytes, whole_rows)] = con.execute("select whole_bytes, whole_rows from meta.build").fetchall()
+    return wastes(path.stat().st_size, sum(row_counts(con).values()), whole_bytes, whole_rows)
+
+
+def wastes(size: int, rows: int, whole_bytes: int, whole_rows: int) -> bool:
+    """Whether a file is much larger than in one go it would be, given its size and rows when it was last written so.
 
     Blocks that deleted or rewritten rows leave are used again, but not all, and small pieces fill a block badly.
     """
-    con.execute("checkpoint")
-    [(whole_bytes, whole_rows)] = con.execute("select whole_bytes, whole_rows from meta.build").fetchall()
-    size, rows = path.stat().st_size, sum(row_counts(con).values())
-    # bytes a row fall as tables fill their blocks: what was measured on a file an eighth as large says little
+    # bytes a row fall as tables fill their blocks: what a file an eighth as large took says little
     expected = whole_bytes * max(1.0, rows / max(1, whole_rows))
     return size > SMALL_BYTES and (size > LOOSE * expected or size > 8 * whole_bytes)
 
