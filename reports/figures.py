@@ -16,7 +16,7 @@ from reports.words import BUCKETS
 NIGHTLY = 120
 """Nights, counted back from the last, that stand for themselves in a trend; older ones are a week's median."""
 SPAN_NIGHTS = 400
-TREND_POINTS = 16_000
+TREND_POINTS = 12_000
 """Most points that the page carries in all; the cheapest series come first."""
 _WEEK_MINUTES = 7 * 24 * 60
 
