@@ -208,16 +208,17 @@ TRACE = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,48
 def test_a_data_file_is_found_beside_the_catalog_or_by_its_full_path(folder: Path, tmp_path: Path) -> None:
     (folder / "lengths.txt").write_text("5\n")
     (tmp_path / "trace.csv").write_text(TRACE)
-    (folder / "workloads.yaml").write_text(
-        "demo-chat:\n  input_tokens: {distribution: empirical, file: lengths.txt}\n  output_tokens: 3\n"
-        f"chat-1k:\n  trace: {{file: {tmp_path}/trace.csv, format: azure}}\n"
-        "upwards:\n  trace: {file: ../trace.csv, format: azure}\n"
-    )
+    with (folder / "workloads.yaml").open("a") as file:
+        file.write(
+            "beside:\n  input_tokens: {distribution: empirical, file: lengths.txt}\n  output_tokens: 3\n"
+            f"whole:\n  trace: {{file: {tmp_path}/trace.csv, format: azure}}\n"
+            "upwards:\n  trace: {file: ../trace.csv, format: azure}\n"
+        )
     workloads = load(folder).workloads
-    assert isinstance(workloads["demo-chat"].input_tokens, Empirical)
-    assert workloads["demo-chat"].input_tokens.file == str(folder / "lengths.txt")
-    assert workloads["chat-1k"].trace is not None
-    assert workloads["chat-1k"].trace.file == str(tmp_path / "trace.csv")
+    assert isinstance(workloads["beside"].input_tokens, Empirical)
+    assert workloads["beside"].input_tokens.file == str(folder / "lengths.txt")
+    assert workloads["whole"].trace is not None
+    assert workloads["whole"].trace.file == str(tmp_path / "trace.csv")
 
 
 def test_a_missing_data_file_is_told_with_its_line(folder: Path) -> None:
@@ -250,12 +251,13 @@ def with_files(folder: Path, text: str) -> str:
 
 def test_the_examples_of_the_guide_are_read(folder: Path) -> None:
     examples = re.findall(r"```yaml\n# (\w+\.yaml)\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    before = load(folder)
     for name, text in examples:
         path = folder / name
         path.write_text(f"{path.read_text()}\n{with_files(folder, text)}")
     catalog = load(folder)
-    assert len(catalog.workloads) == 2 + 7
-    assert len(catalog.loads) == 2 + 7
+    assert len(catalog.workloads) == len(before.workloads) + 7
+    assert len(catalog.loads) == len(before.loads) + 7
 
 
 def test_the_guide_names_every_field_of_workloads_and_loads() -> None:
