@@ -25,7 +25,7 @@ OPEN_SECTIONS = 3
 """Endpoints that stand open; more than these are folded."""
 MOST_FLEETS = 60
 """Rows of the table of servers, over all endpoints."""
-SCRIPTS = ("numbers", "economics", "charts", "figures", "calculator")
+SCRIPTS = ("numbers", "known", "fleet", "costs", "ledger", "answer", "charts", "figures", "calculator")
 
 
 def write_report(home: Home, out: Path | None = None) -> Path:
@@ -99,7 +99,7 @@ def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str
         "fleets_left_out": len(fleets) - len(fleets[:MOST_FLEETS]),
         "has": has,
         "parts": [(id_, title) for id_, title in PARTS if has.get(id_, True)],
-        "trend_tables": ["cost_per_million_tokens", "regressions"],
+        "trend_tables": ["cost_trends", "regressions"],
         "more_tables": [table for table, rows in zip(("fleet_mixes", "savings", "break_even"), more.values(), strict=True) if rows],
         "nights": totals["nights"],
         "weekly_until": trends["weekly_until"],
