@@ -102,7 +102,9 @@ def test_tables_and_columns_carry_their_comments_and_the_grain_is_unique(pg: Ser
         )
         without = "select count(*) from pg_attribute where attrelid = 'ratecard.cost_ledger'::regclass and attnum > 0 and col_description(attrelid, attnum) is null"
         assert pg.psql(without) == "0"
-        assert pg.psql("select indexdef from pg_indexes where schemaname = 'ratecard' and tablename = 'cost_ledger'") == (
+        assert pg.psql(
+            "select indexdef from pg_indexes where schemaname = 'ratecard' and tablename = 'cost_ledger'"
+        ) == (
             "CREATE UNIQUE INDEX cost_ledger_grain ON ratecard.cost_ledger USING btree (fleet_id, price_plan, allocation_method, bucket)"
         )
 
@@ -113,9 +115,9 @@ def test_a_second_publish_replaces_the_rows_and_leaves_nothing_else(pg: Server, 
     send(home, pg.dsn())
     # 2 nights of 9 buckets, $262,500 each
     assert pg.psql(LEDGER_SUM) == "18|525000"
-    assert pg.psql("select string_agg(relname, ' ' order by relname) from pg_class where relnamespace = 'ratecard'::regnamespace") == (
-        "cost_ledger cost_ledger_grain time_shares time_shares_grain"
-    )
+    assert pg.psql(
+        "select string_agg(relname, ' ' order by relname) from pg_class where relnamespace = 'ratecard'::regnamespace"
+    ) == ("cost_ledger cost_ledger_grain time_shares time_shares_grain")
 
 
 def test_grants_columns_grants_and_owners_stay(pg: Server, home: Home) -> None:
@@ -200,7 +202,9 @@ def test_a_view_of_somebody_else_is_named_with_its_owner(pg: Server, home: Home)
 
 def test_a_view_that_does_not_fit_the_new_columns_leaves_everything(pg: Server, home: Home) -> None:
     send(home, pg.dsn())
-    pg.psql("alter table ratecard.cost_ledger add column extra text; create schema own; create view own.v as select extra from ratecard.cost_ledger")
+    pg.psql(
+        "alter table ratecard.cost_ledger add column extra text; create schema own; create view own.v as select extra from ratecard.cost_ledger"
+    )
     next_night(home)
     with pytest.raises(FeedError, match=r"a view needs a column that is no longer there.*extra.*\n.*as it was"):
         send(home, pg.dsn())
@@ -208,20 +212,26 @@ def test_a_view_that_does_not_fit_the_new_columns_leaves_everything(pg: Server, 
 
 
 def test_a_table_of_the_same_name_that_is_not_ours_is_left_alone(pg: Server, home: Home) -> None:
-    pg.psql("create schema ratecard; create table ratecard.cost_ledger (mine int); insert into ratecard.cost_ledger values (7)")
+    pg.psql(
+        "create schema ratecard; create table ratecard.cost_ledger (mine int); insert into ratecard.cost_ledger values (7)"
+    )
     with pytest.raises(FeedError, match=r"ratecard\.cost_ledger is there and is not a table that Ratecard published"):
         send(home, pg.dsn())
     assert pg.psql("select mine from ratecard.cost_ledger") == "7"
     assert pg.psql("select to_regclass('ratecard.time_shares')") == ""
     send(home, pg.dsn(), schema="elsewhere")
-    pg.psql("drop schema elsewhere cascade; drop table ratecard.cost_ledger; create view ratecard.cost_ledger as select 1 as one")
+    pg.psql(
+        "drop schema elsewhere cascade; drop table ratecard.cost_ledger; create view ratecard.cost_ledger as select 1 as one"
+    )
     with pytest.raises(FeedError, match="is not a table that Ratecard published"):
         send(home, pg.dsn())
 
 
 def test_a_schema_of_somebody_else_is_named_with_its_owner(pg: Server, home: Home) -> None:
     pg.psql("create role etl login; create role stranger; create schema ratecard authorization stranger")
-    with pytest.raises(FeedError, match=r"the schema ratecard belongs to stranger, and etl may not create tables in it"):
+    with pytest.raises(
+        FeedError, match=r"the schema ratecard belongs to stranger, and etl may not create tables in it"
+    ):
         send(home, pg.dsn("etl"))
     pg.psql("grant usage, create on schema ratecard to etl")
     send(home, pg.dsn("etl"))
@@ -272,7 +282,11 @@ def test_a_reader_in_the_middle_of_a_transaction_sees_old_or_new_never_both(pg: 
 
     def look() -> None:
         while not done.is_set():
-            seen.add(pg.psql("select (select count(*) from ratecard.cost_ledger), (select count(*) from ratecard.time_shares)"))
+            seen.add(
+                pg.psql(
+                    "select (select count(*) from ratecard.cost_ledger), (select count(*) from ratecard.time_shares)"
+                )
+            )
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -339,11 +353,15 @@ def test_a_connection_ended_in_the_middle_of_a_copy_leaves_everything_as_it_was(
     assert pg.psql(LEDGER_SUM) == "9|262500"
 
 
-def test_a_server_killed_half_way_comes_back_with_what_was_published(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_killed_half_way_comes_back_with_what_was_published(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with server("restart_after_crash=on") as own:
         send(home, own.dsn())
         next_night(home)
-        pid = own.psql("select pg_backend_pid()") and int((own.folder / "data" / "postmaster.pid").read_text().split()[0])
+        pid = own.psql("select pg_backend_pid()") and int(
+            (own.folder / "data" / "postmaster.pid").read_text().split()[0]
+        )
         with monkeypatch.context() as patch:
             # a killed backend makes the server throw everybody out and recover, as after a power cut
             interrupted_at(patch, "load", lambda: kill_a_backend(own))
@@ -390,14 +408,16 @@ def test_an_empty_warehouse_is_published_as_empty_tables(pg: Server, tmp_path: P
 
 def test_names_with_quotes_zero_bytes_and_emoji_arrive(pg: Server, home: Home) -> None:
     rows = fleet(FIRST)
-    rows["cost_ledger"] = [{**rows["cost_ledger"][0], "demand": "o'neil \"x\" 🦙\0\\.\n", "usd": float("nan")}]
+    rows["cost_ledger"] = [{**rows["cost_ledger"][0], "demand": 'o\'neil "x" 🦙\0\\.\n', "usd": float("nan")}]
     publish(home.root, rows)
     send(home, pg.dsn(), schema='we"ird')
-    assert pg.psql("select demand || usd from \"we\"\"ird\".cost_ledger") == "o'neil \"x\" 🦙\\.\nNaN"
+    assert pg.psql('select demand || usd from "we""ird".cost_ledger') == 'o\'neil "x" 🦙\\.\nNaN'
     pg.psql('drop schema "we""ird" cascade')
 
 
-def test_types_of_duckdb_have_their_types_in_postgres(pg: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_types_of_duckdb_have_their_types_in_postgres(
+    pg: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     values = {
         "VARCHAR": ("'a'", "text", "a"), "BOOLEAN": ("true", "boolean", "true"), "TINYINT": ("7", "smallint", "7"),
         "INTEGER": ("7", "integer", "7"), "BIGINT": ("7", "bigint", "7"), "UBIGINT": ("18446744073709551615", "numeric(38,0)", "18446744073709551615"),
@@ -414,9 +434,13 @@ def test_types_of_duckdb_have_their_types_in_postgres(pg: Server, tmp_path: Path
     with duckdb.connect(str(home.warehouse)) as con:
         declared = ", ".join(f"{column.name} {column.type}" for column in columns)
         con.execute(f"create schema curated; create table curated.every_type ({declared})")
-        con.execute(f"insert into curated.every_type values ({', '.join(given for given, _, _ in values.values())}), ({', '.join(['null'] * len(values))})")
+        con.execute(
+            f"insert into curated.every_type values ({', '.join(given for given, _, _ in values.values())}), ({', '.join(['null'] * len(values))})"
+        )
     postgres.publish(home, pg.dsn())
-    found = pg.psql("select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'ratecard.every_type'::regclass and attnum > 0 order by attnum")
+    found = pg.psql(
+        "select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'ratecard.every_type'::regclass and attnum > 0 order by attnum"
+    )
     assert found.splitlines() == [kind for _, kind, _ in values.values()]
     texts = ", ".join(f"{column.name}::text" for column in columns)
     with postgres.transaction(pg.dsn()) as session:
