@@ -6,6 +6,7 @@
     ├── EndpointError             the endpoint cannot be measured (unreachable, refused the key, no such model)
     ├── EndpointBusyError         another run holds the endpoint's lock
     ├── NightFailedError          a run of the night did not complete
+    ├── GateError                 exit code 3: a cost rose by more than the gate lets through
     ├── LoadgenError              what stops a worker; a request that fails is none: it is a row
     │   ├── SpecError             the shard spec cannot be run as it is written
     │   ├── PartError             the Parquet part cannot be written
@@ -51,6 +52,12 @@ class NightFailedError(RatecardError):
     def __init__(self, message: str, run_ids: list[str]) -> None:
         super().__init__(message)
         self.run_ids = run_ids
+
+
+class GateError(RatecardError):
+    """A cost rose by more than the gate lets through: the message names each series."""
+
+    exit_code = 3
 
 
 class LoadgenError(RatecardError):
