@@ -13,6 +13,9 @@ from typing import Any
 
 import click
 
+from flows.feeds import publish
+from flows.gate import gate
+from flows.keep import retention
 from flows.options import (
     SectionedCommand,
     calibration_option,
@@ -51,6 +54,9 @@ def cli() -> None:
 cli.add_command(size)
 cli.add_command(store)
 cli.add_command(retract)
+cli.add_command(publish)
+cli.add_command(gate)
+cli.add_command(retention)
 
 
 def main() -> None:
@@ -378,6 +384,7 @@ def _measure(parameters: Any, as_json: bool) -> None:
     from flows.night import night
     from flows.prefect_api import reach_prefect
     from reports.card import card_text, read_card
+    from reports.moved import said, standing
     from reports.tables import to_json
     from warehouse.home import resolve
 
@@ -396,8 +403,7 @@ def _measure(parameters: Any, as_json: bool) -> None:
     if as_json:
         click.echo(to_json({"run_ids": run_ids, **card.as_json()}))
     else:
-        click.echo(
-            f"\n{card_text(card)}\n\nreport      {home.report}\nwarehouse   {home.warehouse}\nraw traces  {home.raw}"
-        )
+        paths = f"report      {home.report}\nwarehouse   {home.warehouse}\nraw traces  {home.raw}"
+        click.echo("\n" + "\n\n".join(filter(None, [card_text(card), said(standing(home, run_ids)), paths])))
     if failed is not None:
         raise failed

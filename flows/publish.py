@@ -14,6 +14,7 @@ from prefect.assets import materialize
 from prefect.cache_policies import NO_CACHE
 
 from flows import assets
+from flows.alerts import tell_changes
 from flows.catalogs import catalog_folder
 from reports.card import read_card
 from reports.page import write_report
@@ -51,10 +52,12 @@ async def show(home: str, run_ids: list[str]) -> None:
     await acreate_link_artifact(key="report", link=at.report.as_uri(), link_text=f"Report: {at.report}")
 
 
-async def build_stage(home: Home, catalog: str | None = None) -> None:
-    """Build and publish the tables."""
+async def build_stage(home: Home, catalog: str | None = None, *, recompute: bool = False) -> None:
+    """Build and publish the tables, and tell of what moved; not in a what-if, whose changes are not the nights'."""
     at: Any = build_warehouse.with_options(assets=[assets.warehouse(home), *assets.tables(home).values()])
-    await at(str(home.root), catalog)
+    await at(str(home.root), catalog, recompute)
+    if catalog is None:
+        await tell_changes(str(home.root))
 
 
 async def report_stage(home: Home, run_ids: list[str]) -> None:
@@ -64,7 +67,7 @@ async def report_stage(home: Home, run_ids: list[str]) -> None:
     await show(str(home.root), run_ids)
 
 
-async def publish(home: Home, run_ids: list[str], catalog: str | None = None) -> None:
+async def publish(home: Home, run_ids: list[str], catalog: str | None = None, *, recompute: bool = False) -> None:
     """Both stages at once."""
-    await build_stage(home, catalog)
+    await build_stage(home, catalog, recompute=recompute)
     await report_stage(home, run_ids)

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
+from prefect.deployments.runner import DeploymentApplyError
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -43,13 +44,25 @@ async def serve(home: Home, port: int, say: Say) -> None:
         runner = _Runner(stop, say)
         for deployment in await read_deployments(file):
             deployment.work_pool_name = deployment.work_queue_name = None  # also where it was on a pool before
-            await runner.aadd_deployment(deployment)
+            try:
+                await runner.aadd_deployment(deployment)
+            except DeploymentApplyError as error:
+                raise UsageError(f"{file}: {deployment.name}: {_refusal(error)}") from error
             crons = ", ".join(str(getattr(s.schedule, "cron", s.schedule)) for s in deployment.schedules or [])
             say(f"serving {deployment.full_name}" + (f" ({crons})" if crons else ""))
         say(
             f"deployments of {file.absolute()}, home {home.root}; Prefect's UI: {url.removesuffix('/api')}; Ctrl-C ends it"
         )
         await runner.start()
+
+
+def _refusal(error: DeploymentApplyError) -> str:
+    """What the server did not like about a deployment."""
+    cause = error.__cause__
+    if isinstance(cause, PrefectHTTPStatusError):
+        with suppress(ValueError, KeyError, TypeError):
+            return "; ".join(detail["msg"] for detail in cause.response.json()["exception_detail"])
+    return str(error)
 
 
 class _Runner(Runner):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.loads import load_of
-from reports.numbers import DASH, interval, money, number, percent
+from reports.moved import certainty
+from reports.numbers import DASH, interval, money, number, percent, signed_percent
 
 Row = dict[str, Any]
 
@@ -21,6 +22,39 @@ METRICS = {
     "error_share": "error share",
     "quality_score": "quality score",
 }
+
+STATUSES = {
+    "infeasible": "infeasible: no valid point meets the SLO",
+    "undecided": "undecided: no point can be judged by the SLO",
+    "no_valid_point": "no valid operating point",
+    "unknown_power": "the power of this endpoint is not known, and the demand has a power budget",
+}
+"""Why a demand has no fleet."""
+
+BUCKETS = {
+    "output": "Output of good requests",
+    "input": "Input of good requests",
+    "cached_input": "Cached input of good requests",
+    "slo_missed": "Requests beyond the SLO",
+    "failed": "Failed requests",
+    "idle": "Idle: hours below the peak, downtime, rounding up",
+    "headroom": "Headroom above the peak",
+    "spare": "Spare instances",
+    "stranded": "Stranded: GPUs that no instance uses",
+    "unallocated": "Not known which",
+}
+"""Buckets of the ledger, from what served a request to what stood by."""
+
+def mark_text(row: Row) -> str:
+    """What is marked on a trend: a change of performance, of prices, or of what is asked."""
+    if row["kind"] in ("price", "scope"):
+        what = "prices changed" if row["kind"] == "price" else "what is asked changed (demand, SLO)"
+        return f"{what}: {signed_percent(row['share'])}"
+    suspects = f"; changed then: {', '.join(row['suspects'])}" if row["suspects"] else ""
+    since = f"since {row['step_night']:%Y-%m-%d}"
+    head = f"{signed_percent(row['share'])} GPU time for the same work {since}"
+    return f"{head}, {certainty(row['confidence'])} sure{suspects}"
+
 
 VALIDITY = {
     "retracted": "its run was retracted after it was measured: kept and shown, never chosen",

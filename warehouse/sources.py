@@ -128,11 +128,11 @@ def _lacking(table: Table, file: str) -> frozenset[str]:
 
 def _select(table: Table, lacking: frozenset[str], files: list[str]) -> str:
     columns = ", ".join(f"cast(null as {c.type}) as {c.name}" if c.name in lacking else c.name for c in table.columns)
-    listed = ", ".join(f"'{_literal(file)}'" for file in files)
+    listed = ", ".join(f"'{literal(file)}'" for file in files)
     return f"select {columns} from read_parquet([{listed}], hive_partitioning = false)"
 
 
-def _literal(file: str) -> str:
+def literal(file: str) -> str:
     """`file` for read_parquet, which would take [, * and ? as patterns."""
     return re.sub(r"([\[*?])", r"[\1]", file).replace("'", "''")
 
