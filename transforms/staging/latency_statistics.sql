@@ -113,13 +113,26 @@ weighted as (
     where missing_weight > 0
 ),
 
-cumulated as (
+-- to find the sample at a rank not all are sorted: bins of 1/16 ms are counted up first, then the samples of those bins
+-- that a rank falls into
+binned as (
     select
         level_no,
         metric,
-        sample,
-        cast(sum(weight) over (partition by level_no, metric order by sample) as double) as reached,
+        floor(sample * 16) as bin,
+        cast(sum(weight) as double) as weight,
     from weighted
+    group by level_no, metric, bin
+),
+
+bins as (
+    select
+        level_no,
+        metric,
+        bin,
+        weight,
+        cast(sum(weight) over (partition by level_no, metric order by bin) as double) as reached,
+    from binned
 ),
 
 -- linear interpolation between the samples at ranks floor(h) and ceil(h), h = p (n - 1), counted from 0
@@ -141,6 +154,38 @@ ranks as (
         unnest(['below', 'above', 'adjusted_below', 'adjusted_above']) as side,
         unnest([floor(h), ceil(h), floor(adjusted_h), ceil(adjusted_h)]) as rank_wanted,
     from positions
+),
+
+bins_wanted as (
+    select distinct
+        ranks.level_no,
+        ranks.metric,
+        bins.bin,
+        bins.reached - bins.weight as before,
+    from ranks
+    asof inner join bins
+        on
+            ranks.level_no = bins.level_no
+            and ranks.metric = bins.metric
+            and ranks.rank_wanted < bins.reached
+),
+
+cumulated as (
+    select
+        weighted.level_no,
+        weighted.metric,
+        weighted.sample,
+        bins_wanted.before + cast(
+            sum(weighted.weight) over (
+                partition by weighted.level_no, weighted.metric, bins_wanted.bin order by weighted.sample
+            ) as double
+        ) as reached,
+    from weighted
+    inner join bins_wanted
+        on
+            weighted.level_no = bins_wanted.level_no
+            and weighted.metric = bins_wanted.metric
+            and floor(weighted.sample * 16) = bins_wanted.bin
 ),
 
 found as (
