@@ -225,12 +225,9 @@ async def test_without_usage_rates_are_measured_and_token_costs_stay_unknown(
     assert "sends no usage" in capsys.readouterr().err
     points = ask(home, "select request_rps, output_tps, output_tokens_mean, tpot_mean_ms from operating_points").rows
     assert all(rps > 0 and (tps, tokens, tpot) == (None, None, None) for rps, tps, tokens, tpot in points)
-    costs = ask(
-        home,
-        "select usd_per_1k_prompts, usd_per_mtok from cost_per_million_tokens where slo = 'offline' and cost_basis = 'capacity' and price_kind <> 'api'",
-    ).rows
-    assert costs
-    assert all(per_prompt > 0 and per_token is None for per_prompt, per_token in costs)
+    # whether a point is valid, and so priced by the request, is up to how busy the machine is: transforms/test_economics
+    costs = ask(home, "select usd_per_mtok from cost_per_million_tokens where price_kind <> 'api'").rows
+    assert {per_token for (per_token,) in costs} == {None}
 
 
 async def test_a_held_endpoint_is_not_loaded_twice(
