@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from schemas.catalog import Catalog
-from schemas.catalog_files import FILES, load
+from schemas.catalog_files import FILES, RETENTION, load
 from schemas.errors import UsageError
 
 
@@ -36,12 +36,13 @@ def init(target: Path) -> list[Path]:
         UsageError: one of them exists.
 
     """
-    there = [target / f"{name}.yaml" for name in FILES if (target / f"{name}.yaml").exists()]
+    files = [f"{name}.yaml" for name in (*FILES, RETENTION)]
+    there = [target / name for name in files if (target / name).exists()]
     if there:
         raise UsageError(f"{', '.join(map(str, there))}: exists already and is left as it is; choose another folder")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return [Path(shutil.copy(starter() / f"{name}.yaml", target)) for name in FILES]
+        return [Path(shutil.copy(starter() / name, target)) for name in files]
     except OSError as error:
         raise UsageError(f"cannot write a catalog into {target}: {error.strerror}; choose another folder") from error
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from flows.feeds import publish
+from flows.gate import gate
 from flows.options import (
     SectionedCommand,
     calibration_option,
@@ -22,8 +24,10 @@ from flows.options import (
     instant,
     json_option,
 )
+from flows.keep import retention
 from flows.retract import retract
 from flows.size import size
+from flows.store import store
 from flows.what import planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError
 
@@ -48,7 +52,11 @@ def cli() -> None:
 
 
 cli.add_command(size)
+cli.add_command(store)
 cli.add_command(retract)
+cli.add_command(publish)
+cli.add_command(gate)
+cli.add_command(retention)
 
 
 def main() -> None:
@@ -376,6 +384,7 @@ def _measure(parameters: Any, as_json: bool) -> None:
     from flows.night import night
     from flows.prefect_api import reach_prefect
     from reports.card import card_text, read_card
+    from reports.moved import said, standing
     from reports.tables import to_json
     from warehouse.home import resolve
 
@@ -394,8 +403,7 @@ def _measure(parameters: Any, as_json: bool) -> None:
     if as_json:
         click.echo(to_json({"run_ids": run_ids, **card.as_json()}))
     else:
-        click.echo(
-            f"\n{card_text(card)}\n\nreport      {home.report}\nwarehouse   {home.warehouse}\nraw traces  {home.raw}"
-        )
+        paths = f"report      {home.report}\nwarehouse   {home.warehouse}\nraw traces  {home.raw}"
+        click.echo("\n" + "\n\n".join(filter(None, [card_text(card), said(standing(home, run_ids)), paths])))
     if failed is not None:
         raise failed

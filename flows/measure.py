@@ -16,7 +16,7 @@ from flows.slots import endpoint_slot
 from loadgen.plan import RunPlan
 from schemas.catalog import Catalog
 from schemas.errors import EndpointBusyError, RatecardError
-from warehouse import recovery, runs
+from warehouse import archive, recovery, runs
 from warehouse.home import Home, endpoint_lock
 
 MOST_IN_FLIGHT = 512
@@ -55,6 +55,8 @@ async def measure(
             if not again and is_measured(home, plan):  # by the run that was waited for
                 return already
             await stack.enter_async_context(endpoint_slot(plan.endpoint, wait_s=wait_s, stop=stop, progress=progress))
+            if archive.is_frozen(home, plan.run_date, plan.night):
+                return RunOutcome(plan.run_id, plan.endpoint, "failed", _frozen(plan))
             plan = replace(plan, attempt=runs.next_attempt(home, plan.run_id, plan.run_date))
             if plan.launch:
                 plan = _aimed(plan, await stack.enter_async_context(_engine(home, plan, progress)))
@@ -62,6 +64,13 @@ async def measure(
             return await _run(plan, catalog, calibration)
     except RatecardError as error:
         return RunOutcome(plan.run_id, plan.endpoint, "failed", str(error))
+
+
+def _frozen(plan: RunPlan) -> str:
+    return (
+        f"the night {plan.night} is archived (its traces were thinned or dropped, retention.yaml), and its figures stand: "
+        "what is measured now belongs to a night of its own, as without --night"
+    )
 
 
 @asynccontextmanager

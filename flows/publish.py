@@ -14,6 +14,7 @@ from prefect.assets import materialize
 from prefect.cache_policies import NO_CACHE
 
 from flows import assets
+from flows.alerts import tell_changes
 from flows.catalogs import catalog_folder
 from reports.card import read_card
 from reports.page import write_report
@@ -52,9 +53,11 @@ async def show(home: str, run_ids: list[str]) -> None:
 
 
 async def build_stage(home: Home, catalog: str | None = None, *, recompute: bool = False) -> None:
-    """Build and publish the tables."""
+    """Build and publish the tables, and tell of what moved; not in a what-if, whose changes are not the nights'."""
     at: Any = build_warehouse.with_options(assets=[assets.warehouse(home), *assets.tables(home).values()])
     await at(str(home.root), catalog, recompute)
+    if catalog is None:
+        await tell_changes(str(home.root))
 
 
 async def report_stage(home: Home, run_ids: list[str]) -> None:

@@ -5,7 +5,6 @@ nights against the nights since the last step, in units of their robust spread. 
 0022). One change is one episode, until it has passed or is the new normal.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import erf, sqrt
 
@@ -27,12 +26,14 @@ _STEP, _DRIFT = 3, 28
 _WORSE = {1: 6.0, _STEP: 2.85, _DRIFT: 3.4}
 """Sigmas by how many of the newest nights are averaged; set by simulation (docs/trends.md)."""
 _BETTER = {1: 6.0, _STEP: 3.6, _DRIFT: 4.0}
-_SECOND = 1.0
-"""A step shows on two of its nights: so many sigmas on the second-highest of them."""
+_SHOWN = {_STEP: (2, 1.0), _DRIFT: (_DRIFT // 2, 0.4)}
+"""A change shows on so many nights of the window, by so many sigmas: two of a step's, half of a drift's."""
 _MOST_OF_A_NIGHT = 4.0
 """Sigmas that one night can bring into a mean."""
 _PASSED = 1.0
 """Below so many sigmas a change has passed."""
+KEPT_NIGHTS = BASELINE_NIGHTS + 2 * _DRIFT
+"""Nights before a new one that can matter to it."""
 _SEARCHED = 14
 """Nights before an alarm among which its step is looked for; after a drift's the window's own."""
 _TRIM, _MAD, _TRIMMED = 3.0, 1.4826, 1.0134
@@ -64,19 +65,35 @@ class Seen:
     sigmas: float | None = None
     """How far off the night alone is."""
     episode: Episode | None = None
-    is_open: bool = False
-    """The episode goes on."""
+    state: str = "no_baseline"
+    """no_baseline, quiet, open (a change that goes on), passed, settled."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a change goes on after the night."""
+        return self.state == "open"
 
 
-def follow(values: Array, own: Array, before: Sequence[Seen]) -> list[Seen]:
-    """Judge the nights that come after those of `before`; the same whether they come one by one or all at once.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """After so many nights: what was known after the last of them, and where baselines have begun."""
+
+    nights: int = 0
+    last: Seen = Seen(0, 0)
+    starts: frozenset[int] = frozenset()
+
+
+def follow(values: Array, own: Array, known: Known = Known()) -> list[Seen]:
+    """Judge the nights that come after those known; the same whether they come one by one or all at once.
 
     `own` is each night's own standard error.
     """
-    seen = list(before)
-    for night in range(len(before), len(values)):
-        seen.append(_judged(values, own, night, seen))
-    return seen[len(before) :]
+    seen = []
+    for night in range(known.nights, len(values)):
+        now = _judged(values, own, night, known)
+        seen.append(now)
+        known = Known(night + 1, now, known.starts | {now.since})
+    return seen
 
 
 def confidence(sigmas: float) -> float:
@@ -84,30 +101,43 @@ def confidence(sigmas: float) -> float:
     return (1 + erf(sigmas / sqrt(2))) / 2
 
 
-def _judged(values: Array, own: Array, night: int, seen: Sequence[Seen]) -> Seen:
-    last = seen[-1] if seen else Seen(0, 0)
+def _judged(values: Array, own: Array, night: int, known: Known) -> Seen:
+    last = known.last
     episode = last.episode if last.is_open else None
-    noise = _Noise.of(values, own, night, seen)
+    noise = _Noise.of(values, own, night, known)
     if noise is None:
         return Seen(last.since, night - last.since)
     if episode is not None:
         episode = _relocated(values, episode, night, noise)
         reference = _Level(values, night, episode.reference, episode.step, noise)
         if _sign(episode) * reference.sigmas(_STEP) < _PASSED:
-            return reference.seen(episode)
+            return reference.seen(_grown(values, episode, night, reference), "passed")
     level = _Level(values, night, last.since if episode is None else episode.step, night, noise)
     alarm = level.alarm()
     if alarm is not None:
         window, sigmas = alarm
         step = _step(values, max(level.start + 1, night - max(_SEARCHED, 2 * window)), night, noise, level)
+        if episode is not None and episode.worse != (sigmas > 0) and _is_back(values[step : night + 1], reference):
+            return reference.seen(_grown(values, episode, night, reference), "passed")
         episode = Episode(night, step, level.start, sigmas > 0, sigmas=abs(sigmas))
     if episode is None:
-        return level.seen(None)
+        return level.seen()
     reference = _Level(values, night, episode.reference, episode.step, noise)
-    episode = replace(episode, change=float(values[episode.step : night + 1].mean()) - reference.centre)
+    episode = _grown(values, episode, night, reference)
     if night - episode.found + 1 < SETTLED_NIGHTS:
-        return reference.seen(episode, is_open=True)
-    return replace(reference.seen(episode), since=episode.step)
+        return reference.seen(episode, "open")
+    return replace(reference.seen(episode, "settled"), since=episode.step)
+
+
+def _is_back(nights: Array, reference: "_Level") -> bool:
+    """Whether these nights are where they were before the change."""
+    off = abs(float(nights.mean()) - reference.centre) * sqrt(len(nights))
+    return off < 2 * reference.noise.spread
+
+
+def _grown(values: Array, episode: Episode, night: int, reference: "_Level") -> Episode:
+    """The size of the change, as of `night`."""
+    return replace(episode, change=float(values[episode.step : night + 1].mean()) - reference.centre)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +152,15 @@ class _Noise:
     freedom: int
 
     @classmethod
-    def of(cls, values: Array, own: Array, night: int, seen: Sequence[Seen]) -> "_Noise | None":
+    def of(cls, values: Array, own: Array, night: int, known: "Known") -> "_Noise | None":
         """From the nights before the newest ones; null where they are too few."""
         end = night - _STEP + 1
         reach = max(0, end - BASELINE_NIGHTS)
         if end - reach < LEAST_NIGHTS:
             return None
-        known = seen[-1]
-        starts = {s.since for s in seen[reach:]}
-        if known.is_open and known.episode is not None:
-            starts.add(known.episode.step)
+        starts = set(known.starts)
+        if known.last.is_open and known.last.episode is not None:
+            starts.add(known.last.episode.step)
         cuts = [reach, *sorted(s for s in starts if reach < s < end), end]
         parts = [values[a:b] for a, b in zip(cuts, cuts[1:], strict=False) if b - a >= 3]
         if not parts:
@@ -199,9 +228,7 @@ class _Level:
 
     def sigmas(self, window: int) -> float:
         """How far the mean of the newest nights is off, in its own sigmas."""
-        nights, centre = (self.nights, self.centre)
-        if window == _DRIFT:
-            nights, centre = self._centre(min(self.end, self.night - window + 1))
+        nights, centre = self._before(window)
         offs = self._offs(window, centre)
         capped = offs if window == 1 else [max(-_MOST_OF_A_NIGHT, min(_MOST_OF_A_NIGHT, off)) for off in offs]
         return sum(capped) / sqrt(window * (self.noise.grown(window) + window / nights))
@@ -221,20 +248,27 @@ class _Level:
             limit = worse if sigmas > 0 else _BETTER[window]
             if abs(sigmas) < self.noise.threshold(limit):
                 continue
-            if window == _STEP and not self._on_two_nights(sigmas):
+            if window in _SHOWN and not self._shows(window, sigmas):
                 continue
             return window, sigmas
         return None
 
-    def _on_two_nights(self, sigmas: float) -> bool:
-        offs = sorted(off if sigmas > 0 else -off for off in self._offs(_STEP, self.centre))
-        return offs[-2] >= _SECOND
+    def _shows(self, window: int, sigmas: float) -> bool:
+        nights, least = _SHOWN[window]
+        offs = sorted(off if sigmas > 0 else -off for off in self._offs(window, self._before(window)[1]))
+        return offs[-nights] >= least
 
-    def seen(self, episode: Episode | None, *, is_open: bool = False) -> Seen:
+    def _before(self, window: int) -> tuple[int, float]:
+        """The baseline that ends before a window: how many nights, and their mean."""
+        if window != _DRIFT:
+            return self.nights, self.centre
+        return self._centre(min(self.end, self.night - window + 1))
+
+    def seen(self, episode: Episode | None = None, state: str = "quiet") -> Seen:
         """As known after the night."""
-        return Seen(
-            self.start, self.nights, self.centre, self.noise.spread, self.sigmas(1) if self.nights else None, episode, is_open
-        )
+        if not self.nights:
+            return Seen(self.start, 0)
+        return Seen(self.start, self.nights, self.centre, self.noise.spread, self.sigmas(1), episode, state)
 
 
 def _relocated(values: Array, episode: Episode, night: int, noise: _Noise) -> Episode:
@@ -244,7 +278,7 @@ def _relocated(values: Array, episode: Episode, night: int, noise: _Noise) -> Ep
     return replace(episode, step=min(step, episode.found))
 
 
-def _step(values: Array, first: int, night: int, noise: _Noise, level: "_Level") -> int:
+def _step(values: Array, first: int, night: int, noise: _Noise, level: _Level) -> int:
     """The night from which on the nights from `first` to `night` are best told apart from those before."""
     import ruptures
 

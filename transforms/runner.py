@@ -7,7 +7,7 @@ given only those that changed. Then those that look at other nights (`-- spans: 
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,11 +54,14 @@ def build(
     contract: Sequence[Table] = CURATED_TABLES,
     wanted: Collection[str] | None = None,
     given: Collection[str] = (),
+    after_nights: Callable[[], None] = lambda: None,
 ) -> BuildReport:
     """Build every table of `folder` through `con` and check it; the default builds Ratecard's warehouse.
 
     With `wanted` only those tables are built, and those that they read, short of the tables `given`, which exist; without
     comments, since nobody else will look at them.
+
+    `after_nights` is called between the phases, to add the rows of nights that are not in `raw.*`.
 
     `con`'s default database is the new warehouse file; it gets the schema `curated` and the macros. `sources` must be
     readable as `raw.<table>`: views in a database attached as `raw` keep them out of the file. Staging tables go into
@@ -71,7 +74,10 @@ def build(
         contract = [table for table in contract if f"{table.schema}.{table.name}" in {*built, *given}]
     report = BuildReport()
     with _prepared(con, folder):
-        for file in (*transforms.nights, *transforms.history):
+        for file in transforms.nights:
+            _make(con, file, report)
+        after_nights()
+        for file in transforms.history:
             _make(con, file, report)
         check_contract(con, contract)
         if wanted is None:
@@ -91,6 +97,12 @@ def build_nights(
         for file in _read(con, folder, sources).nights:
             _make(con, file, report)
     return report
+
+
+def curated_of_nights(con: duckdb.DuckDBPyConnection, *, folder: Path = SQL_FOLDER) -> list[str]:
+    """Names of the curated tables that the first phase makes."""
+    made = (file.name.split(".") for file in _read(con, folder, SOURCES).nights)
+    return [table for schema, table in made if schema == "curated"]
 
 
 def build_history(
@@ -245,11 +257,9 @@ def _difference(built: list[tuple[str, str]] | None, expected: list[tuple[str, s
 
 def comments(table: Table) -> Iterator[str]:
     """Statements that comment on a table and its columns."""
-    grain = f"{table.comment} One row for each {' x '.join(table.grain)}."
-    yield f"comment on table {table.schema}.{table.name} is {_quoted(grain)}"
+    yield f"comment on table {table.schema}.{table.name} is {_quoted(table.description)}"
     for column in table.columns:
-        text = f"{column.comment} [{column.unit}]" if column.unit else column.comment
-        yield f'comment on column {table.schema}.{table.name}."{column.name}" is {_quoted(text)}'
+        yield f'comment on column {table.schema}.{table.name}."{column.name}" is {_quoted(column.description)}'
 
 
 def _quoted(text: str) -> str:

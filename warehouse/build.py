@@ -16,7 +16,7 @@ from schemas.columns import METRIC_VERSION
 from schemas.errors import BuildError, WarehouseError
 from transforms.runner import BuildReport
 from transforms.runner import build as run_transforms
-from warehouse import inventory, manifests, published, sources
+from warehouse import archive, inventory, manifests, published, sources
 from warehouse.home import Home
 from warehouse.increment import increment
 from warehouse.inventory import Inventory
@@ -76,26 +76,32 @@ def build(home: Home, catalog: Catalog | None = None, *, recompute: bool = False
             made = _whole(home, found, catalog, files)
         if because is not None or made.nights:
             files.publish()
-    return Built(home.warehouse, len(found), made.nights, made.rows, made.report, because, tuple(_notes(made)))
+    return Built(home.warehouse, len(found), made.nights, made.rows, made.report, because, tuple(_notes(made, catalog)))
 
 
 def _whole(home: Home, found: Inventory, catalog: Catalog | None, files: Scratch) -> Made:
     closed = manifests.read(home, found)
-    manifests.check_all_parts(home, closed.values())
+    live, archives = archive.settle(home, closed)
+    manifests.check_all_parts(home, live.values())
+    first = min((manifest.night for manifest in closed.values()), default=None)
     with files.connect() as con:
-        sources.attach(con, home, closed.values(), catalog)
-        report = run_transforms(con)
+        sources.attach(con, home, live.values(), catalog, since=first)
+        report = run_transforms(con, after_nights=lambda: archive.insert(con, home, archives))
         published.describe(con, home, found, closed, catalog)
         published.weigh(con, files.new)
         return published.made(con, len({manifest.night for manifest in closed.values()}), report)
 
 
-def _notes(made: Made) -> Iterator[str]:
+def _notes(made: Made, catalog: Catalog | None) -> Iterator[str]:
     for version, nights in made.older:
         yield (
             f"{nights} nights keep their figures of metric version {version}, this is version {METRIC_VERSION}: "
             "`ratecard build --recompute` makes them anew"
         )
+    if catalog is not None and made.archived:
+        yield f"{made.archived} archived nights keep the prices that they were archived with: their traces are gone"
+    for manifest in made.left_out:
+        yield f"{manifest} is left out: it landed after its night was archived (docs/corrections.md)"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from schemas.errors import LandingError, UsageError
-from warehouse import recovery, retractions
+from warehouse import archive, manifests, recovery, retractions
 from warehouse.home import Home, exclusive_in_turn
 from warehouse.retractions import Word
 from warehouse.runs import now
@@ -51,8 +51,9 @@ def _say(home: Home, run: str, why: str, attempt: int | None, *, retracted: bool
         raise UsageError('--why is empty: expected the reason, as --why "the engine was misconfigured"')
     home.prepare()
     recovery.recover(home)
-    with _in_turn(home):
+    with correcting(home):
         run_id, attempts = _meant(home, run, attempt)
+        _check_not_archived(home, run_id)
         # the latest first: were the disk full after it, an older one must not stand in its place unsaid
         return [_correct(home, run_id, number, reason, retracted=retracted) for number in sorted(attempts)[::-1]]
 
@@ -74,9 +75,10 @@ def being_measured(home: Home) -> dict[str, list[int]]:
 
 
 @contextmanager
-def _in_turn(home: Home) -> Iterator[None]:
-    """One correction at a time; a name that no endpoint's lock can have."""
+def correcting(home: Home) -> Iterator[None]:
+    """Hold the lock on corrections. Raises LandingError: another has it, and had for a minute."""
     busy = LandingError("another correction is under way: try again when it is done")
+    # a name that no endpoint's lock can have
     with exclusive_in_turn(home.locks / ".corrections.lock", 60.0, busy):
         yield
 
@@ -99,6 +101,16 @@ def _meant(home: Home, run: str, attempt: int | None) -> tuple[str, list[int]]:
         have = ", ".join(map(str, sorted(attempts)))
         raise UsageError(f"{run_id} has no attempt {attempt}: expected one of {have}, or none given for all")
     return run_id, attempts
+
+
+def _check_not_archived(home: Home, run_id: str) -> None:
+    for path in (home.raw / "manifests").glob(f"run_date=*/{run_id}-a*.json"):
+        run = manifests.read_one(home, path).run
+        if run["run_id"] == run_id and archive.is_frozen(home, run["run_date"], run["night"]):
+            raise UsageError(
+                f"{run_id} is of the night {run['night']}, which is archived: its traces were thinned or dropped "
+                "(retention.yaml), so that nothing could be chosen in place of what it takes out. It stays as it is"
+            )
 
 
 def _named(home: Home, run: str, known: list[str]) -> str:

@@ -45,6 +45,11 @@ class Home:
         return self.root / "models"
 
     @property
+    def told(self) -> Path:
+        """One file for each change of costs that somebody was told of."""
+        return self.root / "told"
+
+    @property
     def logs(self) -> Path:
         """What launched engines said."""
         return self.root / "logs"

@@ -12,7 +12,7 @@ import duckdb
 from schemas.columns import CURATED_TABLES, Table
 from schemas.errors import BuildError
 from transforms.runner import BuildReport, build_history, build_nights
-from warehouse import inventory, manifests, published, sources
+from warehouse import archive, inventory, manifests, published, sources
 from warehouse.files import copy_file
 from warehouse.home import Home
 from warehouse.inventory import Inventory
@@ -89,10 +89,12 @@ def _check_changed_parts(con: duckdb.DuckDBPyConnection, home: Home) -> None:
 
 def _nights(con: duckdb.DuckDBPyConnection, home: Home, affected: Affected) -> BuildReport:
     """Make the rows of the affected nights alone, as `fresh.curated.*`."""
-    manifests.check_all_parts(home, affected.closed.values())
+    live, archives = archive.settle(home, affected.closed)
+    manifests.check_all_parts(home, live.values())
     con.execute("attach ':memory:' as fresh; use fresh")
-    sources.attach(con, home, affected.closed.values(), None, since=min(affected.nights))
+    sources.attach(con, home, live.values(), None, since=min(affected.nights))
     report = build_nights(con)
+    archive.insert(con, home, archives)
     con.execute("use warehouse")
     return report
 

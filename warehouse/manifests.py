@@ -23,8 +23,12 @@ from warehouse.files import write_bytes
 from warehouse.home import Home
 from warehouse.inventory import scan
 
-MANIFEST_VERSION = 2
-"""2: parts name their table; those of version 1 are all request_traces."""
+MANIFEST_VERSION = 3
+"""2: parts name their table; those of version 1 are all request_traces. 3: `retained` says what retention did to a part."""
+
+
+RESTORE = "raw/ is immutable: restore the files from a backup, or move their manifests away"
+"""What to do about a part that is not as it landed."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,23 @@ def write(home: Home, manifest: Manifest) -> Path:
     }
     write_bytes(path, json.dumps(content, indent=1, sort_keys=True).encode())
     return path
+
+
+def rewrite(home: Home, run: dict[str, Any], parts: list[dict[str, Any]]) -> None:
+    """Give the manifest of an attempt other parts, and leave the rest as it is: for retention alone.
+
+    Raises:
+        LandingError: it cannot be read or written; it is as it was then.
+
+    """
+    path = path_of(home, run)
+    content = json.loads(path.read_bytes()) | {"manifest_version": MANIFEST_VERSION, "parts": parts}
+    write_bytes(path, json.dumps(content, indent=1, sort_keys=True).encode())
+
+
+def is_whole(manifest: Manifest) -> bool:
+    """Whether every row that landed is still in `raw/`: no part was thinned or dropped."""
+    return all((part.get("retained") or {}).get("action") not in ("thinned", "dropped") for part in manifest.parts)
 
 
 def read_all(home: Home) -> list[Manifest]:
@@ -99,6 +120,11 @@ def _read(home: Home, path: Path) -> Manifest:
         ) from error
 
 
+def read_one(home: Home, path: Path) -> Manifest:
+    """The manifest at `path`. Raises LandingError."""
+    return _read(home, path)
+
+
 def attempts(home: Home, run_id: str, run_date: str) -> list[dict[str, Any]]:
     """The `run` part of every closed attempt at `run_id`, oldest first, retracted or not."""
     folder = home.raw / "manifests" / f"run_date={run_date}"
@@ -108,7 +134,12 @@ def attempts(home: Home, run_id: str, run_date: str) -> list[dict[str, Any]]:
 
 def check_parts(home: Home, manifest: Manifest) -> Iterator[str]:
     """What is wrong with the parts of `manifest`: missing, or changed since they landed."""
-    for part in manifest.parts:
+    return check(home, manifest.parts)
+
+
+def check(home: Home, parts: list[dict[str, Any]]) -> Iterator[str]:
+    """What is wrong with `parts`: missing, or changed since they landed."""
+    for part in parts:
         if part["path"] is None:
             continue
         path = home.root / part["path"]
@@ -122,8 +153,7 @@ def check_all_parts(home: Home, closed: Iterable[Manifest]) -> None:
     """Raise WarehouseError with every part of `closed` that is missing or has changed."""
     problems = [problem for manifest in closed for problem in check_parts(home, manifest)]
     if problems:
-        advice = "raw/ is immutable: restore the files from a backup, or move their manifests away"
-        raise WarehouseError("\n".join([*problems, advice]))
+        raise WarehouseError("\n".join([*problems, RESTORE]))
 
 
 def write_catalog(home: Home, catalog: Catalog) -> str:
@@ -148,7 +178,8 @@ def read_catalog(home: Home, catalog_hash: str) -> Catalog:
         return Catalog.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise LandingError(
-            f"the catalog snapshot {path} cannot be read ({error}): restore it, or build with --catalog DIR"
+            f"the catalog snapshot {path} cannot be read ({error}): restore it, upgrade ratecard if a newer one wrote it, "
+            "or build with --catalog DIR"
         ) from error
 
 

@@ -18,6 +18,7 @@ from schemas.digest import digest
 from schemas.errors import BuildError
 from transforms.runner import BuildReport, check_contract, comments
 from transforms.table_files import SQL_FOLDER
+from warehouse import archive
 from warehouse.home import Home
 from warehouse.inventory import Inventory, fingerprint
 from warehouse.manifests import Manifest
@@ -38,13 +39,16 @@ class UnusableError(Exception):
 class Made:
     """How many nights a build made, what the transforms did, and of the whole file rows by table.
 
-    `older` are nights of other metric versions: pairs of version and number.
+    `older` are nights of other metric versions that could be made anew: pairs of version and number. `archived` nights
+    could not; `left_out` are manifests that came after their night was archived.
     """
 
     nights: int
     report: BuildReport
     rows: dict[str, int]
     older: list[tuple[int, int]]
+    archived: int
+    left_out: list[str]
 
 
 @dataclass(frozen=True)
@@ -128,12 +132,17 @@ def changed_parts(con: duckdb.DuckDBPyConnection, home: Home) -> set[str]:
 
 
 def _add(con: duckdb.DuckDBPyConnection, home: Home, found: Inventory, closed: Mapping[str, Manifest]) -> None:
+    frozen = archive.frozen_nights(closed.values())
     stamps = {"metric_version": METRIC_VERSION, "built_at": now()}
     insert(
         con,
         INPUTS,
-        [{"manifest": name, "fingerprint": found[name], "night": m.night} | stamps for name, m in closed.items()],
+        [
+            {"manifest": name, "fingerprint": found[name], "night": m.night, "is_archived": m.run["night"] in frozen} | stamps
+            for name, m in closed.items()
+        ],
     )
+    con.execute(_VERSIONS_OF_ARCHIVES)
     insert(
         con,
         INPUT_PARTS,
@@ -155,14 +164,18 @@ def weigh(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def is_loose(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Whether a file that grew night by night has too much unused space in it, or may have.
+    """Whether a file that grew night by night `wastes` too much."""
+    con.execute("checkpoint")
+    [(whole_bytes, whole_rows)] = con.execute("select whole_bytes, whole_rows from meta.build").fetchall()
+    return wastes(path.stat().st_size, sum(row_counts(con).values()), whole_bytes, whole_rows)
+
+
+def wastes(size: int, rows: int, whole_bytes: int, whole_rows: int) -> bool:
+    """Whether a file is much larger than in one go it would be, given its size and rows when it was last written so.
 
     Blocks that deleted or rewritten rows leave are used again, but not all, and small pieces fill a block badly.
     """
-    con.execute("checkpoint")
-    [(whole_bytes, whole_rows)] = con.execute("select whole_bytes, whole_rows from meta.build").fetchall()
-    size, rows = path.stat().st_size, sum(row_counts(con).values())
-    # bytes a row fall as tables fill their blocks: what was measured on a file an eighth as large says little
+    # bytes a row fall as tables fill their blocks: what a file an eighth as large took says little
     expected = whole_bytes * max(1.0, rows / max(1, whole_rows))
     return size > SMALL_BYTES and (size > LOOSE * expected or size > 8 * whole_bytes)
 
@@ -170,12 +183,26 @@ def is_loose(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
 def made(con: duckdb.DuckDBPyConnection, nights: int, report: BuildReport) -> Made:
     """What a build made, `con`'s default database being the new file."""
     older = con.execute(_OLDER, [METRIC_VERSION]).fetchall()
-    return Made(nights, report, row_counts(con), older)
+    [(archived,)] = con.execute("select count(distinct night) from meta.inputs where is_archived").fetchall()
+    left_out = [manifest for (manifest,) in con.execute(_LEFT_OUT).fetchall()]
+    return Made(nights, report, row_counts(con), older, archived, left_out)
 
 
-_OLDER = (
-    "select metric_version, count(distinct night) from meta.inputs where metric_version <> ? group by all order by 1"
-)
+_OLDER = """
+    select metric_version, count(distinct night) from meta.inputs
+    where metric_version <> ? and not is_archived group by all order by 1
+"""
+_VERSIONS_OF_ARCHIVES = """
+    update meta.inputs set metric_version = runs.metric_version
+    from (select night, min(metric_version) as metric_version from curated.runs group by night) as runs
+    where inputs.is_archived and inputs.night = runs.night
+"""
+_LEFT_OUT = """
+    select manifest from meta.inputs
+    where is_archived
+        and manifest not in (select concat('run_date=', run_date, '/', run_id, '-a', attempt, '.json') from curated.runs)
+    order by all
+"""
 
 
 def row_counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:

@@ -25,6 +25,7 @@ from schemas.columns import (
     SLOS_SOURCE,
     Table,
 )
+from schemas.errors import LandingError
 from schemas.prices import ApiPlan, ApiPrices, OwnPlan, OwnPrices, RentPlan, RentPrices
 from warehouse import manifests
 from warehouse.home import Home
@@ -41,6 +42,8 @@ def attach(
     since: datetime | None = None,
 ) -> None:
     """Make `raw.*` in `con` from `closed` runs of `home`.
+
+    Raises LandingError where a snapshot cannot be read, or a part is of a newer version.
 
     `override` replaces the SLOs, demands and prices that each night was landed with (what-if). `since` is the earliest
     night that is to be made; null: the earliest of `closed`.
@@ -115,16 +118,21 @@ def _landed(con: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> N
 
 def _lacking(table: Table, file: str) -> frozenset[str]:
     present = set(pq.read_schema(file).names)
+    if unknown := present - {column.name for column in table.columns}:
+        raise LandingError(
+            f"{file} was written by a newer Ratecard (columns unknown here: {', '.join(sorted(unknown))}): upgrade ratecard "
+            "to read it"
+        )
     return frozenset(c.name for c in table.columns if c.nullable and c.name not in present)
 
 
 def _select(table: Table, lacking: frozenset[str], files: list[str]) -> str:
     columns = ", ".join(f"cast(null as {c.type}) as {c.name}" if c.name in lacking else c.name for c in table.columns)
-    listed = ", ".join(f"'{_literal(file)}'" for file in files)
+    listed = ", ".join(f"'{literal(file)}'" for file in files)
     return f"select {columns} from read_parquet([{listed}], hive_partitioning = false)"
 
 
-def _literal(file: str) -> str:
+def literal(file: str) -> str:
     """`file` for read_parquet, which would take [, * and ? as patterns."""
     return re.sub(r"([\[*?])", r"[\1]", file).replace("'", "''")
 

@@ -164,7 +164,7 @@ def worker(server: dict[str, str], clone: Path) -> Iterator[Path]:
 
 def test_all_deployments_are_made(server: dict[str, str], clone: Path) -> None:
     made = {found["name"]: found for found in asked(server, "deployments/filter")}
-    assert set(made) >= {"nightly", "canary", "weekly-saturation", "build", "report", "rebuild", "demo", "shard"}
+    assert set(made) >= {"nightly", "canary", "weekly-saturation", "build", "report", "rebuild", "retention", "demo", "shard"}
     slugs = {name: [schedule["slug"] for schedule in found["schedules"]] for name, found in made.items()}
     assert (slugs["nightly"], slugs["canary"], slugs["weekly-saturation"]) == (["nightly"], ["hourly"], ["sunday"])
     assert made["canary"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"

@@ -111,33 +111,31 @@ def test_what_a_retracted_run_asked_for_is_not_asked_beside_another_run_of_its_e
     assert chosen(home, "e")["run_id"] == "first"
 
 
-def test_measured_again_both_attempts_are_shown_and_the_new_one_stands(home: Home) -> None:
-    measured(home)
-    retract(home, "r", "wrong model")
-    measured(home, attempt=2)
-    build(home)
-    columns = "attempt, is_current, superseded_by, retracted_why"
-    assert ask(home, f"select {columns} from runs order by attempt").rows == [
-        (1, False, 2, "wrong model"),
-        (2, True, None, None),
-    ]
-    assert chosen(home, "e")["attempt"] == 2
-    assert ask(home, "select attempt, validity from operating_points order by attempt").rows == [
-        (1, "retracted"),
-        (2, "valid"),
-    ]
-
-
-def test_an_attempt_before_the_retracted_one_stands_again(home: Home) -> None:
+def test_attempts_stand_in_for_each_other_and_all_are_shown(home: Home) -> None:
     measured(home)
     measured(home, attempt=2)
     retract(home, "r", "the second one was disturbed", attempt=2)
     build(home)
-    assert ask(home, "select attempt, is_current, superseded_by from runs order by attempt").rows == [
-        (1, True, None),
-        (2, False, 1),
+    columns = "attempt, is_current, superseded_by, retracted_why"
+    assert ask(home, f"select {columns} from runs order by attempt").rows == [
+        (1, True, None, None),
+        (2, False, 1, "the second one was disturbed"),
     ]
     assert chosen(home, "e")["attempt"] == 1
+
+    measured(home, attempt=3)
+    build(home)
+    assert ask(home, f"select {columns} from runs order by attempt").rows == [
+        (1, False, 3, None),
+        (2, False, 3, "the second one was disturbed"),
+        (3, True, None, None),
+    ]
+    assert chosen(home, "e")["attempt"] == 3
+    assert ask(home, "select attempt, validity from operating_points order by attempt").rows == [
+        (1, "valid"),
+        (2, "retracted"),
+        (3, "valid"),
+    ]
 
 
 def test_a_run_is_retracted_with_all_its_attempts_so_that_no_earlier_one_takes_its_place(home: Home) -> None:

@@ -1,14 +1,24 @@
 -- curated.price_terms: what each price plan in force on a night charges for an endpoint (docs/economics.md, Own, rent,
 -- or buy tokens), whatever is asked of it: a fleet's cost follows from these, its size and its operating point.
 -- grain: endpoint, workload, night, price_plan
--- columns: comments in schemas/columns.py. Plans of the night's own catalog snapshot; where `applies` is false, only a
---   demand that names the plan pays by it.
+-- columns: comments in schemas/columns.py. Plans of the night's own catalog snapshot that apply, and those that a demand
+--   of it names.
 with hardware as (
     select * from staging.hardware
 ),
 
+named as (
+    select distinct
+        catalog_hash,
+        unnest(price_plans) as price_plan,
+    from raw.demands
+),
+
 plans as (
-    select * from staging.hardware_plans
+    select plans.*
+    from staging.hardware_plans as plans
+    left join named using (catalog_hash, price_plan)
+    where plans.fits or named.price_plan is not null
 )
 
 select
