@@ -1,6 +1,7 @@
 """`prefect.yaml` as the guide says: a server, a worker of the pool, schedules, events, late runs, shards."""
 
 import asyncio
+import io
 import json
 import subprocess
 import sys
@@ -13,9 +14,13 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from flows.catalogs import AdHoc, write_adhoc
+from flows.progress import Progress
+from flows.slots import LEASE_S, endpoint_slot
 from schemas.catalog import Load
+from schemas.errors import EndpointBusyError
 from tests.flows.conftest import ROOT, child, environment, free_port
 from tests.traces import STARTER
 from warehouse import manifests
@@ -23,7 +28,7 @@ from warehouse.ask import ask
 from warehouse.build import build
 from warehouse.home import Home
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = pytest.mark.timeout(600)
 PREFECT = Path(sys.executable).with_name("prefect")
 
 
@@ -36,6 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         "PREFECT_HOME": str(folder),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "5",
         # the second of two nights asks again sooner than after half a minute
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
         "DO_NOT_TRACK": "1",
@@ -108,6 +114,12 @@ def _until_healthy(api: str) -> None:
             time.sleep(0.5)
 
 
+@pytest.fixture(scope="module")
+def killed_holders() -> list[str]:
+    """Limits whose holder was killed while the tests of this file went on."""
+    return []
+
+
 def asked(environ: dict[str, str], path: str, **body: Any) -> Any:
     """The answer of the server's API."""
     request = urllib.request.Request(
@@ -164,12 +176,58 @@ def worker(server: dict[str, str], clone: Path) -> Iterator[Path]:
 
 def test_all_deployments_are_made(server: dict[str, str], clone: Path) -> None:
     made = {found["name"]: found for found in asked(server, "deployments/filter")}
-    assert set(made) >= {"nightly", "canary", "weekly-saturation", "build", "report", "rebuild", "retention", "demo", "shard"}
+    assert set(made) >= {
+        "nightly",
+        "canary",
+        "weekly-saturation",
+        "build",
+        "report",
+        "rebuild",
+        "retention",
+        "demo",
+        "shard",
+    }
     slugs = {name: [schedule["slug"] for schedule in found["schedules"]] for name, found in made.items()}
     assert (slugs["nightly"], slugs["canary"], slugs["weekly-saturation"]) == (["nightly"], ["hourly"], ["sunday"])
     assert made["canary"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     [of_the_schedule] = [schedule["parameters"]["parameters"] for schedule in made["weekly-saturation"]["schedules"]]
     assert of_the_schedule == {"schedule": "weekly-saturation", "publish": False, "wait_s": 7200, "late_h": 48}
+
+
+HOLD = """
+import asyncio, io
+from rich.console import Console
+from flows.progress import Progress
+from flows.slots import endpoint_slot
+
+async def hold():
+    async with endpoint_slot("held", wait_s=0, stop=asyncio.Event(), progress=Progress(Console(file=io.StringIO()))):
+        print("held", flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(hold())
+"""
+
+
+async def test_a_slot_is_one_load_s_until_its_holder_is_gone_a_while(
+    server: dict[str, str], killed_holders: list[str]
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD], env=server, cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as holder,
+        temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}),
+    ):
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(EndpointBusyError, match="prefect gcl update ratecard-endpoint-held --active-slots 0"):
+            async with endpoint_slot(
+                "held", wait_s=0, stop=asyncio.Event(), progress=Progress(Console(file=io.StringIO()))
+            ):
+                pass
+        holder.kill()
+    killed_holders.append("ratecard-endpoint-held")  # the last test looks whether it came free
 
 
 def test_a_schedule_a_worker_and_the_events_make_a_night_although_one_endpoint_is_down(
@@ -243,7 +301,7 @@ async def test_shards_run_by_a_deployment_are_one_level_and_a_stop_lands_what_th
 
     stopper = asyncio.create_task(stop_in_the_second_level())
     with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
-        outcome = await asyncio.wait_for(night.measure(reference("--slots", "2"), load), 200)
+        outcome = await asyncio.wait_for(night.measure(reference("--slots", "2"), load), 400)
     await stopper
     assert outcome.status == "interrupted", f"{outcome}\n{worker.read_text()}"
     [manifest] = manifests.read_all(night.home)
@@ -252,3 +310,11 @@ async def test_shards_run_by_a_deployment_are_one_level_and_a_stop_lands_what_th
     points = "select level_index, shards, requests from operating_points where level_index = 1"
     assert ask(night.home, points).rows == [(1, 2, 40)]
     assert not list(night.home.incoming.iterdir())
+
+
+def test_the_slot_of_a_holder_that_was_killed_has_come_free(server: dict[str, str], killed_holders: list[str]) -> None:
+    [name] = killed_holders
+    deadline = time.monotonic() + LEASE_S + 60
+    while {limit["name"]: limit["active_slots"] for limit in asked(server, "v2/concurrency_limits/filter")}[name]:
+        assert time.monotonic() < deadline, "the lease did not end"
+        time.sleep(1)
