@@ -28,7 +28,7 @@ from warehouse.ask import ask
 from warehouse.build import build
 from warehouse.home import Home
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 PREFECT = Path(sys.executable).with_name("prefect")
 
 
@@ -131,7 +131,7 @@ def asked(environ: dict[str, str], path: str, **body: Any) -> Any:
         return json.loads(answer.read() or "null")
 
 
-def ended(environ: dict[str, str], deployment: str, log: Path, patience_s: float = 150) -> list[dict[str, Any]]:
+def ended(environ: dict[str, str], deployment: str, log: Path, patience_s: float = 500) -> list[dict[str, Any]]:
     """Flow runs of a deployment that have ended, once there is one; the oldest first."""
     deadline = time.monotonic() + patience_s
     while True:
@@ -274,7 +274,7 @@ async def test_a_night_that_starts_hours_late_and_twice_is_the_night_that_was_sc
     due = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=5)
     with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
         asked_for = [
-            arun_deployment("night/nightly", scheduled_time=due, timeout=150, poll_interval=1) for _ in range(2)
+            arun_deployment("night/nightly", scheduled_time=due, timeout=500, poll_interval=1) for _ in range(2)
         ]
         await asyncio.gather(*asked_for)
     attempts = [m.run for m in manifests.read_all(Home(clone / "data")) if m.run["night"] == f"{due:%Y-%m-%dT%H:%M:%S}"]
