@@ -38,10 +38,11 @@ from flows.children import Event  # noqa: E402
 from flows.night import NightParameters, night  # noqa: E402
 from loadgen.spec import ShardSpec  # noqa: E402
 from schemas.errors import NightFailedError  # noqa: E402
+from tests.flows.nights import REQUESTS  # noqa: E402
 from tests.traces import frame, row  # noqa: E402
 
-REQUESTS = 40
-"""Of a level; half of them a part."""
+FIRST_PART = 5
+"""Of them are a part of its own, too few for a point that could be chosen."""
 TAKES_NS = 161_000_000
 """Of a request of `tests.traces.row`."""
 _SEEN = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree"}
@@ -179,8 +180,8 @@ def _worker(stop_after: int | None, takes_s: float) -> Callable[..., Any]:
             done = _probed(spec)
         else:
             rows = [_row(spec, index) for index in range(REQUESTS)]
-            for number, half in enumerate((rows[: REQUESTS // 2], rows[REQUESTS // 2 :])):
-                _part(spec, number, half)
+            for number, some in enumerate((rows[:FIRST_PART], rows[FIRST_PART:])):
+                _part(spec, number, some)
             done = _done({"ok": REQUESTS})
         if stop_after is not None and level >= stop_after:
             stop.set()
