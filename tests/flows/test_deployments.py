@@ -127,7 +127,7 @@ def asked(environ: dict[str, str], path: str, **body: Any) -> Any:
         data=json.dumps(body).encode(),
         headers={"content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.loads(answer.read() or "null")
 
 
