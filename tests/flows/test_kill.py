@@ -119,8 +119,9 @@ def test_a_night_killed_at_each_step_costs_what_was_in_flight(nights: Nights, tm
     nights(killed, last)
     as_never_killed(nights, never, kept)
     same(killed, never)
-    assert not list(killed.incoming.iterdir())
-    assert [path.name[: len(".report")] for path in killed.root.rglob("*.tmp")] == [".report"], "which is young"
+    # what no lock can be asked for goes when it is an hour old: a folder without a plan, half a report
+    assert [path.name[:10] for path in killed.incoming.iterdir()] == [f"{FIRST:%Y-%m-%d}"]
+    assert [path.name[: len(".report")] for path in killed.root.rglob("*.tmp")] == [".report"]
 
 
 def test_the_same_night_again_after_a_kill_stands_for_it(nights: Nights, tmp_path: Path) -> None:
