@@ -135,7 +135,7 @@ def test_the_same_night_again_after_a_kill_stands_for_it(nights: Nights, tmp_pat
     nights(never, FIRST)
     points = "select level_index, output_tps, ttft_p50_ms, validity from operating_points where is_current order by all"
     assert ask(home, points).rows == ask(never, points).rows
-    money = "select * exclude (fleet_id) from cost_per_million_tokens order by all"
+    money = "select * exclude (operating_point_id) from cost_per_million_tokens order by all"
     assert ask(home, money).rows == ask(never, money).rows
 
 
