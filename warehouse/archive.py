@@ -165,7 +165,8 @@ def _insert(con: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path])
     there = {row[0] for row in con.execute(f"describe from {source}").fetchall()}
     columns = ", ".join(f'"{column.name}"' for column in table.columns if column.name in there)
     new = ""
-    if "catalog_hash" in table.grain:  # of a catalog, which other nights may have had too
+    names = {column.name for column in table.columns}
+    if "catalog_hash" in names and "night" not in names:  # of a catalog, which other nights may have had too
         columns = f"distinct {columns}"
         new = f" where catalog_hash not in (select catalog_hash from curated.{table.name})"
     con.execute(f"insert into curated.{table.name} by name select {columns} from {source}{new}")
