@@ -17,10 +17,14 @@ from schemas.columns import (
     CLIENT_HEALTH,
     CLOCK_SOURCES,
     ENGINE_PAGES,
+    IMPORT_TOOLS,
+    LATENCY_METRICS,
     OUTCOMES,
     PHASES,
     REQUEST_TRACES,
     SERVER_METRICS,
+    STATISTICS,
+    SUMMARY_POINTS,
     TOKEN_SOURCES,
     TRANSPORTS,
     Table,
@@ -174,6 +178,46 @@ def _server_rules() -> dict[str, list[pa.Check]]:
     }
 
 
+_SUMMARY_AMOUNTS = (
+    "duration_s", "request_rps", "output_tps", "input_tps", "mean_in_flight", "input_tokens_mean",
+    "cached_input_tokens_mean", "output_tokens_mean", "reasoning_tokens_mean", "target_output_tokens",
+    "interactivity_mean_tps", *(f"{metric}_{statistic}_ms" for metric in LATENCY_METRICS for statistic in (*STATISTICS, "max")),
+)  # fmt: skip
+_RATE_TOLERANCE = 0.05
+
+
+def _summary_rules() -> dict[str, list[pa.Check]]:
+    # a rate that differs from its count / duration by a factor is in another unit
+    rules: dict[str, list[pa.Check]] = {
+        "level_index": [pa.Check.ge(1), _unique_in_grain(SUMMARY_POINTS)],
+        "load_kind": [pa.Check.isin(("closed", "open"))],
+        "concurrency": [_rule("closed_loop_has_concurrency", (pl.col("load_kind") != "closed") | (pl.col("concurrency").fill_null(0) > 0))],
+        "request_rate": [_rule("open_loop_has_rate", (pl.col("load_kind") != "open") | (pl.col("request_rate").fill_null(0) > 0))],
+        "tool": [pa.Check.isin(IMPORT_TOOLS)],
+        "started_at": [_CLOCK_SET],
+        "completed_requests": [pa.Check.ge(0)],
+        "failed_requests": [pa.Check.ge(0)],
+        "requests": [pa.Check.ge(1), _rule("completed_and_failed", pl.col("requests") == pl.col("completed_requests") + pl.col("failed_requests"))],
+        **{name: [*_finite(name), pa.Check.ge(0)] for name in _SUMMARY_AMOUNTS},
+    }  # fmt: skip
+    rate = pl.col("completed_requests") / pl.col("duration_s")
+    rules["duration_s"].append(pa.Check.gt(0))
+    rules["request_rps"].append(
+        _rule("completed_by_duration", (pl.col("request_rps") - rate).abs() <= _RATE_TOLERANCE * rate)
+    )
+    rules["cached_input_tokens_mean"].append(
+        _rule("within_input", pl.col("cached_input_tokens_mean") <= pl.col("input_tokens_mean"))
+    )
+    rules["reasoning_tokens_mean"].append(
+        _rule("within_output", pl.col("reasoning_tokens_mean") <= pl.col("output_tokens_mean"))
+    )
+    for metric in LATENCY_METRICS:
+        rising = [f"{metric}_{statistic}_ms" for statistic in (*list(STATISTICS)[1:], "max")]
+        for position, name in enumerate(rising[1:], start=1):
+            rules[name].append(_rule("rises", pl.col(name) >= pl.max_horizontal(*rising[:position])))
+    return rules
+
+
 def _finite(name: str) -> list[pa.Check]:
     """NaN compares as larger than any number, so that no range would refuse it."""
     return [_rule("finite", pl.col(name).is_finite())]
@@ -239,6 +283,7 @@ SPLITTERS: dict[str, Splitter] = {
     REQUEST_TRACES.name: split_request_traces,
     CLIENT_HEALTH.name: splitter(CLIENT_HEALTH, _health_rules()),
     SERVER_METRICS.name: splitter(SERVER_METRICS, _server_rules()),
+    SUMMARY_POINTS.name: splitter(SUMMARY_POINTS, _summary_rules()),
 }
 """The contract of each landed table."""
 

@@ -4,7 +4,8 @@
 --   the window, so that only differences between edges mean anything. Input tokens count when the first token
 --   shows that the prompt was done. Output tokens count as their chunks arrive: a request that straddles an edge
 --   gives the share that its chunks before the edge had, and only such requests are taken apart chunk by chunk.
---   Null where a request has no token count.
+--   Null where a request has no token count. Where an imported request has no chunk times its tokens are spread evenly
+--   from the first to the last.
 with windows as (
     select
         level_no,
@@ -82,6 +83,7 @@ chunks as (
         generate_subscripts(list_prepend(0, traces.gaps_us), 1) as chunk,
     from raw.request_traces as traces
     inner join straddlers using (run_id, attempt, level_index, shard, request_index)
+    where traces.gaps_us is not null
 ),
 
 arrivals as (
@@ -122,7 +124,12 @@ flows as (
                 case
                     when delivered.last_token_ns <= edges.edge_ns then delivered.output_tokens
                     when delivered.first_token_ns > edges.edge_ns then 0
-                    else delivered.output_tokens * arrived.share
+                    else
+                        delivered.output_tokens * coalesce(
+                            arrived.share,
+                            (edges.edge_ns - delivered.first_token_ns)
+                            / nullif(delivered.last_token_ns - delivered.first_token_ns, 0)
+                        )
                 end
             ),
             6
