@@ -53,7 +53,13 @@ _ORDER = (
     "closed_ns",
 )
 _OK = pl.col("outcome") == "ok"
+_IMPORTED = pl.col("clock_source") == "imported"
+"""Other tools keep less of a request: what they never say is null in their rows, and in theirs alone."""
 _CLOCK_SET = pa.Check.ge(datetime(2020, 1, 1), name="clock_set")
+_ALWAYS_OURS = (
+    "reads", "merged_reads", "first_token_merged", "scheduled_ns", "target_input_tokens", "target_output_tokens",
+    "token_chunks", "gaps_us", "response_bytes", "prompt_sha256",
+)  # fmt: skip
 _COUNTS = (
     "input_tokens",
     "cached_input_tokens",
@@ -110,7 +116,7 @@ def _trace_rules() -> dict[str, list[pa.Check]]:
         ],
         "last_token_ns": [_rule("iff_first_token", pl.col("last_token_ns").is_not_null() == pl.col("first_token_ns").is_not_null())],
         "sent_ns": [_rule("ok_was_sent", ~_OK | pl.col("sent_ns").is_not_null())],
-        "finish_reason": [_rule("ok_has_a_finish_reason", ~_OK | pl.col("finish_reason").is_not_null())],
+        "finish_reason": [_rule("ok_has_a_finish_reason", ~_OK | pl.col("finish_reason").is_not_null() | _IMPORTED)],
         "cached_input_tokens": [_rule("within_input", pl.col("cached_input_tokens") <= pl.col("input_tokens"))],
         "reasoning_tokens": [_rule("within_output", pl.col("reasoning_tokens") <= pl.col("output_tokens"))],
         "output_tokens": [
@@ -132,6 +138,8 @@ def _trace_rules() -> dict[str, list[pa.Check]]:
     }  # fmt: skip
     for name in _COUNTS:
         rules.setdefault(name, []).insert(0, pa.Check.ge(0))
+    for name in _ALWAYS_OURS:
+        rules.setdefault(name, []).append(_rule("null_only_if_imported", pl.col(name).is_not_null() | _IMPORTED))
     for position, name in enumerate(_ORDER):
         if position:
             rules.setdefault(name, []).append(_rule("in_order", pl.col(name) >= _earlier(position)))

@@ -40,7 +40,7 @@ whole_levels as (
     select
         level_no,
         completed_requests as ok_requests,
-        failed_requests / requests as error_share,
+        error_share,
         output_tokens_mean * completed_requests as output_tokens,
         false as has_kernel_stamps,
     from summaries
@@ -87,7 +87,7 @@ in_window as (
     select
         level_no,
         requests,
-        failed_requests / requests as error_share,
+        error_share,
         input_tokens_mean,
         cached_input_tokens_mean,
         output_tokens_mean,

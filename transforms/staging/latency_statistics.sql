@@ -264,7 +264,8 @@ percentiles as (
         every_percentile.statistic,
         every_percentile.n,
         every_percentile.adjusted_n,
-        case when every_percentile.n >= statistics.min_samples then every_percentile.value end as value,
+        -- how many samples an imported summary has may not be known
+        case when coalesce(every_percentile.n >= statistics.min_samples, true) then every_percentile.value end as value,
         case
             when every_percentile.adjusted_n < statistics.min_samples then null
             when every_percentile.adjusted_value > 1e200 then cast('infinity' as double)
