@@ -22,6 +22,7 @@ from flows.options import (
     instant,
     json_option,
 )
+from flows.importing import import_results
 from flows.size import size
 from flows.what import planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError
@@ -47,6 +48,7 @@ def cli() -> None:
 
 
 cli.add_command(size)
+cli.add_command(import_results)
 
 
 def main() -> None:

@@ -82,9 +82,14 @@ def _read(path: Path) -> Manifest:
 
 def attempts(home: Home, run_id: str, run_date: str) -> list[dict[str, Any]]:
     """The `run` part of every closed attempt at `run_id`, oldest first."""
-    folder = home.raw / "manifests" / f"run_date={run_date}"
-    found = [_read(path).run for path in folder.glob(f"{run_id}-a*.json")]
+    found = [manifest.run for manifest in of_run(home, run_id, run_date)]
     return sorted(found, key=lambda run: int(run["attempt"]))
+
+
+def of_run(home: Home, run_id: str, run_date: str) -> list[Manifest]:
+    """Every closed attempt at `run_id`, in no order."""
+    folder = home.raw / "manifests" / f"run_date={run_date}"
+    return [_read(path) for path in folder.glob(f"{run_id}-a*.json")]
 
 
 def check_parts(home: Home, manifest: Manifest) -> Iterator[str]:
