@@ -20,18 +20,18 @@ import pyarrow.parquet as pq
 
 from schemas.arrow import arrow_schema, write_options
 from schemas.catalog import Catalog
-from schemas.columns import REQUEST_TRACES, SUMMARY_POINTS
+from schemas.columns import SUMMARY_POINTS
 from schemas.errors import EndpointBusyError, LandingError, ResultFileError
 from warehouse import manifests
 from warehouse.files import write_bytes
 from warehouse.home import Home, exclusive
 from warehouse.importers.content import Content
 from warehouse.importers.levels import Level, Said
+from warehouse.importers.parts import Parts, collector_off
 from warehouse.importers.runs import run_of
 from warehouse.importers.traces import constants_of, table_of
 from warehouse.landing import LandedPart, land_part, landed_parts
 
-ROWS_PER_PART = 65_536
 _PREFIX = "import-"
 
 
@@ -150,24 +150,17 @@ class _Landing:
         assert self.level.records is not None
         shared = constants_of(self.run, self.level) | {"level_index": self.index, "attempt": self.run["attempt"]}
         epoch = datetime.combine((self.level.started_at or datetime.fromisoformat(self.run["night"])).date(), datetime.min.time())
-        content, writer, rows = Content(), None, 0
+        content = Content()
+        name = f"a{self.run['attempt']}-l{self.index:03d}-s000"
         try:
-            for part, records in enumerate(_nonempty(self.level.records())):
-                table = table_of(records, shared, epoch)
-                content.add(table)
-                if writer is None:
-                    name = f"a{self.run['attempt']}-l{self.index:03d}-s000" + (f"-p{part:06d}" if part else "")
-                    writer = pq.ParquetWriter(self.folder / f"{name}.parquet", table.schema, **write_options(REQUEST_TRACES))
-                writer.write_table(table)
-                rows += table.num_rows
-                if rows >= ROWS_PER_PART:
-                    writer.close()
-                    writer, rows = None, 0
+            with collector_off(), Parts(self.folder, name) as parts:
+                for records in self.level.records():
+                    table = table_of(records, shared, epoch)
+                    if self.level.inspect is not None:
+                        self.level.inspect(table)
+                    parts.add(table, content)
         except OSError as error:
             raise LandingError(f"cannot write {self.folder}: {error.strerror or error}; free some space and import again") from error
-        finally:
-            if writer is not None:
-                writer.close()
         if not content.rows:
             raise ResultFileError(f"{self.level.source}: no record in it could be read: {self._first_reason()}")
         return content
@@ -270,10 +263,6 @@ class _Landing:
             "failure": None,
         }
         manifests.write(self.home, manifests.Manifest(run, levels, parts, before.plan | {"levels": entries}))
-
-
-def _nonempty(batches: Iterator[list[Any]]) -> Iterator[list[Any]]:
-    return (batch for batch in batches if batch)
 
 
 def _shown(value: Any) -> str:

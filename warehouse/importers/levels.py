@@ -6,11 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from schemas.digest import digest
 from schemas.errors import ResultFileError
-from warehouse.importers.traces import Record
+from warehouse.importers.traces import Row
 
-Batches = Callable[[], Iterator[list[Record]]]
+Batches = Callable[[], Iterator[list[Row]]]
 """Records of a level, a batch at a time, so that a file of any size fits into memory."""
 
 
@@ -61,6 +63,8 @@ class Level:
     summary: dict[str, Any] | None = None
     """Columns of `raw.summary_points` from duration_s on."""
     records: Batches | None = None
+    inspect: Callable[[pa.Table], None] | None = None
+    """Looks at each batch of the records, and raises ResultFileError where it cannot be true."""
     finish: Callable[[], None] | None = None
     """Called when the records have been read: what they and the file's own summary say of each other."""
     workload: str | None = None

@@ -101,10 +101,9 @@ def _figure(path: Path, document: dict[str, Any], name: str, statistic: str, kno
         return None
     value = number(path, name, statistic, block[statistic])
     try:
-        scaled = scale(value, str(block.get("unit") or "").strip(), known, name)
+        return None if value is None else scale(value, str(block.get("unit") or "").strip(), known, name)
     except ResultFileError as error:
         raise ResultFileError(f"{path}: {error}") from None
-    return float(scaled)  # type: ignore[arg-type]
 
 
 def _counted(document: dict[str, Any]) -> float | None:

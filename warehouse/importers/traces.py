@@ -4,8 +4,10 @@ Times are nanoseconds of the wall clock until they get here, and of the level's 
 afterwards. What a tool does not say is null; nothing is made up.
 """
 
+from array import array
+from collections.abc import Sequence
 from datetime import date, datetime
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -15,6 +17,7 @@ from schemas.arrow import arrow_schema
 from schemas.columns import REQUEST_TRACES, TRACE_SCHEMA_VERSION
 
 _SCHEMA = arrow_schema(REQUEST_TRACES)
+_LONGEST_US = 2.0**31 - 1
 
 
 class Record(NamedTuple):
@@ -38,13 +41,17 @@ class Record(NamedTuple):
     reasoning_tokens: int | None
     input_token_source: str | None
     output_token_source: str | None
-    gaps_ms: list[float] | None
+    gaps_ms: Sequence[float] | None
     """Gaps between token chunks: one fewer than there are."""
     response_bytes: int | None
     finish_reason: str | None = None
 
 
-def table_of(records: list[Record], constants: dict[str, Any], epoch: datetime) -> pa.Table:
+Row = tuple[Any, ...]
+"""A Record, or its fields."""
+
+
+def table_of(records: list[Row], constants: dict[str, Any], epoch: datetime) -> pa.Table:
     """`records` with what all of their level share; times count from `epoch`."""
     columns = dict(zip(Record._fields, zip(*records, strict=True), strict=True))
     epoch_ns = int((epoch - datetime(1970, 1, 1)).total_seconds()) * 1_000_000_000
@@ -75,14 +82,17 @@ def _since(values: tuple[int | None, ...], epoch_ns: int) -> pa.Array:
     return pc.subtract(pa.array(values, pa.int64()), pa.scalar(epoch_ns, pa.int64()))
 
 
-def _gaps(gaps: tuple[list[float] | None, ...], first_token: tuple[int | None, ...]) -> dict[str, pa.Array]:
+def _gaps(gaps: tuple[Sequence[float] | None, ...], first_token: tuple[int | None, ...]) -> dict[str, pa.Array]:
     """gaps_us and token_chunks: no token is no chunk and no gap; gaps that the tool does not say are null."""
     known = [g is not None or first is None for g, first in zip(gaps, first_token, strict=True)]
-    lists = [g or [] for g in gaps]
-    flat = pa.array(list(chain.from_iterable(lists)), pa.float64())
+    lists = [array("d") if g is None else g if isinstance(g, array) else array("d", g) for g in gaps]
+    joined = b"".join(lists)
+    flat = pa.Array.from_buffers(pa.float64(), len(joined) // 8, [None, pa.py_buffer(joined)])
     offsets = pa.array(accumulate(map(len, lists), initial=0), pa.int32())
-    # what does not fit is no gap either: the contract says so
-    whole = pc.min_element_wise(pc.max_element_wise(pc.round(pc.multiply(flat, 1000.0)), -1.0), 2.0**31 - 1)
+    whole = pc.round(pc.multiply(flat, 1000.0))
+    extremes = pc.min_max(whole).as_py()
+    if (extremes["min"] or 0) < -1 or (extremes["max"] or 0) > _LONGEST_US:  # no gap either: the contract says so
+        whole = pc.min_element_wise(pc.max_element_wise(whole, -1.0), _LONGEST_US)
     chunks = [
         (len(g) + 1 if first is not None else 0) if is_known else None
         for g, first, is_known in zip(lists, first_token, known, strict=True)

@@ -12,8 +12,8 @@ RATE = dict.fromkeys(
 COUNT = dict.fromkeys(("tokens", "requests", "count", "", "tokens/request"), 1.0)
 
 
-def scale(value: object, unit: str, known: dict[str, float], name: str) -> object:
-    """`value` (a number, or a list of them) in the unit of ours.
+def scale(value: float, unit: str, known: dict[str, float], name: str) -> float:
+    """`value` in the unit of ours.
 
     Raises:
         ResultFileError: the unit is none that the metric can have.
@@ -22,6 +22,4 @@ def scale(value: object, unit: str, known: dict[str, float], name: str) -> objec
     factor = known.get(unit)
     if factor is None:
         raise ResultFileError(f"{name}: found unit {unit!r}, expected one of {', '.join(k for k in known if k)}")
-    if isinstance(value, list):
-        return [v * factor for v in value]
-    return value * factor if isinstance(value, int | float) else value
+    return value * factor
