@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from flows.importing import import_results
 from flows.options import (
     SectionedCommand,
     calibration_option,
@@ -22,7 +23,6 @@ from flows.options import (
     instant,
     json_option,
 )
-from flows.importing import import_results
 from flows.size import size
 from flows.what import planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError

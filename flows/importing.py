@@ -31,31 +31,69 @@ DEFAULT_PEAK_RPS = 10.0
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @home_option
 @catalog_option
-@in_section(_WHAT, "--endpoint", metavar="NAME", required=True, help="Endpoint that was measured; what the catalog says of it holds.")
-@in_section(_WHAT, "--model", metavar="NAME", help="Model served.  [default: as the file or the catalog says, else the endpoint's name]")
-@in_section(_WHAT, "--workload", metavar="NAME", help="Workload that was sent.  [default: by its lengths, as isl1024-osl128]")
+@in_section(
+    _WHAT,
+    "--endpoint",
+    metavar="NAME",
+    required=True,
+    help="Endpoint that was measured; what the catalog says of it holds.",
+)
+@in_section(
+    _WHAT,
+    "--model",
+    metavar="NAME",
+    help="Model served.  [default: as the file or the catalog says, else the endpoint's name]",
+)
+@in_section(
+    _WHAT, "--workload", metavar="NAME", help="Workload that was sent.  [default: by its lengths, as isl1024-osl128]"
+)
 @in_section(_WHAT, "--engine", metavar="NAME", help="Serving engine.")
 @in_section(_WHAT, "--engine-version", metavar="V", help="Its version.")
 @in_section(_WHAT, "--precision", metavar="NAME", help="Precision of the weights, as fp8.")
 @in_section(_WHAT, "--accelerator", metavar="NAME", help="Such as h200; cpu for none.  [default: not known]")
 @in_section(_WHAT, "--gpus-per-instance", metavar="N", type=COUNT, help="GPUs that one instance takes.  [default: 1]")
 @in_section(_WHAT, "--gpus-per-server", metavar="N", type=COUNT, help="GPUs in one server.  [default: 8]")
-@in_section(_WHAT, "--instances", "instances_measured", metavar="N", type=COUNT, help="Instances behind the URL.  [default: 1]")
+@in_section(
+    _WHAT, "--instances", "instances_measured", metavar="N", type=COUNT, help="Instances behind the URL.  [default: 1]"
+)
 @in_section(_WHAT, "--shares-prefix", is_flag=True, help="The prompts hit a prefix cache on purpose.")
 @in_section(_SAID, "--concurrency", metavar="C", type=COUNT, help="Requests in flight.")
 @in_section(_SAID, "--request-rate", metavar="R", type=POSITIVE, help="Or: scheduled arrivals a second.")
 @in_section(_SAID, "--duration", "duration_s", metavar="S", type=POSITIVE, help="Length of the test (llmperf).")
 @in_section(
-    _SAID, "--night", metavar="TIME", callback=instant, help="Night that it belongs to, ISO 8601.  [default: the day of the test]"
+    _SAID,
+    "--night",
+    metavar="TIME",
+    callback=instant,
+    help="Night that it belongs to, ISO 8601.  [default: the day of the test]",
 )
-@in_section(_WORTH, "--peak-rps", metavar="R", type=POSITIVE, help="Price it at this peak, where no demand of the catalog has its workload.  [default: 10]")
+@in_section(
+    _WORTH,
+    "--peak-rps",
+    metavar="R",
+    type=POSITIVE,
+    help="Price it at this peak, where no demand of the catalog has its workload.  [default: 10]",
+)
 @in_section(_OUT, "--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
 @in_section(_OUT, "--no-build", is_flag=True, help="Land only: `ratecard build` makes the tables.")
-@in_section(_OUT, "--json", "as_json", is_flag=True, help="Print JSON: {imported, errors, run_ids, operating_points, rate_card}.")
+@in_section(
+    _OUT,
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON: {imported, errors, run_ids, operating_points, rate_card}.",
+)
 def import_results(
-    tool: str, paths: tuple[Path, ...], home: str | None, catalog: str | None, dry_run: bool, no_build: bool, as_json: bool, **options: Any
+    tool: str,
+    paths: tuple[Path, ...],
+    home: str | None,
+    catalog: str | None,
+    dry_run: bool,
+    no_build: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Take results of another TOOL into the history: AIPerf, GenAI-Perf, vLLM, SGLang, GuideLLM, LLMPerf, or a CSV.
+    r"""Take results of another TOOL into the history: AIPerf, GenAI-Perf, vLLM, SGLang, GuideLLM, LLMPerf, or a CSV.
 
     Requests land as traces, summaries as operating points marked imported_summary. Files of one sweep, given together or one
     after another, are the levels of one run; loading a file twice changes nothing. What cannot be true is refused or kept in
@@ -102,7 +140,9 @@ def import_results(
 
 def _name(option: str, value: str) -> str:
     if not re.fullmatch(NAME_PATTERN, value):
-        raise UsageError(f"--{option}: found {value!r}, expected a name of letters, digits, '.', '_' and '-', at most 64")
+        raise UsageError(
+            f"--{option}: found {value!r}, expected a name of letters, digits, '.', '_' and '-', at most 64"
+        )
     return value
 
 
@@ -114,7 +154,15 @@ def _endpoint(known: Catalog, options: dict[str, Any]) -> dict[str, Any]:
         facts["model"] = None
     given = {
         name: options[name]
-        for name in ("engine", "engine_version", "precision", "accelerator", "gpus_per_instance", "gpus_per_server", "instances_measured")
+        for name in (
+            "engine",
+            "engine_version",
+            "precision",
+            "accelerator",
+            "gpus_per_instance",
+            "gpus_per_server",
+            "instances_measured",
+        )
         if options[name] is not None
     }
     if given.get("accelerator"):
@@ -149,7 +197,9 @@ def _planned(levels: list["Level"], said: "Said", endpoint: dict[str, Any]) -> t
     rows, refused = [], []
     for level in levels:
         try:
-            rows.append(_of_level(level) | {"run_id": run_of(level, said, endpoint)["run_id"], "status": "would be imported"})
+            rows.append(
+                _of_level(level) | {"run_id": run_of(level, said, endpoint)["run_id"], "status": "would be imported"}
+            )
         except ResultFileError as error:
             refused.append(str(error))
     return rows, refused
@@ -193,7 +243,9 @@ def _answer(
     from reports.tables import plain_table, to_json
 
     if as_json:
-        click.echo(to_json({"imported": rows, "errors": errors, "run_ids": run_ids or [], **(card.as_json() if card else {})}))
+        click.echo(
+            to_json({"imported": rows, "errors": errors, "run_ids": run_ids or [], **(card.as_json() if card else {})})
+        )
     elif rows:
         names = [name for name in rows[0] if name != "notes" and any(row[name] is not None for row in rows)]
         click.echo(plain_table(names, [[row[name] for name in names] for row in rows], "Imported"))

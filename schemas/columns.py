@@ -117,13 +117,30 @@ REQUEST_TRACES = Table(
         _N("transport", "VARCHAR", "socket (ours) or httpx (through a proxy or over HTTP/2); null: imported, or older"),
         # clock
         _R("epoch_wall_at", "TIMESTAMP", "Wall clock (UTC) at the instant that all *_ns count from"),
-        _R("clock_source", "VARCHAR", "kernel (receive time of the socket), user (when the client read) or imported (another tool's)"),
+        _R(
+            "clock_source",
+            "VARCHAR",
+            "kernel (receive time of the socket), user (when the client read) or imported (another tool's)",
+        ),
         _R("clock_suspect", "BOOLEAN", "A kernel stamp was impossible and the user stamp was taken"),
         _N("reads", "INTEGER", "Socket reads of the response; null: imported"),
-        _N("merged_reads", "INTEGER", "Reads that held several token events because the client was late; null: imported"),
-        _N("first_token_merged", "BOOLEAN", "The first token came in a merged read: TTFT is an upper bound; null: imported"),
+        _N(
+            "merged_reads",
+            "INTEGER",
+            "Reads that held several token events because the client was late; null: imported",
+        ),
+        _N(
+            "first_token_merged",
+            "BOOLEAN",
+            "The first token came in a merged read: TTFT is an upper bound; null: imported",
+        ),
         # times
-        _N("scheduled_ns", "BIGINT", "The load plan wanted the request to start; null: the imported file does not say", "ns"),
+        _N(
+            "scheduled_ns",
+            "BIGINT",
+            "The load plan wanted the request to start; null: the imported file does not say",
+            "ns",
+        ),
         _N("sent_ns", "BIGINT", "First byte handed to the socket, connection already open", "ns"),
         _N("headers_ns", "BIGINT", "Response status line and headers received", "ns"),
         _N("first_chunk_ns", "BIGINT", "First SSE data event of any kind", "ns"),
@@ -140,15 +157,37 @@ REQUEST_TRACES = Table(
         # tokens
         _N("input_tokens", "BIGINT", "Prompt tokens by the server's usage, or as input_token_source says", "tokens"),
         _N("cached_input_tokens", "BIGINT", "Part of input_tokens served from a cache", "tokens"),
-        _N("output_tokens", "BIGINT", "Generated tokens by the server's usage, or as output_token_source says", "tokens"),
+        _N(
+            "output_tokens",
+            "BIGINT",
+            "Generated tokens by the server's usage, or as output_token_source says",
+            "tokens",
+        ),
         _N("reasoning_tokens", "BIGINT", "Part of output_tokens that was reasoning", "tokens"),
-        _N("input_token_source", "VARCHAR", "usage, or tool (an imported file's own count); null where the count is unknown"),
-        _N("output_token_source", "VARCHAR", "usage, or tool (an imported file's own count); null where the count is unknown"),
+        _N(
+            "input_token_source",
+            "VARCHAR",
+            "usage, or tool (an imported file's own count); null where the count is unknown",
+        ),
+        _N(
+            "output_token_source",
+            "VARCHAR",
+            "usage, or tool (an imported file's own count); null where the count is unknown",
+        ),
         _N("target_input_tokens", "INTEGER", "Prompt length that the workload asked for; null: not known", "tokens"),
         _N("target_output_tokens", "INTEGER", "Output length that the workload asked for; null: not known", "tokens"),
         # stream
-        _N("token_chunks", "INTEGER", "Chunks with generated text; events of one merged read are one chunk; null: not known"),
-        _N("gaps_us", "INTEGER[]", "Gaps between consecutive token chunks: token_chunks - 1 values; null: not known", "us"),
+        _N(
+            "token_chunks",
+            "INTEGER",
+            "Chunks with generated text; events of one merged read are one chunk; null: not known",
+        ),
+        _N(
+            "gaps_us",
+            "INTEGER[]",
+            "Gaps between consecutive token chunks: token_chunks - 1 values; null: not known",
+            "us",
+        ),
         _N("chunk_tokens", "INTEGER[]", "Tokens of each token chunk; null where only the mean is known", "tokens"),
         _N("chunk_token_source", "VARCHAR", "usage (per chunk), events (one token an event) or chunk_mean"),
         _N("response_bytes", "BIGINT", "Body bytes as received; null: not known", "bytes"),

@@ -50,14 +50,18 @@ def test_its_percentiles_need_as_many_samples_as_ours_and_the_tools_own_figure_s
 
 def test_an_slo_is_decided_by_the_statistics_that_the_summary_has(given: Given) -> None:
     given.slo(("ttft", "p50", 500.0), slo="met").slo(("ttft", "p50", 400.0), slo="missed")
-    given.slo(("ttft", "p99", 5000.0), slo="too few samples").slo(("ttft", None, 500.0), slo="share", attainment_share=0.9)
+    given.slo(("ttft", "p99", 5000.0), slo="too few samples").slo(
+        ("ttft", None, 500.0), slo="share", attainment_share=0.9
+    )
     imported(given).build()
     rows = given.all("select slo, verdict, attainment, judged_requests from curated.slo_attainment order by slo")
     assert [(row["slo"], row["verdict"]) for row in rows] == [
         ("met", "met"), ("missed", "missed"), ("share", "undecided"), ("too few samples", "undecided"),
     ]  # fmt: skip
     assert {(row["attainment"], row["judged_requests"]) for row in rows} == {(None, 160)}
-    assert given.one("select concurrency from curated.best_operating_points where status = 'chosen'") == {"concurrency": 16}
+    assert given.one("select concurrency from curated.best_operating_points where status = 'chosen'") == {
+        "concurrency": 16
+    }
 
 
 def test_with_failures_a_percentile_is_known_only_where_it_is_one_of_them(given: Given) -> None:
@@ -77,7 +81,13 @@ def test_nothing_is_missed_where_the_worst_request_is_within_every_bound(given: 
     given.slo(("ttft", "p50", 500.0)).demand(peak_rps=8.0, mean_rps=4.0, mean_source="rates").plan()
     imported(given, ttft_p99_ms=480.0, ttft_max_ms=499.0).build()
     shares = given.one("select basis, idle_share, failed_share, missed_share, input_share from curated.time_shares")
-    assert shares == {"basis": "summary", "idle_share": 0.0, "failed_share": 0.0, "missed_share": 0.0, "input_share": None}
+    assert shares == {
+        "basis": "summary",
+        "idle_share": 0.0,
+        "failed_share": 0.0,
+        "missed_share": 0.0,
+        "input_share": None,
+    }
     # 8 rps at 4 an instance: 2 instances of 2 GPUs in one server of 8; the mean keeps half of them busy.
     # 87,500 a year: 4 of 8 GPUs stranded, a quarter idle, a quarter works: 1000 x $1 + 100 x $3 a request, 10:3
     ledger = given.all("select bucket, usd from curated.cost_ledger where allocation_method = 'price_ratio'")

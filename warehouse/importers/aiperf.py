@@ -177,7 +177,9 @@ class _Reader:
 
     def _reject(self, number: int, reason: str, line: bytes, first: int | None = None) -> None:
         if len(self.level.rejected) >= _MOST_REJECTED:
-            raise ResultFileError(f"{self.path}: over {_MOST_REJECTED:,} lines are no AIPerf records; the last: {reason}")
+            raise ResultFileError(
+                f"{self.path}: over {_MOST_REJECTED:,} lines are no AIPerf records; the last: {reason}"
+            )
         content: dict[str, Any] = {"line": line[:20_000].decode(errors="replace").rstrip("\n")}
         if first is not None:
             content["first"] = self._line(first)
@@ -190,10 +192,14 @@ class _Reader:
     def inspect(self, table: pa.Table) -> None:
         """Start and end in nanoseconds, and the sum of the gaps, give a wrong unit away. Raises ResultFileError."""
         times = table.select(_INSPECTED).append_column("has_gaps", pc.is_valid(table["gaps_us"]))
-        ok = times.filter((pc.field("outcome") == "ok") & (pc.field("phase") == "measure") & pc.field("first_token_ns").is_valid())
+        ok = times.filter(
+            (pc.field("outcome") == "ok") & (pc.field("phase") == "measure") & pc.field("first_token_ns").is_valid()
+        )
         if not ok.num_rows:
             return
-        span, said, ttft = (_sum(pc.subtract(ok[end], ok["sent_ns"])) / 1e6 for end in ("closed_ns", "last_token_ns", "first_token_ns"))
+        span, said, ttft = (
+            _sum(pc.subtract(ok[end], ok["sent_ns"])) / 1e6 for end in ("closed_ns", "last_token_ns", "first_token_ns")
+        )
         self._check_latency(span, said, ttft)
         streaming = times.filter(pc.field("has_gaps") & pc.field("first_token_ns").is_valid())
         streamed = _sum(pc.subtract(streaming["last_token_ns"], streaming["first_token_ns"])) / 1e6
@@ -222,7 +228,16 @@ class _Reader:
             )
 
 
-_INSPECTED = ["outcome", "phase", "sent_ns", "first_token_ns", "last_token_ns", "closed_ns", "input_tokens", "output_tokens"]
+_INSPECTED = [
+    "outcome",
+    "phase",
+    "sent_ns",
+    "first_token_ns",
+    "last_token_ns",
+    "closed_ns",
+    "input_tokens",
+    "output_tokens",
+]
 
 
 def _sum(column: Any) -> float:
@@ -245,6 +260,13 @@ def _hold_against(level: Level, reader: _Reader, summary: Level | None) -> None:
     )
     if found:
         level.rejected.append(
-            Rejected(str(summary.source), "summary", f"contradicts the records of {level.source.name}: {'; '.join(found)}", said)
+            Rejected(
+                str(summary.source),
+                "summary",
+                f"contradicts the records of {level.source.name}: {'; '.join(found)}",
+                said,
+            )
         )
-        level.notes.append(f"{summary.source.name} is in quarantine: it contradicts its records ({'; '.join(found)}); the records count")
+        level.notes.append(
+            f"{summary.source.name} is in quarantine: it contradicts its records ({'; '.join(found)}); the records count"
+        )

@@ -97,7 +97,10 @@ def row(index: int, line: Line) -> Row:
             index, scheduled, sent, None, None, None, None, max(ended, sent), phase, outcome, status, why, tokens, None,
             None, None, "tool" if tokens is not None else None, None, None, None, None,
         )  # fmt: skip
-    ttft, latency = ms(metrics.time_to_first_token, "time_to_first_token"), ms(metrics.request_latency, "request_latency")
+    ttft, latency = (
+        ms(metrics.time_to_first_token, "time_to_first_token"),
+        ms(metrics.request_latency, "request_latency"),
+    )
     first = last = answer = None
     if ttft is not None:
         first, last = sent + round(ttft * 1e6), sent + round((ttft if latency is None else latency) * 1e6)
@@ -131,7 +134,9 @@ def row(index: int, line: Line) -> Row:
         None if tokens_in is None else in_source,
         None if tokens_out is None else out_source,
         _gaps(gaps),
-        round(received.value * 1024) if received is not None and received.value is not None and received.unit == "KB" else None,
+        round(received.value * 1024)
+        if received is not None and received.value is not None and received.unit == "KB"
+        else None,
         None,
     )
 

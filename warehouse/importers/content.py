@@ -47,9 +47,9 @@ class Content:
         self._hash.update(_bytes(pc.list_value_length(gaps).fill_null(-1), 4))
         self._hash.update(_bytes(pc.list_flatten(gaps), 4))
         outcomes = table.column("outcome")
-        self._hash.update("\n".join(outcomes.to_pylist()).encode())
+        self._hash.update("\n".join(map(str, outcomes.to_pylist())).encode())
         self.rows += table.num_rows
-        self._add_figures(table, pc.equal(outcomes, "ok"))
+        self._add_figures(table, pc.equal(outcomes, pa.scalar("ok")))
 
     def _add_figures(self, table: pa.Table, is_ok: Any) -> None:
         ok = table.filter(is_ok)
@@ -85,4 +85,8 @@ class Content:
 def _bytes(array: Any, width: int) -> bytes:
     """The values of `array`, which has no nulls, as little-endian bytes."""
     buffer = array.buffers()[1]
-    return b"" if buffer is None else memoryview(buffer)[array.offset * width : (array.offset + len(array)) * width].tobytes()
+    return (
+        b""
+        if buffer is None
+        else memoryview(buffer)[array.offset * width : (array.offset + len(array)) * width].tobytes()
+    )

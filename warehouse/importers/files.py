@@ -41,7 +41,9 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     except IsADirectoryError:
         raise ResultFileError(f"{path}: is a directory, expected a file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ResultFileError(f"{path}: the gzip stream is damaged or cut short ({error}): copy the file again") from None
+        raise ResultFileError(
+            f"{path}: the gzip stream is damaged or cut short ({error}): copy the file again"
+        ) from None
     except OSError as error:
         raise ResultFileError(f"{path}: cannot be read: {error.strerror or error}") from None
 
@@ -121,6 +123,8 @@ def expand(paths: list[Path], suffixes: tuple[str, ...]) -> list[Path]:
             continue
         inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.removesuffix(".gz").endswith(suffixes))
         if not inside:
-            raise ResultFileError(f"{path}: is a directory without a result file ({', '.join(f'*{s}' for s in suffixes)})")
+            raise ResultFileError(
+                f"{path}: is a directory without a result file ({', '.join(f'*{s}' for s in suffixes)})"
+            )
         found += inside
     return list(dict.fromkeys(found))

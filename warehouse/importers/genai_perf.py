@@ -6,6 +6,7 @@ carried text, and the usage, are read from there. Other APIs say text alone: the
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,9 @@ def _level(path: Path, document: dict[str, Any], experiment: dict[str, Any], sai
     )
     stamps = [r["timestamp"] for r in requests if isinstance(r, dict) and isinstance(r.get("timestamp"), int)]
     if not stamps:
-        raise ResultFileError(f"{path}: {where}: no request has a timestamp: without them there is no window to measure in")
+        raise ResultFileError(
+            f"{path}: {where}: no request has a timestamp: without them there is no window to measure in"
+        )
     if min(stamps) < _SINCE_NS:
         raise ResultFileError(
             f"{path}: {where}: timestamp: {min(stamps)} is in {datetime.fromtimestamp(min(stamps) / 1e9, UTC).year} as nanoseconds since 1970: "
@@ -76,7 +79,9 @@ def _level(path: Path, document: dict[str, Any], experiment: dict[str, Any], sai
     for name in ("input_tokens", "output_tokens"):
         counts = [count for record in first if (count := getattr(record, name)) is not None]
         setattr(level, name, sum(counts) / len(counts) if counts else None)
-    level.records = lambda: (_batch(level, where, requests[i : i + _BATCH], i) for i in range(0, len(requests), _BATCH))
+    level.records = lambda: (
+        [*_batch(level, where, requests[i : i + _BATCH], i)] for i in range(0, len(requests), _BATCH)
+    )
     return level
 
 
@@ -107,13 +112,13 @@ def _record(index: int, request: dict[str, Any]) -> Record:
     tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
     ok = first is not None and not request.get("error")
     return Record(
-        index=index, scheduled_ns=None, sent_ns=sent, headers_ns=None, first_token_ns=first, first_answer_ns=None, last_token_ns=last,
+        request_index=index, scheduled_ns=None, sent_ns=sent, headers_ns=None, first_token_ns=first, first_answer_ns=None, last_token_ns=last,
         closed_ns=max([sent, *stamps]), phase="measure", outcome="ok" if ok else "empty" if not request.get("error") else "malformed",
         http_status=None, error=str(request["error"])[:500] if request.get("error") else None, input_tokens=tokens_in,
         cached_input_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"), output_tokens=tokens_out,
         reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
         input_token_source=None if tokens_in is None else "usage", output_token_source=None if tokens_out is None else "usage",
-        gaps_ms=[(b - a) / 1e6 for a, b in zip(chunks, chunks[1:], strict=False)] if chunks else None, response_bytes=None,
+        gaps_ms=[(b - a) / 1e6 for a, b in pairwise(chunks)] if chunks else None, response_bytes=None,
         finish_reason=finish,
     )  # fmt: skip
 
@@ -132,7 +137,12 @@ def _read(outputs: Any, stamps: list[int]) -> tuple[list[int], dict[str, Any], s
             for choice in event.get("choices") or []:
                 finish = choice.get("finish_reason") or finish
                 delta = choice.get("delta") or {}
-                text = text or bool(choice.get("text") or delta.get("content") or delta.get("reasoning_content") or delta.get("reasoning"))
+                text = text or bool(
+                    choice.get("text")
+                    or delta.get("content")
+                    or delta.get("reasoning_content")
+                    or delta.get("reasoning")
+                )
         if text:
             chunks.append(stamp)
     return chunks, usage, finish

@@ -60,9 +60,12 @@ def _levels(path: Path, document: dict[str, Any], said: Said) -> Iterator[Level 
 def _level(path: Path, document: dict[str, Any], benchmark: dict[str, Any], said: Said, where: str) -> Level:
     config = benchmark.get("config") or benchmark.get("args") or {}
     columns = _columns(path, where, benchmark)
-    backend = config.get("backend") if isinstance(config.get("backend"), dict) else _spec(document).get("backend") or {}
+    named = config.get("backend")
+    backend: dict[str, Any] = named if isinstance(named, dict) else _spec(document).get("backend") or {}
     asked = next(iter(d for d in _spec(document).get("data") or [] if isinstance(d, dict)), {})
-    began = number(path, where, "start_time", benchmark.get("start_time") or benchmark.get("run_stats", {}).get("start_time"))
+    began = number(
+        path, where, "start_time", benchmark.get("start_time") or benchmark.get("run_stats", {}).get("start_time")
+    )
     level = Level(
         TOOL,
         path,
@@ -142,9 +145,15 @@ def _requests(path: Path, where: str, benchmark: dict[str, Any], level: Level) -
     if found.count == columns["requests"] + found.incomplete and found.has_times:
         level.records, level.summary = (lambda: found.records(level)), None
         if problems:
-            level.rejected.append(Rejected(str(path), f"{where}.metrics", f"contradicts its requests: {'; '.join(problems)}", columns))
-            level.notes.append(f"the statistics are in quarantine: they contradict their requests ({'; '.join(problems)}); the requests count")
+            level.rejected.append(
+                Rejected(str(path), f"{where}.metrics", f"contradicts its requests: {'; '.join(problems)}", columns)
+            )
+            level.notes.append(
+                f"the statistics are in quarantine: they contradict their requests ({'; '.join(problems)}); the requests count"
+            )
         return
     if problems:
         raise ResultFileError(f"{path}: {where}: the statistics contradict their own requests: {'; '.join(problems)}")
-    level.notes.append(f"{found.count} of {columns['requests']} requests are in the file, a sample: the statistics of all of them count")
+    level.notes.append(
+        f"{found.count} of {columns['requests']} requests are in the file, a sample: the statistics of all of them count"
+    )

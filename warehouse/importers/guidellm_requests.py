@@ -7,7 +7,7 @@ from typing import Any
 from warehouse.importers.agreement import contradictions
 from warehouse.importers.levels import Level, Rejected
 from warehouse.importers.samples import mean
-from warehouse.importers.traces import Record
+from warehouse.importers.traces import Record, Row
 
 _KINDS = {"successful": "ok", "errored": "malformed", "incomplete": "cancelled"}
 _BATCH = 4096
@@ -28,12 +28,16 @@ class Requests:
     @property
     def has_times(self) -> bool:
         """Whether every answered request says when it was sent, and when its tokens came."""
-        return all(_times(r)[0] is not None and _times(r)[1] is not None for kind, r in self.all if kind == "successful")
+        return all(
+            _times(r)[0] is not None and _times(r)[1] is not None for kind, r in self.all if kind == "successful"
+        )
 
     def contradictions(self, columns: dict[str, Any]) -> list[str]:
         """What the requests say other than the statistics: of all their means, of a sample its extremes."""
         ok = [r for kind, r in self.all if kind == "successful"]
-        ttft, e2e = ([r[name] for r in ok if r.get(name) is not None] for name in ("time_to_first_token_ms", "request_latency"))
+        ttft, e2e = (
+            [r[name] for r in ok if r.get(name) is not None] for name in ("time_to_first_token_ms", "request_latency")
+        )
         if len(ok) == columns["completed_requests"]:
             return contradictions(
                 {
@@ -50,10 +54,10 @@ class Requests:
                 found.append(f"{name}: the statistics have a largest of {said:.6g}, a request has {max(values):.6g}")
         return found
 
-    def records(self, level: Level) -> Iterator[list[Record]]:
+    def records(self, level: Level) -> Iterator[list[Row]]:
         """The requests in the order in which they were sent."""
         seen: dict[str, int] = {}
-        batch: list[Record] = []
+        batch: list[Row] = []
         for index, (kind, request) in enumerate(sorted(self.all, key=lambda entry: _times(entry[1])[0] or 0)):
             name = request.get("request_id")
             problem = None
@@ -92,7 +96,7 @@ def _record(index: int, outcome: str, request: dict[str, Any], load_kind: str) -
     error = (request.get("info") or {}).get("error") or request.get("error")
     assert sent is not None
     return Record(
-        index=index, scheduled_ns=round(targeted * 1e9) if targeted and targeted * 1e9 <= sent else None, sent_ns=sent, headers_ns=None,
+        request_index=index, scheduled_ns=round(targeted * 1e9) if targeted and targeted * 1e9 <= sent else None, sent_ns=sent, headers_ns=None,
         first_token_ns=first, first_answer_ns=None, last_token_ns=last if first is not None else None,
         closed_ns=max(end or sent, last or sent), phase="measure", outcome=outcome, http_status=None,
         error=str(error)[:500] if error and outcome != "ok" else None, input_tokens=tokens_in,

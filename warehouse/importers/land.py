@@ -96,7 +96,9 @@ class _Landing:
 
     @property
     def _identity(self) -> dict[str, Any]:
-        return {name: self.run[name] for name in ("run_id", "attempt", "endpoint", "run_date")} | {"level_index": self.index}
+        return {name: self.run[name] for name in ("run_id", "attempt", "endpoint", "run_date")} | {
+            "level_index": self.index
+        }
 
     def _place(self) -> tuple[int, dict[str, Any] | None]:
         """The level's index, and what the manifest says of it, if it is there; two tests that hash alike move on by one."""
@@ -132,7 +134,9 @@ class _Landing:
             reasons = ", ".join(f"{name} ({n})" for part in landed for name, n in list(part.reasons.items())[:3])
             where = self.home.quarantine
             return self._outcome(
-                "refused", quarantined=bad, message=f"{self.level.source}: nothing of it keeps the contract ({reasons}): see {where}"
+                "refused",
+                quarantined=bad,
+                message=f"{self.level.source}: nothing of it keeps the contract ({reasons}): see {where}",
             )
         self._close(landed, content, good, bad)
         requests = good if self.level.records else int((self.level.summary or {}).get("requests") or 0)
@@ -149,7 +153,9 @@ class _Landing:
     def _write_records(self) -> Content:
         assert self.level.records is not None
         shared = constants_of(self.run, self.level) | {"level_index": self.index, "attempt": self.run["attempt"]}
-        epoch = datetime.combine((self.level.started_at or datetime.fromisoformat(self.run["night"])).date(), datetime.min.time())
+        epoch = datetime.combine(
+            (self.level.started_at or datetime.fromisoformat(self.run["night"])).date(), datetime.min.time()
+        )
         content = Content()
         name = f"a{self.run['attempt']}-l{self.index:03d}-s000"
         try:
@@ -160,7 +166,9 @@ class _Landing:
                         self.level.inspect(table)
                     parts.add(table, content)
         except OSError as error:
-            raise LandingError(f"cannot write {self.folder}: {error.strerror or error}; free some space and import again") from error
+            raise LandingError(
+                f"cannot write {self.folder}: {error.strerror or error}; free some space and import again"
+            ) from error
         if not content.rows:
             raise ResultFileError(f"{self.level.source}: no record in it could be read: {self._first_reason()}")
         return content
@@ -202,7 +210,9 @@ class _Landing:
         """Keep what was not taken, each with its reason."""
         if self.level.rejected:
             lines = [
-                json.dumps({"source": r.source, "where": r.where, "reason": r.reason, "content": r.content}, default=str)
+                json.dumps(
+                    {"source": r.source, "where": r.where, "reason": r.reason, "content": r.content}, default=str
+                )
                 for r in self.level.rejected
             ]
             write_bytes(self._aside("rejected.jsonl"), ("\n".join(lines) + "\n").encode())
@@ -225,7 +235,9 @@ class _Landing:
         for part in self.folder.glob("*.parquet"):
             shutil.move(part, path.with_name(f"{path.stem}.{part.name}"))
         self._reject()
-        shown = "; ".join(f"{name} {_shown(kept)} there, {_shown(offered)} here" for name, kept, offered in differing[:4])
+        shown = "; ".join(
+            f"{name} {_shown(kept)} there, {_shown(offered)} here" for name, kept, offered in differing[:4]
+        )
         return self._outcome(
             "conflict",
             quarantined=content.rows,
@@ -250,7 +262,9 @@ class _Landing:
         before = self.closed or manifests.Manifest({}, [], [], {"imported": True, "levels": []})
         levels = sorted([*before.levels, row], key=lambda r: r["level_index"])
         entries = sorted([*before.plan["levels"], entry], key=lambda e: e["level_index"])
-        parts = sorted([*before.parts, *(p.as_json() for p in landed)], key=lambda p: (p["level_index"], str(p["path"])))
+        parts = sorted(
+            [*before.parts, *(p.as_json() for p in landed)], key=lambda p: (p["level_index"], str(p["path"]))
+        )
         known = before.run or self.run | {"catalog_hash": manifests.write_catalog(self.home, self.catalog)}
         run = known | {
             "started_at": min(e["began"] for e in entries),
@@ -272,8 +286,6 @@ def _shown(value: Any) -> str:
 def _closed(home: Home, run: dict[str, Any]) -> manifests.Manifest | None:
     """The manifest of the run's latest attempt; null where it has none."""
     found = [
-        manifest
-        for manifest in manifests.of_run(home, run["run_id"], run["run_date"])
-        if manifest.plan.get("imported")
+        manifest for manifest in manifests.of_run(home, run["run_id"], run["run_date"]) if manifest.plan.get("imported")
     ]
     return max(found, key=lambda manifest: int(manifest.run["attempt"]), default=None)

@@ -25,7 +25,10 @@ _RECORDS = "_individual_responses.json"
 def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     """Records, each with the summary beside it; a summary alone has nothing that its records have not."""
     for path in paths:
-        if path.name.endswith("_summary.json") and path.with_name(path.name.replace("_summary.json", _RECORDS)) in paths:
+        if (
+            path.name.endswith("_summary.json")
+            and path.with_name(path.name.replace("_summary.json", _RECORDS)) in paths
+        ):
             continue
         try:
             yield _level(path, said)
@@ -39,7 +42,9 @@ def _level(path: Path, said: Said) -> Level:
     except ValueError as error:
         raise ResultFileError(f"{path}: is not JSON, or cut short ({error})") from None
     if isinstance(documents, dict) and any(key.startswith("results_") for key in documents):
-        raise ResultFileError(f"{path}: a summary of LLMPerf: give its {_RECORDS.removeprefix('_')}, which has the requests")
+        raise ResultFileError(
+            f"{path}: a summary of LLMPerf: give its {_RECORDS.removeprefix('_')}, which has the requests"
+        )
     if not isinstance(documents, list) or not documents:
         expect(path, documents, TOOL)
         raise ResultFileError(f"{path}: found no records, expected a list of them: the individual responses of LLMPerf")
@@ -64,7 +69,9 @@ def _level(path: Path, said: Said) -> Level:
         rejected=rejected,
     )
     if duration is None:
-        level.notes.append("the records do not say how long the test took: no rates and no costs without --duration S, or its _summary.json")
+        level.notes.append(
+            "the records do not say how long the test took: no rates and no costs without --duration S, or its _summary.json"
+        )
     check(path, "records", level, unit="its names end in _s: read as s")
     _hold_against(path, level, beside)
     _note_throughput(level, ok)
@@ -95,7 +102,9 @@ def _sorted(path: Path, documents: list[Any], rejected: list[Rejected]) -> tuple
     if not ok and not failed:
         raise ResultFileError(rejected[0].reason)
     if len(rejected) > len(documents) / 2:
-        raise ResultFileError(f"{len(rejected)} of {len(documents)} records cannot be true; the first: {rejected[0].reason}")
+        raise ResultFileError(
+            f"{len(rejected)} of {len(documents)} records cannot be true; the first: {rejected[0].reason}"
+        )
     return ok, failed
 
 
@@ -155,8 +164,12 @@ def _hold_against(path: Path, level: Level, beside: dict[str, Any]) -> None:
         }
     )  # fmt: skip
     if found:
-        level.rejected.append(Rejected(str(path), "summary", f"the summary contradicts the records: {'; '.join(found)}", beside))
-        level.notes.append(f"the summary beside it is in quarantine: it contradicts its records ({'; '.join(found)}); the records count")
+        level.rejected.append(
+            Rejected(str(path), "summary", f"the summary contradicts the records: {'; '.join(found)}", beside)
+        )
+        level.notes.append(
+            f"the summary beside it is in quarantine: it contradicts its records ({'; '.join(found)}); the records count"
+        )
 
 
 def _note_throughput(level: Level, ok: list[dict[str, Any]]) -> None:

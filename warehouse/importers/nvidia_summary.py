@@ -139,7 +139,11 @@ def _load(config: dict[str, Any]) -> tuple[Any, Any]:
     phase = profiling[-1] if profiling else {}
     places = (("loadgen",), ("perf_analyzer", "stimulus"), ("perf_analyzer",), ())
     concurrency = phase.get("concurrency") or _first(config, *((*place, "concurrency") for place in places))
-    rate = phase.get("rate") or phase.get("request_rate") or _first(config, *((*place, "request_rate") for place in places))
+    rate = (
+        phase.get("rate")
+        or phase.get("request_rate")
+        or _first(config, *((*place, "request_rate") for place in places))
+    )
     return concurrency, rate
 
 

@@ -66,7 +66,9 @@ class Parts:
         content.add(table)
         if self._writer is None:
             name = f"{self._name}-p{self._part:03d}" if self._part else self._name
-            self._writer = pq.ParquetWriter(self._folder / f"{name}.parquet", table.schema, **write_options(REQUEST_TRACES))
+            self._writer = pq.ParquetWriter(
+                self._folder / f"{name}.parquet", table.schema, **write_options(REQUEST_TRACES)
+            )
         self._writer.write_table(table)
         self._rows += table.num_rows
         if self._rows >= ROWS_PER_PART:

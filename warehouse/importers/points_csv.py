@@ -61,7 +61,9 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     for row in reader:
         where = f"line {reader.line_num}"
         if None in row or None in row.values():
-            raise ResultFileError(f"{path}: {where}: found another number of cells than the header has names ({len(names)}): cut short?")
+            raise ResultFileError(
+                f"{path}: {where}: found another number of cells than the header has names ({len(names)}): cut short?"
+            )
         if any(value.strip() for value in row.values()):
             rows += 1
             yield where, {name: value.strip() for name, value in row.items() if value.strip()}
@@ -76,7 +78,9 @@ def _check_header(path: Path, names: list[str]) -> None:
         found = _LIKE_OURS.fullmatch(name)
         if found:
             expected = f"{found['figure']}_ms" if found["figure"] else "<metric>_<statistic>_ms, as ttft_p50_ms"
-            raise ResultFileError(f"{path}: line 1: column {name}: expected {expected}, in milliseconds: units are part of the names")
+            raise ResultFileError(
+                f"{path}: line 1: column {name}: expected {expected}, in milliseconds: units are part of the names"
+            )
     known = _FIGURES | _COUNTS | _DERIVED.keys()
     if not known & set(names):
         raise ResultFileError(
@@ -134,9 +138,13 @@ def _number(path: Path, where: str, name: str, text: str, *, whole: bool = False
     try:
         value = float(text)
     except ValueError:
-        raise ResultFileError(f"{path}: {where}: {name}: found {text[:80]!r}, expected a number with a point: 1234.5") from None
+        raise ResultFileError(
+            f"{path}: {where}: {name}: found {text[:80]!r}, expected a number with a point: 1234.5"
+        ) from None
     if not math.isfinite(value) or value < 0:
-        raise ResultFileError(f"{path}: {where}: {name}: found {text}, expected a number of 0 or more; leave it empty if unknown")
+        raise ResultFileError(
+            f"{path}: {where}: {name}: found {text}, expected a number of 0 or more; leave it empty if unknown"
+        )
     if whole and value != int(value):
         raise ResultFileError(f"{path}: {where}: {name}: found {text}, expected a whole number")
     return int(value) if whole else value

@@ -66,7 +66,9 @@ def _night(level: Level, said: Said) -> datetime:
 
 def workload_name(level: Level) -> str:
     """`isl1024-osl128`: whole lengths as they are, measured means to two digits, so that the levels of a sweep agree."""
-    shape = "-".join(f"{name}{_rounded(value)}" for name, value in zip(("isl", "osl"), _tokens(level), strict=True) if value)
+    shape = "-".join(
+        f"{name}{_rounded(value)}" for name, value in zip(("isl", "osl"), _tokens(level), strict=True) if value
+    )
     return re.sub(r"[^A-Za-z0-9._-]+", "-", shape) or "unknown"
 
 

@@ -14,9 +14,19 @@ from warehouse.importers.agreement import contradictions
 from warehouse.importers.levels import Level, Rejected, number
 from warehouse.importers.samples import mean
 from warehouse.importers.summary import latency
-from warehouse.importers.traces import Record
+from warehouse.importers.traces import Record, Row
 
-_STATISTICS = {"mean": "mean", "median": "p50", "p50": "p50", "p75": "p75", "p90": "p90", "p95": "p95", "p99": "p99", "p99.9": "p99_9", "max": "max"}
+_STATISTICS = {
+    "mean": "mean",
+    "median": "p50",
+    "p50": "p50",
+    "p75": "p75",
+    "p90": "p90",
+    "p95": "p95",
+    "p99": "p99",
+    "p99.9": "p99_9",
+    "max": "max",
+}
 _BATCH = 4096
 
 
@@ -63,7 +73,9 @@ def lists_disagree(document: dict[str, Any], columns: dict[str, Any]) -> list[st
     ttfts, errors = document.get("ttfts"), document.get("errors")
     if not isinstance(ttfts, list) or not ttfts:
         return []
-    failed = [bool(e) for e in errors] if isinstance(errors, list) and len(errors) == len(ttfts) else [False] * len(ttfts)
+    failed = (
+        [bool(e) for e in errors] if isinstance(errors, list) and len(errors) == len(ttfts) else [False] * len(ttfts)
+    )
     kept = [value for value, is_failed in zip(ttfts, failed, strict=True) if not is_failed]
     outputs = document.get("output_lens")
     tokens = sum(outputs) / len(kept) if isinstance(outputs, list) and len(outputs) == len(ttfts) and kept else None
@@ -80,23 +92,31 @@ def has_starts(document: dict[str, Any]) -> bool:
     """Whether the lists say when each request was sent."""
     starts, ttfts = document.get("start_times"), document.get("ttfts")
     return (
-        isinstance(starts, list) and isinstance(ttfts, list) and len(starts) == len(ttfts) > 0 and max(starts) > min(starts)
+        isinstance(starts, list)
+        and isinstance(ttfts, list)
+        and len(starts) == len(ttfts) > 0
+        and max(starts) > min(starts)
     )
 
 
-def records_of(document: dict[str, Any], began_at: datetime, level: Level) -> Iterator[list[Record]]:
+def records_of(document: dict[str, Any], began_at: datetime, level: Level) -> Iterator[list[Row]]:
     """The lists as records; starts are seconds of some monotonic clock, of which the first is `began_at`."""
     starts, ttfts, itls = document["start_times"], document["ttfts"], document.get("itls")
     count = len(starts)
     lists = {name: _as_long(document.get(name), count) for name in ("errors", "input_lens", "output_lens")}
     gaps = itls if isinstance(itls, list) and len(itls) == count else [None] * count
     began_ns, first = int((began_at - datetime(1970, 1, 1)).total_seconds() * 1e9), min(starts)
-    batch: list[Record] = []
+    batch: list[Row] = []
     for index in range(count):
         values = (starts[index], ttfts[index], gaps[index])
         if not isinstance(values[0], int | float) or not isinstance(values[1], int | float):
             level.rejected.append(
-                Rejected(str(level.source), f"request {index}", "start or TTFT is no number", {"start": values[0], "ttft": values[1]})
+                Rejected(
+                    str(level.source),
+                    f"request {index}",
+                    "start or TTFT is no number",
+                    {"start": values[0], "ttft": values[1]},
+                )
             )
             continue
         sent = began_ns + round((values[0] - first) * 1e9)
@@ -121,7 +141,7 @@ def _record(index: int, sent: int, ttft_s: float, itl_s: Any, rest: dict[str, An
         last, gaps = first, []
     ok = not error
     return Record(
-        index=index, scheduled_ns=None, sent_ns=sent, headers_ns=None, first_token_ns=first, first_answer_ns=None,
+        request_index=index, scheduled_ns=None, sent_ns=sent, headers_ns=None, first_token_ns=first, first_answer_ns=None,
         last_token_ns=last, closed_ns=last or first or sent, phase="measure", outcome="ok" if ok else "malformed",
         http_status=None, error=None if ok else str(error)[:500], input_tokens=tokens_in, cached_input_tokens=None,
         output_tokens=tokens_out if ok else None, reasoning_tokens=None,

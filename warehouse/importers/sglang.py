@@ -43,7 +43,11 @@ def _level(path: Path, document: dict[str, Any], said: Said, where: str) -> Leve
     asked = {name: document.get(f"random_{name}_len") for name in ("input", "output")}
     is_random = str(document.get("dataset_name") or "").startswith("random")
     server = document.get("server_info") or {}
-    model = document.get("model") or document.get("model_path") or (server.get("model_path") if isinstance(server, dict) else None)
+    model = (
+        document.get("model")
+        or document.get("model_path")
+        or (server.get("model_path") if isinstance(server, dict) else None)
+    )
     level = Level(
         TOOL,
         path,

@@ -23,7 +23,7 @@ _LONGEST_US = 2.0**31 - 1
 class Record(NamedTuple):
     """One request as another tool recorded it."""
 
-    index: int
+    request_index: int
     scheduled_ns: int | None
     sent_ns: int | None
     headers_ns: int | None
@@ -59,9 +59,9 @@ def table_of(records: list[Row], constants: dict[str, Any], epoch: datetime) -> 
     for name, values in columns.items():
         if name.endswith("_ns"):
             arrays[name] = _since(values, epoch_ns)
-        elif name not in ("index", "gaps_ms"):
+        elif name != "gaps_ms":
             arrays[name] = values
-    arrays |= _gaps(columns["gaps_ms"], columns["first_token_ns"]) | {"request_index": columns["index"]}
+    arrays |= _gaps(columns["gaps_ms"], columns["first_token_ns"])
     shared = constants | {"epoch_wall_at": epoch, "clock_source": "imported", "clock_suspect": False, "shard": 0}
     rows = len(records)
     return pa.Table.from_arrays(
@@ -69,7 +69,7 @@ def table_of(records: list[Row], constants: dict[str, Any], epoch: datetime) -> 
     )
 
 
-def _column(field: "pa.Field[Any]", values: Any, constant: Any, rows: int) -> pa.Array:
+def _column(field: "pa.Field[Any]", values: Any, constant: Any, rows: int) -> Any:
     if values is None:
         return pa.nulls(rows, field.type) if constant is None else pa.repeat(pa.scalar(constant, field.type), rows)
     if isinstance(values, pa.Array):
@@ -77,22 +77,22 @@ def _column(field: "pa.Field[Any]", values: Any, constant: Any, rows: int) -> pa
     return pa.array(values, field.type)
 
 
-def _since(values: tuple[int | None, ...], epoch_ns: int) -> pa.Array:
+def _since(values: tuple[int | None, ...], epoch_ns: int) -> Any:
     """Nanoseconds after the epoch."""
     return pc.subtract(pa.array(values, pa.int64()), pa.scalar(epoch_ns, pa.int64()))
 
 
-def _gaps(gaps: tuple[Sequence[float] | None, ...], first_token: tuple[int | None, ...]) -> dict[str, pa.Array]:
+def _gaps(gaps: tuple[Sequence[float] | None, ...], first_token: tuple[int | None, ...]) -> dict[str, Any]:
     """gaps_us and token_chunks: no token is no chunk and no gap; gaps that the tool does not say are null."""
     known = [g is not None or first is None for g, first in zip(gaps, first_token, strict=True)]
     lists = [array("d") if g is None else g if isinstance(g, array) else array("d", g) for g in gaps]
     joined = b"".join(lists)
     flat = pa.Array.from_buffers(pa.float64(), len(joined) // 8, [None, pa.py_buffer(joined)])
     offsets = pa.array(accumulate(map(len, lists), initial=0), pa.int32())
-    whole = pc.round(pc.multiply(flat, 1000.0))
-    extremes = pc.min_max(whole).as_py()
+    whole: Any = pc.round(pc.multiply(flat, 1000.0))
+    extremes: Any = pc.min_max(whole).as_py()
     if (extremes["min"] or 0) < -1 or (extremes["max"] or 0) > _LONGEST_US:  # no gap either: the contract says so
-        whole = pc.min_element_wise(pc.max_element_wise(whole, -1.0), _LONGEST_US)
+        whole = pc.max_element_wise(pc.min_element_wise(whole, pa.scalar(_LONGEST_US)), pa.scalar(-1.0))
     chunks = [
         (len(g) + 1 if first is not None else 0) if is_known else None
         for g, first, is_known in zip(lists, first_token, known, strict=True)

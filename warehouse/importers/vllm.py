@@ -67,8 +67,12 @@ def _level(path: Path, document: dict[str, Any], said: Said, where: str) -> Leve
         level.records = lambda: serving_bench.records_of(document, began, level)
         level.summary = None
         if disagreement:
-            level.rejected.append(Rejected(str(path), where, f"contradicts its own lists: {'; '.join(disagreement)}", columns))
-            level.notes.append(f"the summary is in quarantine: it contradicts its own lists ({'; '.join(disagreement)}); the lists count")
+            level.rejected.append(
+                Rejected(str(path), where, f"contradicts its own lists: {'; '.join(disagreement)}", columns)
+            )
+            level.notes.append(
+                f"the summary is in quarantine: it contradicts its own lists ({'; '.join(disagreement)}); the lists count"
+            )
     elif disagreement:
         raise ResultFileError(
             f"{path}: {where}: the summary contradicts its own lists: {'; '.join(disagreement)}; nobody can tell which is right"
