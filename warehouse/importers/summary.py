@@ -13,8 +13,10 @@ from warehouse.importers.levels import Level
 
 STATISTIC_NAMES = (*STATISTICS, "max")
 _COUNT_TOLERANCE = 0.05
-_FACTOR = 8.0
-"""How far figures may miss each other that should be alike: ramps and stragglers cost half, another unit is 1000."""
+_ADD_UP = {"mean": 1.7, "p50": 2.5}
+"""How far TTFT and the tokens after it may miss the whole: lengths vary, and medians do not add up; another unit is 1000."""
+_LEAST_IN_FLIGHT, _MOST_IN_FLIGHT = 1 / 40, 2.0
+"""Of the concurrency, by Little's law: ramps and stragglers cost some; another unit is 1000."""
 
 
 def latency(columns: dict[str, Any], metrics: tuple[str, ...], statistic: str, value_ms: float | None) -> None:
@@ -34,8 +36,8 @@ def check(path: Path, where: str, level: Level, *, unit: str) -> None:
     """
     columns = level.summary or {}
     _check_counts(path, where, columns)
-    e2e = _typical(columns, "e2e") or _typical(columns, "e2e_to_close")
-    ttft, tpot, tokens = _typical(columns, "ttft"), _typical(columns, "tpot"), columns.get("output_tokens_mean")
+    statistic, (ttft, tpot, e2e) = _typical(columns)
+    tokens = columns.get("output_tokens_mean")
     for name, value in columns.items():
         if name.endswith("_ms") and value is not None and value < 0:
             raise ResultFileError(f"{path}: {where}: {name}: found {value:g}, expected no negative latency")
@@ -44,7 +46,7 @@ def check(path: Path, where: str, level: Level, *, unit: str) -> None:
         raise ResultFileError(
             f"{path}: {where}: TTFT {ttft:g} ms is longer than the whole request, {e2e:g} ms ({unit}): one of them is in another unit"
         )
-    if e2e and predicted and not 1 / _FACTOR <= predicted / e2e <= _FACTOR:
+    if e2e and predicted and not 1 / _ADD_UP[statistic] <= predicted / e2e <= _ADD_UP[statistic]:
         raise ResultFileError(
             f"{path}: {where}: TTFT {ttft:g} ms and {tokens:g} tokens {tpot:g} ms apart make {predicted:.5g} ms, but the request latency "
             f"is {e2e:g} ms ({unit}): one of them is in another unit"
@@ -65,7 +67,7 @@ def _check_in_flight(path: Path, where: str, level: Level, e2e_ms: float | None,
     in_flight = rate * e2e_ms / 1000
     if level.load_kind == "closed" and level.concurrency:
         share = in_flight / level.concurrency
-        if not 1 / (5 * _FACTOR) <= share <= 2:
+        if not _LEAST_IN_FLIGHT <= share <= _MOST_IN_FLIGHT:
             raise ResultFileError(
                 f"{path}: {where}: {rate:.5g} requests/s x {e2e_ms / 1000:.5g} s a request ({unit}) would be {in_flight:.5g} in flight, at "
                 f"a concurrency of {level.concurrency}: latency or rate is in another unit than it seems"
@@ -102,10 +104,13 @@ def _check_counts(path: Path, where: str, columns: dict[str, Any]) -> None:
             )
 
 
-def _typical(columns: dict[str, Any], metric: str) -> float | None:
-    """Mean or else median."""
-    for statistic in ("mean", "p50"):
-        value = columns.get(f"{metric}_{statistic}_ms")
-        if value is not None:
-            return float(value)
-    return None
+def _typical(columns: dict[str, Any]) -> tuple[str, list[float | None]]:
+    """TTFT, TPOT and latency of a request, ms: their means, or medians where not all of those are there."""
+    found: list[float | None] = []
+    for statistic in _ADD_UP:
+        figures = {name: columns.get(f"{name}_{statistic}_ms") for name in ("ttft", "tpot", "e2e", "e2e_to_close")}
+        e2e = figures["e2e_to_close"] if figures["e2e"] is None else figures["e2e"]
+        found = [figures["ttft"], figures["tpot"], e2e]
+        if all(found):
+            return statistic, found
+    return "p50", found
