@@ -4,6 +4,7 @@ select
     run_id,
     attempt,
     is_current,
+    suite,
     load,
     status,
     failure,

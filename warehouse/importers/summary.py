@@ -105,12 +105,16 @@ def _check_counts(path: Path, where: str, columns: dict[str, Any]) -> None:
 
 
 def _typical(columns: dict[str, Any]) -> tuple[str, list[float | None]]:
-    """TTFT, TPOT and latency of a request, ms: their means, or medians where not all of those are there."""
-    found: list[float | None] = []
-    for statistic in _ADD_UP:
-        figures = {name: columns.get(f"{name}_{statistic}_ms") for name in ("ttft", "tpot", "e2e", "e2e_to_close")}
-        e2e = figures["e2e_to_close"] if figures["e2e"] is None else figures["e2e"]
-        found = [figures["ttft"], figures["tpot"], e2e]
+    """TTFT, TPOT and latency of a request, ms: all of one statistic where that is there, else mean or median of each."""
+    by_statistic = {statistic: _figures(columns, statistic) for statistic in _ADD_UP}
+    for statistic, found in by_statistic.items():
         if all(found):
             return statistic, found
-    return "p50", found
+    return "p50", [mean if mean is not None else median for mean, median in zip(*by_statistic.values(), strict=True)]
+
+
+def _figures(columns: dict[str, Any], statistic: str) -> list[float | None]:
+    ttft, tpot, e2e, to_close = (
+        columns.get(f"{name}_{statistic}_ms") for name in ("ttft", "tpot", "e2e", "e2e_to_close")
+    )
+    return [ttft, tpot, to_close if e2e is None else e2e]

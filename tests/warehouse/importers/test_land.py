@@ -149,6 +149,6 @@ def test_large_files_land_in_parts(home: Home, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("warehouse.importers.aiperf._BATCH", 10)
     imported(home, "aiperf", jsonl(tmp_path / "profile_export.jsonl", *(aiperf_record(i) for i in range(50))))
     (manifest,) = manifests.read_all(home)
-    assert [part["rows"] for part in manifest.parts] == [20, 20, 10]
-    assert rows(home)["request_index"].to_list() == list(range(50))
+    assert sorted(part["rows"] for part in manifest.parts) == [10, 20, 20]
+    assert sorted(rows(home)["request_index"]) == list(range(50))
     assert rejected(home) == []
