@@ -15,7 +15,7 @@ from schemas.columns import REQUEST_TRACES
 from warehouse import runs
 from warehouse.home import Home
 
-_ROWS_PER_GROUP = 4096
+ROWS_PER_GROUP = 4096
 """As the load generator writes them."""
 
 
@@ -35,15 +35,15 @@ def land(root: Path, levels: Sequence[Level], catalog: Catalog) -> Landed:
     """One closed run of `levels` in a new home at `root`. Raises RuntimeError where a row was quarantined."""
     home = Home(root)
     home.prepare()
-    folder = runs.begin(home, _plan(levels), catalog)
+    folder = runs.begin(home, plan_of(levels), catalog)
     requests = gaps = 0
     for level in levels:
         table = simulate(level)
         requests += table.num_rows
         gaps += pc.sum(pc.list_value_length(table["gaps_us"])).as_py()
         part = folder.path / f"a1-l{level.index:03d}-s000.parquet"
-        pq.write_table(table, part, row_group_size=_ROWS_PER_GROUP, **write_options(REQUEST_TRACES))
-        for landed in folder.land_level(_level_row(level))[1]:
+        pq.write_table(table, part, row_group_size=ROWS_PER_GROUP, **write_options(REQUEST_TRACES))
+        for landed in folder.land_level(level_row(level))[1]:
             if landed.rows_quarantined:
                 raise RuntimeError(f"level {level.index}: simulated rows broke the contract: {landed.reasons}")
     folder.close("complete", None)
@@ -51,7 +51,7 @@ def land(root: Path, levels: Sequence[Level], catalog: Catalog) -> Landed:
     return Landed(home, len(levels), requests, gaps, list(map(str, files)), sum(f.stat().st_size for f in files))
 
 
-def _plan(levels: Sequence[Level]) -> dict[str, Any]:
+def plan_of(levels: Sequence[Level]) -> dict[str, Any]:
     """As much of a plan as `warehouse.runs` reads."""
     unknown = ("engine", "engine_version", "precision", "quality_score", "quality_source", "memory_gib_per_gpu")
     counts = ("gpus_per_instance", "gpus_per_server", "instances_measured")
@@ -66,7 +66,8 @@ def _plan(levels: Sequence[Level]) -> dict[str, Any]:
     }
 
 
-def _level_row(level: Level) -> dict[str, Any]:
+def level_row(level: Level) -> dict[str, Any]:
+    """Columns of `raw.levels` of a level that went well."""
     return {
         "level_index": level.index,
         "load_kind": "closed",

@@ -1,5 +1,6 @@
 """Which catalog a command means, the starter catalog, and the one-off catalog of `ratecard run --url`."""
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import yaml
 
 from schemas.catalog import Catalog
-from schemas.catalog_files import FILES, load
+from schemas.catalog_files import FILES, RETENTION, load
 from schemas.errors import UsageError
 
 
@@ -21,9 +22,9 @@ def starter() -> Path:
 
 
 def catalog_folder(given: str | None) -> Path:
-    """`given`, else ./catalog, else the starter catalog."""
-    if given is not None:
-        return Path(given)
+    """`given`, else RATECARD_CATALOG, else ./catalog, else the starter catalog."""
+    if chosen := given or os.environ.get("RATECARD_CATALOG"):
+        return Path(chosen)
     here = Path("catalog")
     return here if (here / "endpoints.yaml").exists() else starter()
 
@@ -35,12 +36,13 @@ def init(target: Path) -> list[Path]:
         UsageError: one of them exists.
 
     """
-    there = [target / f"{name}.yaml" for name in FILES if (target / f"{name}.yaml").exists()]
+    files = [f"{name}.yaml" for name in (*FILES, RETENTION)]
+    there = [target / name for name in files if (target / name).exists()]
     if there:
         raise UsageError(f"{', '.join(map(str, there))}: exists already and is left as it is; choose another folder")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return [Path(shutil.copy(starter() / f"{name}.yaml", target)) for name in FILES]
+        return [Path(shutil.copy(starter() / name, target)) for name in files]
     except OSError as error:
         raise UsageError(f"cannot write a catalog into {target}: {error.strerror}; choose another folder") from error
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from flows.feeds import publish
+from flows.gate import gate
 from flows.importing import import_results
 from flows.options import (
     SectionedCommand,
@@ -23,7 +25,10 @@ from flows.options import (
     instant,
     json_option,
 )
+from flows.keep import retention
+from flows.retract import retract
 from flows.size import size
+from flows.store import store
 from flows.what import planned, what
 from schemas.errors import NightFailedError, RatecardError, UsageError
 
@@ -48,6 +53,11 @@ def cli() -> None:
 
 
 cli.add_command(size)
+cli.add_command(store)
+cli.add_command(retract)
+cli.add_command(publish)
+cli.add_command(gate)
+cli.add_command(retention)
 cli.add_command(import_results)
 
 
@@ -122,13 +132,14 @@ def init(directory: Path) -> None:
     show_default=True,
     help="Longest wait for an endpoint in use.",
 )
+@click.option("--again", is_flag=True, help="Measure even what --night has already: the new attempt supersedes.")
 @calibration_option
 @card_json_option
-def run(night: datetime | None, wait: float, calibrate: bool, as_json: bool, **options: Any) -> None:
+def run(night: datetime | None, wait: float, again: bool, calibrate: bool, as_json: bool, **options: Any) -> None:
     """Measure SUITE of the catalog, or any server with --url, and print the rate card.
 
-    A night that is already measured is not measured again (--night); what was measured when a run is interrupted is
-    kept.
+    A night that is already measured is not measured again (--night), unless it was retracted or with --again; what was
+    measured when a run is interrupted is kept.
 
     \b
     Examples:
@@ -155,6 +166,7 @@ def run(night: datetime | None, wait: float, calibrate: bool, as_json: bool, **o
             catalog=str(catalog),
             night=night,
             wait_s=wait,
+            again=again,
             calibrate=calibrate,
         )
         _measure(parameters, as_json)
@@ -193,15 +205,18 @@ def plan(as_json: bool, **options: Any) -> None:
 @click.option(
     "--catalog", metavar="DIR", help="Price all of history with this catalog's SLOs, demands and prices (what-if)."
 )
+@click.option("--recompute", is_flag=True, help="Make every night anew from raw/ alone, and check every part's hash.")
 @json_option
-def build(home: str | None, catalog: str | None, as_json: bool) -> None:
-    """Rebuild the warehouse and the report from raw/ alone.
+def build(home: str | None, catalog: str | None, recompute: bool, as_json: bool) -> None:
+    """Bring the warehouse and the report up to date with raw/: the nights that changed are made anew.
 
-    Without --catalog every night keeps the SLOs, demands and prices that it was measured with.
+    Without --catalog every night keeps the SLOs, demands and prices that it was measured with. All nights are made
+    where that is asked for, and where the warehouse is missing, damaged or of another version.
 
     \b
     Examples:
       ratecard build
+      ratecard build --recompute
       ratecard build --catalog my-catalog
     """
     from reports.page import write_report
@@ -214,15 +229,17 @@ def build(home: str | None, catalog: str | None, as_json: bool) -> None:
     at.prepare()
     for line in recovery.recover(at):
         click.echo(line, err=True)
-    built = build_warehouse(at, load(Path(catalog)) if catalog else None)
+    built = build_warehouse(at, load(Path(catalog)) if catalog else None, recompute=recompute)
     if catalog:
         click.echo(f"priced all of history with {catalog}; `ratecard build` goes back to each night's own", err=True)
-    counts = {name.removeprefix("curated."): n for name, n in built.report.rows.items() if name.startswith("curated.")}
+    for note in built.notes:
+        click.echo(note, err=True)
+    counts = {name.removeprefix("curated."): rows for name, rows in built.rows.items()}
     if as_json:
         click.echo(json.dumps([{"table": name, "rows": rows} for name, rows in counts.items()]))
     else:
         listed = ", ".join(f"{name} {rows}" for name, rows in counts.items())
-        click.echo(f"built {built.path} from {built.runs} runs ({built.report.assertions} checks held): {listed}")
+        click.echo(f"built {built.path} from {built.runs} runs: {built.what()}. Rows: {listed}")
     report_path = write_report(at)
     if not as_json:
         click.echo(f"wrote {report_path}")
@@ -308,6 +325,44 @@ def doctor(catalog: str | None, home: str | None, quick: bool, as_json: bool) ->
         raise RatecardError(f"{failed} of {len(checks)} checks failed")
 
 
+@cli.command()
+@home_option
+@catalog_option
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=4200, show_default=True, help="Of the server and its UI."
+)
+def serve(home: str | None, catalog: str | None, port: int) -> None:
+    """Run every night: a Prefect server and all deployments of prefect.yaml, until Ctrl-C.
+
+    Uses the server that PREFECT_API_URL names, or starts one on this machine. Reads ./prefect.yaml, or the file that
+    ships with Ratecard. No work pool, no worker. Whatever runs when it ends lands what it has.
+
+    \b
+    Examples:
+      ratecard serve --home /var/lib/ratecard --catalog /etc/ratecard
+      PREFECT_API_URL=http://prefect:4200/api ratecard serve
+    """
+    import asyncio
+    import os
+
+    from flows.catalogs import catalog_folder
+    from flows.settings import quiet_prefect
+    from schemas.catalog_files import load
+    from warehouse.home import resolve
+
+    _supervise()
+    at, folder = resolve(home), catalog_folder(catalog)
+    load(folder)  # what is wrong shows now, not at night
+    at.prepare()
+    # for the flow runs: each is a process of its own
+    os.environ |= {"RATECARD_HOME": str(at.root), "RATECARD_CATALOG": str(folder.absolute())}
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")  # the log of a night that nobody watches is wanted
+    quiet_prefect()
+    from flows.serve import serve
+
+    asyncio.run(serve(at, port, lambda line: click.echo(line, err=True)))
+
+
 def _myself() -> str:
     """How the user calls this command here."""
     command = Path(sys.executable).with_name("ratecard")
@@ -331,6 +386,7 @@ def _measure(parameters: Any, as_json: bool) -> None:
     from flows.night import night
     from flows.prefect_api import reach_prefect
     from reports.card import card_text, read_card
+    from reports.moved import said, standing
     from reports.tables import to_json
     from warehouse.home import resolve
 
@@ -349,8 +405,7 @@ def _measure(parameters: Any, as_json: bool) -> None:
     if as_json:
         click.echo(to_json({"run_ids": run_ids, **card.as_json()}))
     else:
-        click.echo(
-            f"\n{card_text(card)}\n\nreport      {home.report}\nwarehouse   {home.warehouse}\nraw traces  {home.raw}"
-        )
+        paths = f"report      {home.report}\nwarehouse   {home.warehouse}\nraw traces  {home.raw}"
+        click.echo("\n" + "\n\n".join(filter(None, [card_text(card), said(standing(home, run_ids)), paths])))
     if failed is not None:
         raise failed

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from prefect import task
+from prefect.assets import materialize
 from prefect.cache_policies import NO_CACHE
 
+from flows import assets
 from flows.advice import advice
 from flows.children import STOPPED_AT_START, Event, run_worker
 from flows.elsewhere import START_AFTER_S, run_elsewhere
@@ -87,11 +89,13 @@ async def probe(run_folder: str) -> None:
 
 async def measured(run: RunFolder, level: LevelPlan) -> dict[str, Any]:
     """`run_level` of a level in the run's plan, under a name that says which."""
-    named = run_level.with_options(task_run_name=f"{run.path.name} {level.shape.label}")
+    named = run_level.with_options(
+        task_run_name=f"{run.path.name} {level.shape.label}", assets=[assets.raw(run.home, run.run()["endpoint"])]
+    )
     return await named(str(run.path), level.level_index)
 
 
-@task(name="level", cache_policy=NO_CACHE, persist_result=False)
+@materialize(assets.OF_THE_CALL, name="level", cache_policy=NO_CACHE, persist_result=False)
 async def run_level(run_folder: str, level_index: int) -> dict[str, Any]:
     """One load level: its workers side by side, the server's own figures meanwhile, then landing.
 

@@ -12,10 +12,11 @@ from flows.levels import Surroundings, around, measured, probe
 from flows.plans import is_measured
 from flows.progress import Progress
 from flows.search import search
+from flows.slots import endpoint_slot
 from loadgen.plan import RunPlan
 from schemas.catalog import Catalog
 from schemas.errors import EndpointBusyError, RatecardError
-from warehouse import recovery, runs
+from warehouse import archive, recovery, runs
 from warehouse.home import Home, endpoint_lock
 
 MOST_IN_FLIGHT = 512
@@ -34,14 +35,15 @@ class RunOutcome:
 
 async def measure(
     home: Home, plan: RunPlan, catalog: Catalog, *, stop: asyncio.Event, progress: Progress, wait_s: float,
-    calibration: Mapping[str, Any],
+    calibration: Mapping[str, Any], again: bool = False,
 ) -> RunOutcome:  # fmt: skip
-    """Measure `plan`, unless its night is measured already; what fails is told in the outcome, nothing is raised for it.
+    """Measure `plan`; what fails is told in the outcome, nothing is raised for it.
 
+    A night that is measured already is left as it is, or with `again` gets one more attempt, which supersedes.
     `calibration` are the columns of `raw.runs` that say how wrong the client is tonight.
     """
     already = RunOutcome(plan.run_id, plan.endpoint, "skipped", f"{plan.run_id} is already measured: nothing to do")
-    if is_measured(home, plan):
+    if not again and is_measured(home, plan):
         return already
     try:
         if plan.load_config["run_by"]:
@@ -50,8 +52,11 @@ async def measure(
             lock = await stack.enter_async_context(_locked(home, plan, wait_s, stop, progress))
             for line in recovery.recover_held(home, plan.endpoint):
                 progress.say(line)
-            if is_measured(home, plan):  # by the run that was waited for
+            if not again and is_measured(home, plan):  # by the run that was waited for
                 return already
+            await stack.enter_async_context(endpoint_slot(plan.endpoint, wait_s=wait_s, stop=stop, progress=progress))
+            if archive.is_frozen(home, plan.run_date, plan.night):
+                return RunOutcome(plan.run_id, plan.endpoint, "failed", _frozen(plan))
             plan = replace(plan, attempt=runs.next_attempt(home, plan.run_id, plan.run_date))
             if plan.launch:
                 plan = _aimed(plan, await stack.enter_async_context(_engine(home, plan, progress)))
@@ -59,6 +64,13 @@ async def measure(
             return await _run(plan, catalog, calibration)
     except RatecardError as error:
         return RunOutcome(plan.run_id, plan.endpoint, "failed", str(error))
+
+
+def _frozen(plan: RunPlan) -> str:
+    return (
+        f"the night {plan.night} is archived (its traces were thinned or dropped, retention.yaml), and its figures stand: "
+        "what is measured now belongs to a night of its own, as without --night"
+    )
 
 
 @asynccontextmanager

@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
-from prefect.artifacts import acreate_link_artifact, acreate_table_artifact
+from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import deployment, flow_run
 from pydantic import BaseModel, Field
@@ -23,8 +23,8 @@ from flows.measure import RunOutcome, measure
 from flows.plans import is_measured, plan_suites
 from flows.progress import Progress
 from flows.publish import publish
+from flows.stages import MEASURED, tell
 from loadgen.plan import RunPlan
-from reports.card import read_card
 from schemas.catalog import Catalog
 from schemas.catalog_files import load
 from schemas.errors import NightFailedError, RatecardError
@@ -42,7 +42,14 @@ class NightParameters(BaseModel):
     catalog: str | None = Field(None, description="Catalog folder; ./catalog or the starter catalog where left out")
     night: datetime | None = Field(None, description="Scheduled start; the schedule's, or now, where left out")
     wait_s: float = Field(600.0, ge=0, description="How long to wait for an endpoint that another run holds")
+    again: bool = Field(False, description="Measure even what is measured already: the new attempt supersedes")
     calibrate: bool = Field(True, description="First find out the client's own error, about 10 s")
+    publish: bool = Field(
+        True, description="Build, publish and report; off where deployments do so on the night's event"
+    )
+    late_h: float | None = Field(
+        None, gt=0, description="Hours after which a late night is not measured: a gap is true"
+    )
 
 
 def _name() -> str:
@@ -56,6 +63,7 @@ async def night(parameters: NightParameters) -> list[str]:
     """Measure, build, publish, report. Returns the ids of the runs measured.
 
     One endpoint that fails does not stop the others. A signal stops the load, lands what was measured, builds and ends.
+    With `publish` off it ends with the event `flows.stages.MEASURED`.
 
     Raises:
         NightFailedError: a run failed or was interrupted; the message names each.
@@ -65,18 +73,23 @@ async def night(parameters: NightParameters) -> list[str]:
     home = resolve(parameters.home)
     home.prepare()
     progress = Progress(Console(stderr=True))
+    at = scheduled(parameters)
+    if parameters.late_h is not None and datetime.now(UTC) - at > timedelta(hours=parameters.late_h):
+        progress.say(f"the night of {at:%Y-%m-%d %H:%M} UTC is over: measuring it now would date today's speed back")
+        return []
     catalog = load(catalog_folder(parameters.catalog))
-    plans = plan_suites(catalog, parameters.suite, parameters.schedule, scheduled(parameters))
+    plans = plan_suites(catalog, parameters.suite, parameters.schedule, at)
     for line in recovery.recover(home):
         progress.say(line)
     with stop_on_signal(progress) as stop:
         calibration: Mapping[str, Any] = {}
-        if parameters.calibrate and not all(is_measured(home, plan) for plan in plans):
+        if parameters.calibrate and (parameters.again or not all(is_measured(home, plan) for plan in plans)):
             _stop.set(stop)
             calibration, said = await calibrated()
             progress.say(said)
-        outcomes = await _measure_all(home, plans, catalog, stop, progress, parameters.wait_s, calibration)
-        unbuilt = await _publish(home, [outcome.run_id for outcome in outcomes])
+        outcomes = await _measure_all(home, plans, catalog, stop, progress, parameters, calibration)
+        unbuilt = await _publish(home, [outcome.run_id for outcome in outcomes], parameters.publish)
+        await _show(outcomes, unbuilt, progress)
     unfinished = [o for o in outcomes if o.status in ("failed", "interrupted")]
     problems = [f"{o.run_id}: {o.status}: {o.message}" for o in unfinished] + unbuilt
     if problems:
@@ -84,16 +97,36 @@ async def night(parameters: NightParameters) -> list[str]:
     return [outcome.run_id for outcome in outcomes]
 
 
-async def _publish(home: Home, run_ids: list[str]) -> list[str]:
-    """Build, report, artifacts; returns why that failed, if it did: the runs' own failures must be told beside it."""
+async def _publish(home: Home, run_ids: list[str], here: bool) -> list[str]:
+    """Build and report `here`, or say that others may; returns why that failed, if it did.
+
+    The runs' own failures must be told beside it.
+    """
     try:
-        await publish(str(home.root))
-        await _artifacts(home, run_ids)
+        if here:
+            await publish(home, run_ids)
+        else:
+            tell(MEASURED, home, run_ids)
     except RatecardError as error:
         return [str(error)]
     except Exception as error:  # a mistake of ours in a picture must not hide what was measured; the log has its trace
         return [f"not everything was published: {type(error).__name__}: {error}"]
     return []
+
+
+async def _show(outcomes: list[RunOutcome], unbuilt: list[str], progress: Progress) -> None:
+    """A table of how each run ended, and the build where it failed, in Prefect's UI."""
+    rows = [
+        {"what": o.run_id, "endpoint": o.endpoint, "status": o.status, "message": o.message or ""} for o in outcomes
+    ]
+    rows += [{"what": "build and report", "endpoint": "", "status": "failed", "message": why} for why in unbuilt]
+    failed = sum(row["status"] not in ("complete", "skipped") for row in rows)
+    try:
+        await acreate_table_artifact(
+            key="night", table=rows, description=f"{len(outcomes)} runs" + (f", **{failed} failed**" if failed else "")
+        )
+    except Exception as error:  # the state of the flow says the same
+        progress.say(f"the table of the night's runs could not be shown in Prefect: {error}")
 
 
 def scheduled(parameters: NightParameters) -> datetime:
@@ -123,8 +156,8 @@ async def calibrated() -> tuple[dict[str, Any], str]:
 
 
 async def _measure_all(
-    home: Home, plans: list[RunPlan], catalog: Catalog, stop: asyncio.Event, progress: Progress, wait_s: float,
-    calibration: Mapping[str, Any],
+    home: Home, plans: list[RunPlan], catalog: Catalog, stop: asyncio.Event, progress: Progress,
+    parameters: NightParameters, calibration: Mapping[str, Any],
 ) -> list[RunOutcome]:  # fmt: skip
     outcomes = []
     for plan in plans:
@@ -134,8 +167,9 @@ async def _measure_all(
         progress.say(f"measuring {plan.endpoint} x {plan.workload} x {plan.load} ({plan.run_id})")
         try:
             outcome = await measure(
-                home, plan, catalog, stop=stop, progress=progress, wait_s=wait_s, calibration=calibration
-            )
+                home, plan, catalog, stop=stop, progress=progress, wait_s=parameters.wait_s, again=parameters.again,
+                calibration=calibration,
+            )  # fmt: skip
         except Exception as error:  # whatever went wrong with one endpoint, the others get their turn
             progress.console.print_exception()
             outcome = RunOutcome(plan.run_id, plan.endpoint, "failed", f"{type(error).__name__}: {error}")
@@ -166,10 +200,3 @@ def stop_on_signal(progress: Progress) -> Iterator[asyncio.Event]:
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
-
-
-async def _artifacts(home: Home, run_ids: list[str]) -> None:
-    """The rate card and a link to the report, in Prefect's UI."""
-    rows = [{key: str(value) for key, value in row.items()} for row in read_card(home, run_ids).costs.objects()]
-    await acreate_table_artifact(key="rate-card", table=rows, description=f"Rate card of {', '.join(run_ids)}")
-    await acreate_link_artifact(key="report", link=home.report.as_uri(), link_text=f"Report: {home.report}")

@@ -15,7 +15,9 @@ card_json_option = click.option(
 )
 POSITIVE, COUNT = click.FloatRange(0, min_open=True), click.IntRange(1)
 catalog_option = click.option(
-    "--catalog", metavar="DIR", help="Catalog folder.  [default: ./catalog if it is there, else the starter catalog]"
+    "--catalog",
+    metavar="DIR",
+    help="Catalog folder.  [default: RATECARD_CATALOG, else ./catalog, else the starter catalog]",
 )
 
 

@@ -53,8 +53,9 @@ LEVEL_FIELDS = (
 
 
 def is_measured(home: Home, plan: RunPlan) -> bool:
-    """Whether the night of `plan` is measured already, so that nothing is to be done."""
-    return any(run["status"] == "complete" for run in manifests.attempts(home, plan.run_id, plan.run_date))
+    """Whether the night of `plan` is measured already, so that nothing is to be done; what was retracted is not."""
+    attempts = manifests.attempts(home, plan.run_id, plan.run_date)
+    return any(run["status"] == "complete" and run["retracted_at"] is None for run in attempts)
 
 
 def plan_rows(plans: list[RunPlan], pace: dict[tuple[str, str, int], float]) -> list[dict[str, Any]]:

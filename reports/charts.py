@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import vega
 from reports.loads import load_label, load_of
 from reports.numbers import interval, number, percent
+from reports.placing import Across, labels, limit_lines
 from reports.sections import Bound, Section
 from reports.words import METRICS, unit
 from schemas.columns import STATISTICS
@@ -51,11 +51,13 @@ class Axis:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart: `spec` is Vega-Lite, null where no point has both values; `missing` counts points not drawn."""
+    """A drawn chart: `drawing` fills the template `curve`, null where no point has both values; `missing` counts points
+    not drawn.
+    """
 
     axis: Axis
     throughput: str
-    spec: dict[str, Any] | None
+    drawing: dict[str, Any] | None
     missing: int
 
 
@@ -103,12 +105,28 @@ def _chart(section: Section, axis: Axis) -> Chart:
     values = [row for point in section.points if (row := _mark(section, point, axis, throughput))]
     title = f"{'Output tokens/s' if has_tokens else 'Requests/s'} per {unit(section.points[0])}"
     described = f"{title} against {axis.name}: {section.endpoint} with {section.workload}, {len(values)} load levels"
-    spec = None
-    if values:
-        spec = vega.spec(
-            values, x_title=f"{axis.name} ({axis.unit})", y_title=title, limits=axis.limits, description=described
-        )
-    return Chart(axis, title, spec, len(section.points) - len(values))
+    drawing = _drawing(values, axis, title, described) if values else None
+    return Chart(axis, title, drawing, len(section.points) - len(values))
+
+
+def _drawing(marks: Sequence[Row], axis: Axis, y_title: str, description: str) -> dict[str, Any]:
+    across = Across.of([mark["x"] for mark in marks] + [limit for _, limit in axis.limits])
+    top = 1.25 * max(mark["y"] for mark in marks) or 1
+    return {
+        "kind": "curve",
+        "values": {
+            "x_title": across.titled(f"{axis.name} ({axis.unit})"),
+            "y_title": y_title,
+            "x_scale": across.scale,
+            "y_scale": {"domain": [0, top], "nice": False},
+            "description": description,
+        },
+        "data": {
+            "points": list(marks),
+            "labels": labels(marks, across, top),
+            "limits": limit_lines(axis.limits, across),
+        },
+    }
 
 
 def _mark(section: Section, point: Row, axis: Axis, throughput: str) -> Row | None:
@@ -127,21 +145,18 @@ def _mark(section: Section, point: Row, axis: Axis, throughput: str) -> Row | No
         "label": load_label(point),
         "standing": standing,
         "chosen": bool(chosen),
-        "tooltip": _tooltip(point, standing, chosen),
+        "tip": _tip(point, standing, chosen),
     }
 
 
 def _standing(section: Section, point: Row, frontier: tuple[str, str, str]) -> str:
     if not point["is_valid"]:
         return "invalid"
-    for row in section.frontier:
-        same = (row["latency_metric"], row["statistic"], row["throughput_metric"]) == frontier
-        if same and row["operating_point_id"] == point["operating_point_id"]:
-            return "frontier" if row["is_on_frontier"] else "dominated"
-    return "plain"
+    words = {True: "frontier", False: "dominated", None: "plain"}
+    return words[section.on_frontier.get((point["operating_point_id"], *frontier))]
 
 
-def _tooltip(point: Row, standing: str, chosen: Sequence[str]) -> dict[str, str]:
+def _tip(point: Row, standing: str, chosen: Sequence[str]) -> dict[str, str]:
     words = {"frontier": "on the frontier", "dominated": "dominated", "plain": "valid", "invalid": "not valid"}
     return {
         "load": load_of(point),

@@ -40,14 +40,24 @@ def percent(share: float | None) -> str:
     return DASH if share is None or math.isnan(share) else f"{number(share * 100, 3)} %"
 
 
+def signed_percent(share: float | None) -> str:
+    """A change as a percentage with its sign: +4.2 %, −12 %."""
+    if share is None or math.isnan(share):
+        return DASH
+    return f"{'+' if share > 0 else '−' if share < 0 else ''}{number(abs(share) * 100, 2)} %"
+
+
 def interval(low: float | None, high: float | None) -> str:
     """A 95 % interval to three figures; nothing where one end is not known."""
     return "" if low is None or high is None else f"{number(low, 3)}–{number(high, 3)}"
 
 
 def money_interval(low: float | None, high: float | None, currency: str | None) -> str:
-    """The same of an amount."""
-    return "" if low is None or high is None else f"{money(low, currency, 3)}–{money(high, currency, 3)}"
+    """The same of an amount; nothing where both ends are written alike, as those of a price list."""
+    if low is None or high is None:
+        return ""
+    lowest, highest = money(low, currency, 3), money(high, currency, 3)
+    return f"{lowest}–{highest}" if lowest != highest else ""
 
 
 def when(at: datetime | None) -> str:

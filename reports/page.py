@@ -1,6 +1,7 @@
 """The HTML report: one file that asks the network for nothing."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
@@ -11,14 +12,21 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from reports import loads, numbers, words
-from reports.charts import charts
-from reports.sections import HISTORY_NIGHTS, Section, read
+from reports import figures, loads, numbers, vega
+from reports.calculator import calculator
+from reports.endpoint import describe
+from reports.glance import glance
+from reports.sections import HISTORY_NIGHTS, Section, read_sections
+from reports.source import Row, Source, opened
+from reports.words import BUCKETS, STATUSES
 from warehouse.files import write_bytes
 from warehouse.home import Home
 
-_SERVER = ("server_running_mean", "server_waiting_mean", "kv_cache_usage_max", "server_prefix_cache_hit_share")
-"""Columns of an operating point that the engine's own metrics page gives."""
+OPEN_SECTIONS = 3
+"""Endpoints that stand open; more than these are folded."""
+MOST_FLEETS = 60
+"""Rows of the table of servers, over all endpoints."""
+SCRIPTS = ("numbers", "economics", "charts", "figures", "calculator")
 
 
 def write_report(home: Home, out: Path | None = None) -> Path:
@@ -41,116 +49,121 @@ def render(home: Home) -> str:
         WarehouseError: there is no warehouse.
 
     """
-    totals, sections = read(home)
-    shown = [_context(section, index) for index, section in enumerate(sections)]
-    has_charts = any(chart["spec"] for section in shown for chart in section["charts"])
-    return _template().render(
-        totals=totals,
-        sections=shown,
-        css=Markup(_resource("report.css")),
-        vega=_vega() if has_charts else None,
-        built_at=datetime.now(UTC),
-        published_at=datetime.fromtimestamp(home.warehouse.stat().st_mtime, UTC),
-        warehouse=str(home.warehouse),
-        history_nights=HISTORY_NIGHTS,
-    )
+    with opened(home) as source:
+        (totals,) = source.rows("totals")
+        sections = read_sections(source)
+        context = _parts(source, totals, sections) if sections else {}
+        return _environment().get_template("page.html").render(
+            totals=totals,
+            lacking=source.lacking,
+            css=Markup(_resource("templates", "report.css")),
+            built_at=datetime.now(UTC),
+            published_at=datetime.fromtimestamp(home.warehouse.stat().st_mtime, UTC),
+            warehouse=str(home.warehouse),
+            history_nights=HISTORY_NIGHTS,
+            open_sections=OPEN_SECTIONS,
+            **({"sections": []} | context),
+        )  # fmt: skip
 
 
-def _context(section: Section, index: int) -> dict[str, Any]:
-    """A section as the template wants it."""
-    points = {point["operating_point_id"]: point for point in section.points}
-    hardware = (section.points or section.runs)[0]
-    card = _card(section)
-    return {
-        "id": f"section-{index}",
-        "data": section,
-        "hardware": hardware,
-        "processor": words.unit(hardware),
-        "headlines": [_headline(section, best, points) for best in section.best],
-        "charts": [
-            {"id": f"chart-{index}-{number}", "about": chart, "spec": _json(chart.spec) if chart.spec else None}
-            for number, chart in enumerate(charts(section))
-        ],
-        "chosen": {best["operating_point_id"] for best in section.best},
-        "reasons": words.reasons([point["validity"] for point in section.points]),
-        "verdicts": _verdicts(section),
-        "card": card,
-        "is_priced": any(row["status"] == "chosen" and row["price_plan"] for row in card),
-        "loads": loads.legend(section.points),
-        "client_errors": _client_errors(section),
-        "server_said": any(point[name] is not None for point in section.points for name in _SERVER),
-        "current_runs": [run for run in section.runs if run["is_current"]],
+def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str, Any]:
+    """Everything below the header."""
+    shown = [describe(section, index) for index, section in enumerate(sections)]
+    trends = figures.trends(source, totals["last_night"])
+    data = {
+        "templates": vega.templates(),
+        "words": BUCKETS,
+        "curves": {c["id"]: c["about"].drawing for s in shown for c in s["charts"] if c["about"].drawing},
+        "interactivity": figures.interactivity(source),
+        "apis": _apis(sections),
+        "ledgers": figures.ledgers(source),
+        "trends": trends,
+        "calculator": calculator(sections),
+    }
+    fleets = _fleets(sections)
+    more = {name: source.rows(name) for name in ("mixes", "savings", "break_even")}
+    has = {
+        "calculator": bool(data["calculator"]),
+        "interactivity": bool(data["interactivity"]),
+        "ledger": bool(data["ledgers"]["rows"]),
+        "trend": bool(trends["series"]),
+        "servers": bool(fleets),
+        "more": any(more.values()),
+    }
+    return more | {
+        "sections": shown,
+        "glance": glance(source, sections),
+        "buckets": BUCKETS,
+        "statuses": STATUSES,
+        "fleets": fleets[:MOST_FLEETS],
+        "fleets_left_out": len(fleets) - len(fleets[:MOST_FLEETS]),
+        "has": has,
+        "parts": [(id_, title) for id_, title in PARTS if has.get(id_, True)],
+        "trend_tables": ["cost_per_million_tokens", "regressions"],
+        "more_tables": [table for table, rows in zip(("fleet_mixes", "savings", "break_even"), more.values(), strict=True) if rows],
+        "nights": totals["nights"],
+        "weekly_until": trends["weekly_until"],
+        "trends_left_out": trends["left_out"],
+        "data_json": _json(data),
+        "vega": _vega(),
+        "scripts": Markup("\n".join(_resource("scripts", f"{name}.js") for name in SCRIPTS)),
     }
 
 
-def _card(section: Section) -> list[dict[str, Any]]:
-    """The rate card; a demand without a chosen point stands in it once, not under every price plan."""
-    unmet = {row["demand"]: row for row in reversed(section.card) if row["status"] != "chosen"}
-    return [row for row in section.card if row["status"] == "chosen" or row is unmet[row["demand"]]]
+PARTS = (
+    ("last-night", "Last night"), ("calculator", "Calculator"), ("interactivity", "Interactivity"), ("ledger", "Ledger"),
+    ("servers", "Servers"), ("trend", "Trend"), ("more", "Mixes, savings, break-even"), ("endpoints", "Endpoints"),
+)  # fmt: skip
+"""Parts of the page and their names in its contents."""
 
 
-def _client_errors(section: Section) -> dict[str, list[str]]:
-    """The runs behind each error bar; all runs of a night share one unless they were begun apart."""
-    said: dict[str, list[str]] = {}
-    for run in section.runs:
-        if run["is_current"]:
-            said.setdefault(words.client_error(run), []).append(run["load"])
-    return said
+def _fleets(sections: Sequence[Section]) -> list[Row]:
+    """The row of each fleet, whatever plans price it, by demand."""
+    first = {row["fleet_id"]: row for section in sections for row in reversed(section.card)}
+    return sorted(first.values(), key=lambda row: (row["demand"], row["status"] != "chosen", row["endpoint"]))
 
 
-def _headline(section: Section, best: dict[str, Any], points: dict[str, Any]) -> dict[str, Any]:
-    bounds = [(b.metric, b.statistic, b.limit) for b in section.bounds if b.slo == best["slo"]]
-    processor = words.unit((section.points or section.runs)[0])
-    share = section.attainment_shares.get(best["slo"])
-    verdict, detail = words.verdict(best, points, by_share=share is not None)
-    fleets: dict[str, list[dict[str, Any]]] = {}
-    for row in section.card:
-        if row["slo"] == best["slo"]:
-            fleets.setdefault(row["demand"], []).append(row)
-    return {
-        "slo": best["slo"],
-        "status": best["status"],
-        "asks": words.slo_text(bounds, share),
-        "verdict": verdict,
-        "detail": detail,
-        "fleets": [words.fleet(rows, processor) for rows in fleets.values()],
-    }
+def _apis(sections: Sequence[Section]) -> list[Row]:
+    """What 1M tokens of each workload cost by the APIs' price lists, once a plan and price."""
+    found: dict[tuple[str, str, str], Row] = {}
+    for section in sections:
+        for row in section.card:
+            if row["price_kind"] == "api" and row["usd_per_mtok"] is not None:
+                key = (section.workload, row["price_plan"], numbers.money(row["usd_per_mtok"], row["currency"]))
+                named = {"workload": key[0], "plan": key[1], "currency": row["currency"], "y": row["usd_per_mtok"]}
+                found.setdefault(key, named)
+    return list(found.values())
 
 
-def _verdicts(section: Section) -> dict[str, dict[str, str]]:
-    """By point, then SLO: chosen, met, missed or undecided, with the attainment where it decides."""
-    chosen = {(best["operating_point_id"], best["slo"]) for best in section.best}
-    said: dict[str, dict[str, str]] = {point["operating_point_id"]: {} for point in section.points}
-    for row in section.attainment:
-        word = "chosen" if (row["operating_point_id"], row["slo"]) in chosen else row["verdict"]
-        share = f", {numbers.percent(row['attainment'])}" if row["attainment_share"] is not None else ""
-        said[row["operating_point_id"]][row["slo"]] = word + share
-    return said
-
-
-def _template() -> jinja2.Template:
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(lambda name: _resource("templates", name)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "number": lambda value: numbers.exact(numbers.number(value), value),
         "percent": lambda value: numbers.exact(numbers.percent(value), value),
+        "signed": lambda value: numbers.exact(numbers.signed_percent(value), value),
         "money": lambda value, currency: numbers.exact(numbers.money(value, currency), value),
         "when": numbers.when,
         "load": loads.load_of,
         "load_label": loads.load_label,
     }
     environment.globals |= {"interval": numbers.interval, "money_interval": numbers.money_interval}
-    return environment.from_string(_resource("template.html"))
+    return environment
 
 
-def _resource(name: str) -> str:
-    return files("reports").joinpath(name).read_text(encoding="utf-8")
+def _resource(folder: str, name: str) -> str:
+    return files("reports").joinpath(folder, name).read_text(encoding="utf-8")
 
 
 def _json(value: Any) -> Markup:
     """JSON that cannot end the script element it stands in, whatever the names in it say."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 

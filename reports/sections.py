@@ -1,18 +1,17 @@
-"""Reads what the page shows from the published warehouse, one section for each endpoint × workload."""
+"""One section for each endpoint x workload: the rows of its latest night, named as in the warehouse."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.resources import files
-from typing import Any
+from functools import cached_property
 
-import duckdb
+from reports.source import Row, Source
 
-from warehouse.ask import connect
-from warehouse.home import Home
-
-Row = dict[str, Any]
 HISTORY_NIGHTS = 10
+_PARTS = (
+    "runs", "points", "frontier", "attainment", "best", "card", "bounds", "terms", "time_shares", "changes",
+)  # fmt: skip
+"""Queries of which each section takes its own rows."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +26,22 @@ class Bound:
 
 @dataclass(frozen=True)
 class Section:
-    """The latest night of one endpoint × workload: rows named as in the warehouse; `history` holds older nights."""
+    """The latest night of one endpoint x workload; `history` holds older nights, `changes` what changed over them."""
 
     endpoint: str
     workload: str
     night: datetime
     nights: int
+    is_last_night: bool
     runs: list[Row]
     points: list[Row]
     frontier: list[Row]
     attainment: list[Row]
     best: list[Row]
     card: list[Row]
+    terms: list[Row]
+    time_shares: list[Row]
+    changes: list[Row]
     history: list[Row]
     bounds: list[Bound]
 
@@ -47,35 +50,38 @@ class Section:
         """Share of good requests that decides, of the SLOs that have one."""
         return {row["slo"]: row["attainment_share"] for row in self.attainment if row["attainment_share"] is not None}
 
+    @cached_property
+    def on_frontier(self) -> dict[tuple[str, str, str, str], bool]:
+        """By point, latency metric, statistic and throughput metric, where the point competes."""
+        return {
+            (row["operating_point_id"], row["latency_metric"], row["statistic"], row["throughput_metric"]): row[
+                "is_on_frontier"
+            ]
+            for row in self.frontier
+        }
 
-def read(home: Home) -> tuple[Row, list[Section]]:
-    """Totals over the warehouse and its sections, newest night first, all as of one published file.
-
-    Raises:
-        WarehouseError: there is no warehouse.
-
-    """
-    with connect(home) as con:
-        (totals,) = _rows(con, "totals")
-        return totals, [_section(con, row) for row in _rows(con, "nights")]
-
-
-def _section(con: duckdb.DuckDBPyConnection, row: Row) -> Section:
-    key = (row["endpoint"], row["workload"], row["night"])
-    return Section(
-        **row,
-        runs=_rows(con, "runs", key),
-        points=_rows(con, "points", key),
-        frontier=_rows(con, "frontier", key),
-        attainment=_rows(con, "attainment", key),
-        best=_rows(con, "best", key),
-        card=_rows(con, "card", key),
-        history=_rows(con, "history", (*key, HISTORY_NIGHTS)),
-        bounds=[Bound(b["slo"], b["metric"], b["statistic"], b["limit_value"]) for b in _rows(con, "bounds", key)],
-    )
+    @property
+    def hardware(self) -> Row:
+        """What served it: the columns of a point, or of a run where nothing was measured."""
+        return (self.points or self.runs)[0]
 
 
-def _rows(con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
-    result = con.execute(files("reports").joinpath("sql", f"{query}.sql").read_text(encoding="utf-8"), parameters)
-    names = [column[0] for column in result.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+def read_sections(source: Source) -> list[Section]:
+    """The sections, newest night first."""
+    parts = {name: _by_section(source.rows(name)) for name in _PARTS}
+    parts["history"] = _by_section(source.rows("history", [HISTORY_NIGHTS]))
+    return list(_sections(source, parts))
+
+
+def _sections(source: Source, parts: dict[str, dict[tuple[str, str], list[Row]]]) -> Iterator[Section]:
+    for row in source.shown():
+        own = {name: found.get((row["endpoint"], row["workload"]), []) for name, found in parts.items()}
+        bounds = [Bound(b["slo"], b["metric"], b["statistic"], b["limit_value"]) for b in own.pop("bounds")]
+        yield Section(**row, **own, bounds=bounds)
+
+
+def _by_section(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row["endpoint"], row["workload"]), []).append(row)
+    return found

@@ -22,8 +22,31 @@ METRICS = {
     "quality_score": "quality score",
 }
 
+STATUSES = {
+    "infeasible": "infeasible: no valid point meets the SLO",
+    "undecided": "undecided: no point can be judged by the SLO",
+    "no_valid_point": "no valid operating point",
+    "unknown_power": "the power of this endpoint is not known, and the demand has a power budget",
+}
+"""Why a demand has no fleet."""
+
+BUCKETS = {
+    "output": "Output of good requests",
+    "input": "Input of good requests",
+    "cached_input": "Cached input of good requests",
+    "slo_missed": "Requests beyond the SLO",
+    "failed": "Failed requests",
+    "idle": "Idle: hours below the peak, downtime, rounding up",
+    "headroom": "Headroom above the peak",
+    "spare": "Spare instances",
+    "stranded": "Stranded: GPUs that no instance uses",
+    "unallocated": "Not known which",
+}
+"""Buckets of the ledger, from what served a request to what stood by."""
+
 VALIDITY = {
     "imported_summary": "figures of another tool over its whole test, without a steady-state window of ours: it may be chosen",
+    "retracted": "its run was retracted after it was measured: kept and shown, never chosen",
     "client_bound": "the load generator was the limit (over 85 % of a core, over 1 % of the requests sent late, or "
     "event-loop lag without kernel stamps); the endpoint may be faster",
     "unsteady": "fewer requests were in flight than the level asked for (below 95 % of its concurrency), or its queue only "

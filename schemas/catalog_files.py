@@ -18,6 +18,9 @@ from schemas.prices import ApiPlan, check_periods
 FILES = tuple(Catalog.model_fields)
 """Sections of the catalog, each in a file of its name: endpoints.yaml, workloads.yaml …"""
 
+RETENTION = "retention"
+"""A file of the folder that is no section: what becomes of old traces (`schemas.retention`)."""
+
 _DISTRIBUTIONS = "fixed, uniform, normal, lognormal or empirical"
 
 
@@ -40,14 +43,14 @@ def load(folder: Path) -> Catalog:
         section.resolve_files()
     problems = [p for section in sections.values() for p in section.problems]
     problems += [
-        f"{path}:1: no such section: expected one of {', '.join(FILES)}"
+        f"{path}:1: no such section: expected one of {', '.join([*FILES, RETENTION])}"
         for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
-        if path.stem not in FILES or path.suffix == ".yml"
+        if path.stem not in (*FILES, RETENTION) or path.suffix == ".yml"
     ]
     try:
         catalog = Catalog.model_validate({name: section.data for name, section in sections.items()})
     except ValidationError as error:
-        raise CatalogError("\n".join([*problems, *_readable(error, sections)])) from None
+        raise CatalogError("\n".join([*problems, *readable(error, sections)])) from None
     problems += [*_dangling(catalog, sections), *_unknown_accelerators(catalog, sections)]
     demands = {name: _with_rates(name, demand, sections, problems) for name, demand in catalog.demands.items()}
     if problems:
@@ -88,7 +91,8 @@ def _unknown_accelerators(catalog: Catalog, sections: dict[str, Section]) -> Ite
                 )
 
 
-def _readable(error: ValidationError, sections: dict[str, Section]) -> Iterator[str]:
+def readable(error: ValidationError, sections: dict[str, Section]) -> Iterator[str]:
+    """A line for each mistake, `sections` by the first step to it: file, line, field, found and expected."""
     for item in error.errors():
         name, *rest = item["loc"]
         section = sections[str(name)]

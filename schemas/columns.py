@@ -62,6 +62,11 @@ class Column:
     unit: str = ""
     nullable: bool = False
 
+    @property
+    def description(self) -> str:
+        """Its comment wherever it is published: meaning and unit."""
+        return f"{self.comment} [{self.unit}]" if self.unit else self.comment
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -72,6 +77,11 @@ class Table:
     grain: tuple[str, ...]
     comment: str
     columns: tuple[Column, ...]
+
+    @property
+    def description(self) -> str:
+        """Its comment wherever it is published: meaning and grain."""
+        return f"{self.comment} One row for each {' x '.join(self.grain)}."
 
 
 def _required(name: str, type_: str, comment: str, unit: str = "") -> Column:
@@ -385,6 +395,10 @@ RUNS_SOURCE = Table(
         _N("calibration_itl_error_p99_ms", "DOUBLE", "p99 ITL of the client minus the true one", "ms"),
         _N("calibration_tokens_per_s", "DOUBLE", "Highest token rate that the client held; null: none", "tokens/s"),
         _N("calibration_streams", "INTEGER", "Streams at which the errors were found"),
+        # what was said of the attempt afterwards
+        _N("retracted_at", "TIMESTAMP", "When it was retracted (UTC): kept, shown, never chosen; null: it counts"),
+        _N("retracted_why", "VARCHAR", "Why, as it was told"),
+        _N("retracted_by", "VARCHAR", "User and machine that retracted it"),
     ),
 )
 
@@ -533,6 +547,14 @@ DEMAND_CLASSES_SOURCE = Table(
     ),
 )
 
+BUILD_SCOPE_SOURCE = Table(
+    "raw",
+    "build_scope",
+    ("since",),
+    "One row: what a build is to make.",
+    (_N("since", "TIMESTAMP", "Earliest night whose rows are made, here and in tables that look at other nights"),),
+)
+
 SOURCE_TABLES = (
     *LANDED_TABLES,
     RUNS_SOURCE,
@@ -543,6 +565,7 @@ SOURCE_TABLES = (
     DEMAND_RATES_SOURCE,
     PRICE_PLANS_SOURCE,
     DEMAND_CLASSES_SOURCE,
+    BUILD_SCOPE_SOURCE,
 )
 """What the transforms read as `raw.<name>`."""
 
@@ -563,7 +586,8 @@ RUNS = Table(
     "What was asked, what happened and provenance of each attempt of a run.",
     (
         *RUNS_SOURCE.columns,
-        _R("is_current", "BOOLEAN", "Stands for its run: the latest complete attempt, else the latest landed"),
+        _R("is_current", "BOOLEAN", "Stands for its run: the latest complete attempt, else the latest landed; retracted ones last"),
+        _N("superseded_by", "INTEGER", "Attempt that stands for the run in its place; null: it stands itself"),
         _R("rows_landed", "BIGINT", "Trace rows in raw/, probe and warm-up included"),
         _R("requests", "BIGINT", "Measured requests"),
         *(_R(f"requests_{outcome}", "BIGINT", f"Measured requests that ended {outcome}") for outcome in OUTCOMES),
@@ -1021,6 +1045,104 @@ MIX_ROUTES = Table(
     ),
 )  # fmt: skip
 
+PRICE_TERMS = Table(
+    "curated",
+    "price_terms",
+    ("endpoint", "workload", "night", "price_plan"),
+    "What each price plan that applies to an endpoint, or that a demand names, charges on a night.",
+    (
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("price_plan", "VARCHAR", "Price plan of the catalog"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("catalog_hash", "VARCHAR", "Snapshot of the prices"),
+        _METRIC_VERSION,
+        _R("applies", "BOOLEAN", "Pays for every demand that names no plans; else only where a demand names it"),
+        _R("price_kind", "VARCHAR", "own, rent or api"),
+        _N("rent_unit", "VARCHAR", "Rent: gpu (nothing is stranded), server or provisioned"),
+        _N("pricing_category", "VARCHAR", "Rent: on_demand, reserved or spot"),
+        _R("currency", "VARCHAR", "Currency of every usd column"),
+        _R("price_valid_from", "DATE", "First day of the plan's prices"),
+        _N("price_valid_to", "DATE", "Last day of the plan's prices; null: still valid"),
+        _R("price_source", "VARCHAR", "Where the plan's figures are from"),
+        _R("priced_unit", "VARCHAR", "What the plan charges for: server, instance (rent by the GPU), unit or request"),
+        _N("gpus_per_server", "INTEGER", "GPUs in one server of the plan"),
+        _N("instances_per_unit", "DOUBLE", "Instances that one of what is paid for holds; null for an API"),
+        _N("server_year_usd", "DOUBLE", "One server for a year; null for rent by the GPU or unit, and an API", "currency"),
+        _N("unit_year_usd", "DOUBLE", "One of what is paid for, a year; null for an API", "currency"),
+        _N("tokens_per_s", "DOUBLE", "Provisioned: tokens, input and output, that a unit serves", "tokens/s"),
+        _N("usd_per_mtok_input", "DOUBLE", "API: 1M input tokens. Else those of its reference plan, for the ratio", "currency"),
+        _N("usd_per_mtok_cached_input", "DOUBLE", "1M cached input tokens there; null: as input", "currency"),
+        _N("usd_per_mtok_output", "DOUBLE", "1M output tokens there", "currency"),
+        _N("usd_per_mtok_reasoning", "DOUBLE", "1M reasoning tokens there; null: as output", "currency"),
+    ),
+)  # fmt: skip
+
+DEMANDS = Table(
+    "curated",
+    "demands",
+    ("catalog_hash", "demand", "night"),
+    "What was asked of fleets on each night, as its catalog snapshot has it.",
+    (
+        *DEMANDS_SOURCE.columns[:2],
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        *DEMANDS_SOURCE.columns[2:],
+        _N("trace_rps", "DOUBLE[]", "Of a demand trace: its rates at as_of", "1/s"),
+        _N("trace_shares", "DOUBLE[]", "Share of the time at each of them"),
+        _R("slo_terms", "VARCHAR", "The whole SLO in one line"),
+        _METRIC_VERSION,
+    ),
+)
+
+PRICE_PLANS = Table(
+    "curated",
+    "price_plans",
+    ("catalog_hash", "price_plan", "night"),
+    "The price book as it stood on each night: plans of its catalog snapshot in force on its date.",
+    (
+        *PRICE_PLANS_SOURCE.columns[:2],
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        *PRICE_PLANS_SOURCE.columns[2:],
+        _METRIC_VERSION,
+    ),
+)
+
+CHANGE_POINTS = Table(
+    "curated",
+    "change_points",
+    ("performance_id", "night"),
+    "Each night's performance against its baseline, prices and demands left out; changes as episodes.",
+    (
+        _R("performance_id", "VARCHAR", "Endpoint, workload, SLO and measure: what the costs of several series follow"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("slo", "VARCHAR", "SLO of the catalog"),
+        _R("measure", "VARCHAR", "gpu_seconds, gpu_seconds_good (of good requests), good_share, or the bill of an API plan"),
+        _METRIC_VERSION,
+        _R("lineage", "VARCHAR", "Nights with the same loads, lengths, SLO and metric version: only they are compared"),
+        _R("performance_value", "DOUBLE", "What 1M tokens or a request take, in the measure's unit; less is better"),
+        _R("own_error_share", "DOUBLE", "Standard error of the night's own rate"),
+        _R("baseline_since", "TIMESTAMP", "First night of the baseline: after the last step that held"),
+        _R("baseline_nights", "BIGINT", "Valid nights in it"),
+        _N("baseline_value", "DOUBLE", "Its mean, outliers left out; null: too few nights"),
+        _N("baseline_spread_share", "DOUBLE", "Robust spread from night to night; null: too few nights"),
+        _N("sigmas", "DOUBLE", "The night alone against the baseline, in spreads; above 0 is worse"),
+        _R("state", "VARCHAR", "no_baseline, quiet, or of a change: open, passed (gone again), settled (the new normal)"),
+        _N("change_id", "VARCHAR", "The change that is open, or ended tonight; stable, and one for all its nights"),
+        _N("first_night", "TIMESTAMP", "Night on which it was found"),
+        _N("step_night", "TIMESTAMP", "Night on which it began, as known tonight"),
+        _N("direction", "VARCHAR", "worse or better"),
+        _N("change_share", "DOUBLE", "Mean since the step against the baseline; 0.05 takes 5 % more"),
+        _N("change_sigmas", "DOUBLE", "Of the test that found it"),
+        _N("confidence", "DOUBLE", "Share of mere noise that stays below that"),
+    ),
+)  # fmt: skip
+
 COST_PER_MILLION_TOKENS = Table(
     "curated",
     "cost_per_million_tokens",
@@ -1281,6 +1403,103 @@ DISAGGREGATED_FLEETS = Table(
     ),
 )  # fmt: skip
 
+COST_TRENDS = Table(
+    "curated",
+    "cost_trends",
+    ("series_id", "night"),
+    "Each series' cost night by night, against the valid night before and its baseline, the change split by cause.",
+    (
+        _R("series_id", "VARCHAR", "Endpoint, workload, SLO, demand, plan, basis and allocation, stable over nights"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("slo", "VARCHAR", "SLO of the catalog"),
+        _R("demand", "VARCHAR", "Demand of the catalog"),
+        _R("price_plan", "VARCHAR", "Price plan of the catalog"),
+        _R("cost_basis", "VARCHAR", "capacity: every server full; slo: good requests only; demand: the mean rate"),
+        _R("allocation_method", "VARCHAR", "Of the series; a whole token's price does not depend on it"),
+        _R("status", "VARCHAR", "Of the best operating point"),
+        _R("fleet_id", "VARCHAR", "Demand, endpoint and night"),
+        _N("run_id", "VARCHAR", "Run that it stands on"),
+        _N("operating_point_id", "VARCHAR", "Operating point that it stands on"),
+        _N("performance_id", "VARCHAR", "Row of change_points that it follows; null: the cost follows from no performance"),
+        _METRIC_VERSION,
+        _N("loads", "VARCHAR", "Loads that were measured; only nights of the same are compared"),
+        _R("currency", "VARCHAR", "Currency of every usd column"),
+        _R("measure", "VARCHAR", "Column that value_usd is: usd_per_mtok; of a pool that of its own tokens; usd_per_request"),
+        _N("value_usd", "DOUBLE", "The cost; null where the night has none (no_value)", "currency"),
+        _N("value_usd_lo", "DOUBLE", "At the upper 95 % bound of the rate", "currency"),
+        _N("value_usd_hi", "DOUBLE", "At the lower 95 % bound of the rate", "currency"),
+        _N("no_value", "VARCHAR", "Why there is none: such a night is a gap, never carried forward, and no baseline"),
+        _N("previous_night", "TIMESTAMP", "The last valid night before, of the same loads, measure and metric version"),
+        _N("days_since_previous", "BIGINT", "Days since then", "days"),
+        _N("previous_value_usd", "DOUBLE", "The cost of that night", "currency"),
+        _N("previous_fleet_id", "VARCHAR", "Its fleet"),
+        _N("change_usd", "DOUBLE", "value_usd - previous_value_usd", "currency"),
+        _N("change_share", "DOUBLE", "The same as a share of previous_value_usd"),
+        _N("performance_effect_usd", "DOUBLE", "Part of change_usd that is the endpoint's", "currency"),
+        _N("price_effect_usd", "DOUBLE", "Part that is the price book's", "currency"),
+        _N("scope_effect_usd", "DOUBLE", "Part that is what was asked: demand, its growth, SLO, workload", "currency"),
+        _N("baseline_break", "VARCHAR", "What is new (load, SLO, tokens, metrics), so that a new baseline begins"),
+        _R("baseline_nights", "BIGINT", "Valid nights in the baseline; under 5 there is none"),
+        _N("baseline_since", "TIMESTAMP", "The first of them"),
+        _N("baseline_until", "TIMESTAMP", "The last of them"),
+        _N("baseline_usd", "DOUBLE", "Their median", "currency"),
+        _N("baseline_spread_share", "DOUBLE", "Their spread (1.4826 MAD) as a share of the median"),
+        _N("change_vs_baseline_usd", "DOUBLE", "value_usd - baseline_usd", "currency"),
+        _N("change_vs_baseline_share", "DOUBLE", "The same as a share of baseline_usd"),
+        _N("noise_share", "DOUBLE", "Night-to-night noise of the performance that it follows (change_points)"),
+        _N("sigmas", "DOUBLE", "The night's performance against its baseline, in that noise; above 0 is worse"),
+        _N("change_id", "VARCHAR", "Change of the performance that is open, or ended tonight (change_points)"),
+    ),
+)  # fmt: skip
+
+REGRESSIONS = Table(
+    "curated",
+    "regressions",
+    ("series_id", "night"),
+    "What moved the cost of a series: larger than its own noise, or known exactly. Told from the night it was found "
+    "until it is the new normal.",
+    (
+        _R("series_id", "VARCHAR", "Endpoint, workload, SLO, demand, plan, basis and allocation, stable over nights"),
+        _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
+        _R("run_date", "DATE", "UTC date of the night"),
+        _R("endpoint", "VARCHAR", "Endpoint of the catalog"),
+        _R("workload", "VARCHAR", "Workload of the catalog"),
+        _R("slo", "VARCHAR", "SLO of the catalog"),
+        _R("demand", "VARCHAR", "Demand of the catalog"),
+        _R("price_plan", "VARCHAR", "Price plan of the catalog"),
+        _R("cost_basis", "VARCHAR", "capacity: every server full; slo: good requests only; demand: the mean rate"),
+        _R("allocation_method", "VARCHAR", "Of the series; a whole token's price does not depend on it"),
+        _R("fleet_id", "VARCHAR", "Demand, endpoint and night"),
+        _N("run_id", "VARCHAR", "Run that the night stands on"),
+        _N("operating_point_id", "VARCHAR", "Operating point that it stands on"),
+        _METRIC_VERSION,
+        _R("currency", "VARCHAR", "Currency of every usd column"),
+        _R("measure", "VARCHAR", "Column of the cost that moved"),
+        _R("regression_id", "VARCHAR", "The change: one for all its nights, and for all series that it moved"),
+        _R("cause", "VARCHAR", "performance, price or scope: the largest of what moved it"),
+        _R("direction", "VARCHAR", "worse (dearer) or better"),
+        _R("is_new", "BOOLEAN", "Found tonight"),
+        _R("state", "VARCHAR", "open, or settled: from tomorrow on the new normal"),
+        _R("first_night", "TIMESTAMP", "Night on which it was found"),
+        _R("step_night", "TIMESTAMP", "Since when: the night on which it began, as known tonight"),
+        _R("value_usd", "DOUBLE", "The cost tonight", "currency"),
+        _N("reference_usd", "DOUBLE", "The cost before: at the baseline's performance; of price, scope and the demand basis the night before", "currency"),
+        _N("change_usd", "DOUBLE", "What the cause did to it", "currency"),
+        _N("change_share", "DOUBLE", "The same as a share of reference_usd"),
+        _N("performance_effect_usd", "DOUBLE", "What performance did since step_night", "currency"),
+        _N("price_effect_usd", "DOUBLE", "What prices did since then", "currency"),
+        _N("scope_effect_usd", "DOUBLE", "What demand, its growth, SLO and workload did since then", "currency"),
+        _N("performance_change_share", "DOUBLE", "Of performance: GPU time for the same work, mean since the step"),
+        _N("change_sigmas", "DOUBLE", "Of performance: sigmas of the test that found it"),
+        _R("confidence", "DOUBLE", "How sure: share of mere noise that stays below that; 1 where it is known exactly"),
+        _N("noise_share", "DOUBLE", "Night-to-night noise of the performance"),
+        _R("suspects", "VARCHAR[]", "What else changed around the step, as name: before -> after"),
+    ),
+)  # fmt: skip
+
 CURATED_TABLES = (
     RUNS,
     OPERATING_POINTS,
@@ -1295,6 +1514,9 @@ CURATED_TABLES = (
     SERVER_COUNTS,
     FLEET_MIXES,
     MIX_ROUTES,
+    PRICE_TERMS,
+    DEMANDS,
+    PRICE_PLANS,
     COST_PER_MILLION_TOKENS,
     COST_LEDGER,
     BREAK_EVEN,
@@ -1303,7 +1525,58 @@ CURATED_TABLES = (
     SAVINGS,
     COST_BY_SLO_LIMIT,
     DISAGGREGATED_FLEETS,
+    CHANGE_POINTS,
+    COST_TRENDS,
+    REGRESSIONS,
 )
 """The public tables of the warehouse, schema `curated`."""
 
-TABLES = (*SOURCE_TABLES, *CURATED_TABLES)
+BUILD = Table(
+    "meta",
+    "build",
+    ("built_at",),
+    "One row: how this file was built.",
+    (
+        _R("built_at", "TIMESTAMP", "Last build (UTC)"),
+        _R(
+            "structure",
+            "VARCHAR",
+            "Hash of the tables and macros; an incremental build starts from a file with its own",
+        ),
+        _N("catalog_override", "VARCHAR", "Hash of the catalog that priced every night (what-if); null: each its own"),
+        _R("whole_bytes", "BIGINT", "Size of the file when it was last written in one go", "bytes"),
+        _R("whole_rows", "BIGINT", "Rows of all curated tables then", "1"),
+    ),
+)
+
+INPUTS = Table(
+    "meta",
+    "inputs",
+    ("manifest",),
+    "From what this file was built: one row for each closed attempt of a run.",
+    (
+        _R("manifest", "VARCHAR", "Path of its manifest below raw/manifests"),
+        _R("fingerprint", "VARCHAR", "Size and time of the manifest, and of what else is said of the attempt"),
+        _R("night", "TIMESTAMP", "Scheduled start of its night (UTC)"),
+        _R("is_archived", "BOOLEAN", "Rows of its night are those of its archive: traces were thinned or dropped"),
+        _METRIC_VERSION,
+        _R("built_at", "TIMESTAMP", "Build that made the rows of its night (UTC)"),
+    ),
+)
+
+INPUT_PARTS = Table(
+    "meta",
+    "input_parts",
+    ("part",),
+    "The parts that those attempts landed.",
+    (
+        _R("manifest", "VARCHAR", "Attempt that landed it"),
+        _R("part", "VARCHAR", "Path below the home"),
+        _R("fingerprint", "VARCHAR", "Size and time of the file when its hash was last checked"),
+    ),
+)
+
+META_TABLES = (BUILD, INPUTS, INPUT_PARTS)
+"""What the warehouse file says of itself, schema `meta`."""
+
+TABLES = (*SOURCE_TABLES, *CURATED_TABLES, *META_TABLES)

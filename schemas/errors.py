@@ -6,6 +6,7 @@
     ├── EndpointError             the endpoint cannot be measured (unreachable, refused the key, no such model)
     ├── EndpointBusyError         another run holds the endpoint's lock
     ├── NightFailedError          a run of the night did not complete
+    ├── GateError                 exit code 3: a cost rose by more than the gate lets through
     ├── LoadgenError              what stops a worker; a request that fails is none: it is a row
     │   ├── SpecError             the shard spec cannot be run as it is written
     │   ├── PartError             the Parquet part cannot be written
@@ -13,6 +14,7 @@
     ├── LandingError              a part, a manifest or a folder that cannot be landed
     │   ├── PartRefusedError      a part with other columns or types than the contract: quarantined whole
     │   └── ResultFileError       a result file of another tool that cannot be imported
+    ├── FeedError                 a feed (Parquet, Postgres, FOCUS) cannot be published
     └── WarehouseError            the warehouse cannot be built, published or asked
         └── BuildError            a table could not be built or is not what it promises
             └── OrderError        the SQL files refer to each other in a circle, or to a table that nobody makes
@@ -53,6 +55,12 @@ class NightFailedError(RatecardError):
         self.run_ids = run_ids
 
 
+class GateError(RatecardError):
+    """A cost rose by more than the gate lets through: the message names each series."""
+
+    exit_code = 3
+
+
 class LoadgenError(RatecardError):
     """A worker cannot do its work."""
 
@@ -79,6 +87,10 @@ class PartRefusedError(LandingError):
 
 class ResultFileError(LandingError):
     """A result file of another tool cannot be imported: the message names file, line, field, what was expected and what to do."""
+
+
+class FeedError(RatecardError):
+    """A feed could not be published; what was published there before is untouched."""
 
 
 class WarehouseError(RatecardError):

@@ -1,49 +1,26 @@
-"""Builds the warehouse's tables: discover the files, order them, create, comment, check.
+"""Builds the warehouse's tables: order the files (`transforms.table_files`), create, comment, check.
 
-A file `staging/x.sql` or `curated/x.sql` makes the table `staging.x` or `curated.x`; its header has a line
-`-- grain: a, b`. Where SQL is the wrong tool, `x.py` makes it: a docstring with the line `grain: a, b`, a constant
-`READS` of the tables that it reads, and `build(con)`, which creates the table. A file `x.test.sql` beside either holds
-queries, each under a line `-- assert: what must hold`, that return the rows which break it. `macros/x.sql` makes the
-macro `x` in schema `main`.
+Two phases. First the tables that follow from each night alone: of any nights that are there, so that a build may be
+given only those that changed. Then those that look at other nights (`-- spans: nights`) and what reads them; there
+`curated.*` is the whole history, and `raw.build_scope` has the night from which on they make their rows. Macros
+(`macros/x.sql` makes the macro `x`) are in schema `main`.
 """
 
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import duckdb
 
 from schemas.columns import CURATED_TABLES, SOURCE_TABLES, Table
 from schemas.errors import BuildError
-from transforms.order import build_order, tables_read
+from transforms.order import build_order
+from transforms.table_files import SQL_FOLDER, TableFile, discover
 
-SQL_FOLDER = Path(__file__).parent
 SOURCES = tuple(f"raw.{table.name}" for table in SOURCE_TABLES)
-LAYERS = ("staging", "curated")
-_GRAIN = re.compile(r"^(?:-- )?grain: (.+)$", re.MULTILINE)
-_ASSERT = re.compile(r"^-- assert: (.+)$", re.MULTILINE)
 _SAMPLE_ROWS = 5
-
-
-Make = Callable[[duckdb.DuckDBPyConnection], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TableFile:
-    """One file: `assertions` are pairs of what must hold and the query of the rows that break it.
-
-    A SQL file has its `sql`, and what it reads is found there; a Python file `reads` what it says, and has `make`.
-    """
-
-    name: str
-    grain: tuple[str, ...]
-    assertions: tuple[tuple[str, str], ...]
-    sql: str = ""
-    reads: frozenset[str] = frozenset()
-    make: Make | None = None
 
 
 @dataclass(slots=True)
@@ -54,6 +31,20 @@ class BuildReport:
     seconds: dict[str, float] = field(default_factory=dict)
     assertions: int = 0
 
+    def add(self, later: "BuildReport") -> None:
+        """Add what a later phase made."""
+        self.rows |= later.rows
+        self.seconds |= later.seconds
+        self.assertions += later.assertions
+
+
+@dataclass(frozen=True, slots=True)
+class _Transforms:
+    """The files in build order: `nights`, the tables made of each night alone, come before those of the `history`."""
+
+    nights: tuple[TableFile, ...]
+    history: tuple[TableFile, ...]
+
 
 def build(
     con: duckdb.DuckDBPyConnection,
@@ -63,58 +54,96 @@ def build(
     contract: Sequence[Table] = CURATED_TABLES,
     wanted: Collection[str] | None = None,
     given: Collection[str] = (),
+    after_nights: Callable[[], None] = lambda: None,
 ) -> BuildReport:
     """Build every table of `folder` through `con` and check it; the default builds Ratecard's warehouse.
 
     With `wanted` only those tables are built, and those that they read, short of the tables `given`, which exist; without
     comments, since nobody else will look at them.
 
+    `after_nights` is called between the phases, to add the rows of nights that are not in `raw.*`.
+
     `con`'s default database is the new warehouse file; it gets the schema `curated` and the macros. `sources` must be
     readable as `raw.<table>`: views in a database attached as `raw` keep them out of the file. Staging tables go into
     a database attached as `staging` (a file, to keep memory free), or else into one in memory, attached for the time
     of the build. Raises BuildError with table, assertion and sample rows.
     """
-    files = discover(folder)
-    reads = {name: _reads(con, file) for name, file in files.items()}
-    order = build_order(reads, set(sources))
+    transforms = _read(con, folder, sources, wanted, given)
     if wanted is not None:
-        needed = _needed(reads, wanted, given)
-        order = [name for name in order if name in needed]
-        contract = [table for table in contract if f"{table.schema}.{table.name}" in {*order, *given}]
-    attached = {row[0] for row in con.execute("select database_name from duckdb_databases()").fetchall()}
-    own_staging = "staging" not in attached
-    if own_staging:
-        con.execute("attach ':memory:' as staging")
-    # a few ranks looked up in millions of samples: DuckDB would take a nested loop for so small a left side
-    con.execute("set asof_loop_join_threshold = 0")
-    try:
-        con.execute("create schema if not exists curated")
-        for path in sorted((folder / "macros").glob("*.sql")):
-            con.execute(path.read_text())
-        report = BuildReport()
-        for name in order:
-            _make(con, files[name], report)
-        _check_contract(con, contract)
+        built = {file.name for file in (*transforms.nights, *transforms.history)}
+        contract = [table for table in contract if f"{table.schema}.{table.name}" in {*built, *given}]
+    report = BuildReport()
+    with _prepared(con, folder):
+        for file in transforms.nights:
+            _make(con, file, report)
+        after_nights()
+        for file in transforms.history:
+            _make(con, file, report)
+        check_contract(con, contract)
         if wanted is None:
-            con.execute(";".join(["begin", *(comment for table in contract for comment in _comments(table)), "commit"]))
-        return report
-    finally:
-        if own_staging:
-            con.execute("detach staging")
+            con.execute(";".join(["begin", *(line for table in contract for line in comments(table)), "commit"]))
+    return report
 
 
-def discover(folder: Path = SQL_FOLDER) -> dict[str, TableFile]:
-    """Read the files of a folder, by table name. Raises BuildError for a file that is not as it should be."""
-    files: dict[str, TableFile] = {}
-    for layer in LAYERS:
-        for path in sorted((folder / layer).glob("*.*")):
-            name = f"{layer}.{path.stem}"
-            if path.suffix not in (".sql", ".py") or path.name.endswith(".test.sql") or path.name == "__init__.py":
-                continue
-            if name in files:
-                raise BuildError(f"{path}: {name} is made by a file .py and by a file .sql: keep one of them")
-            files[name] = _read_sql(path, name) if path.suffix == ".sql" else _read_python(path, name)
-    return files
+def build_nights(
+    con: duckdb.DuckDBPyConnection, *, folder: Path = SQL_FOLDER, sources: Iterable[str] = SOURCES
+) -> BuildReport:
+    """The first phase alone: what follows from the nights in `raw.*`, into `con`'s default database.
+
+    Raises BuildError as `build` does.
+    """
+    report = BuildReport()
+    with _prepared(con, folder):
+        for file in _read(con, folder, sources).nights:
+            _make(con, file, report)
+    return report
+
+
+def curated_of_nights(con: duckdb.DuckDBPyConnection, *, folder: Path = SQL_FOLDER) -> list[str]:
+    """Names of the curated tables that the first phase makes."""
+    made = (file.name.split(".") for file in _read(con, folder, SOURCES).nights)
+    return [table for schema, table in made if schema == "curated"]
+
+
+def build_history(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    folder: Path = SQL_FOLDER,
+    sources: Iterable[str] = SOURCES,
+    contract: Sequence[Table] = CURATED_TABLES,
+) -> BuildReport:
+    """The second phase alone, in a default database whose `curated.*` has all nights and earlier rows of these tables.
+
+    Of a table's earlier rows those before `raw.build_scope.since` stay. Its assertions hold of the rows made now, whose
+    number is reported. Raises BuildError as `build` does, also where the columns are not those of `contract`.
+    """
+    report = BuildReport()
+    with _prepared(con, folder):
+        for file in _read(con, folder, sources).history:
+            _remake(con, file, report)
+        check_contract(con, contract)
+    return report
+
+
+def _read(
+    con: duckdb.DuckDBPyConnection,
+    folder: Path,
+    sources: Iterable[str],
+    wanted: Collection[str] | None = None,
+    given: Collection[str] = (),
+) -> _Transforms:
+    files = discover(folder)
+    reads = {name: file.needs(con) for name, file in files.items()}
+    order = build_order(reads, set(sources))
+    spanning: set[str] = set()
+    for name in order:
+        if files[name].spans_nights or reads[name] & spanning:
+            spanning.add(name)
+    needed = _needed(reads, wanted, given) if wanted is not None else set(order)
+    return _Transforms(
+        nights=tuple(files[name] for name in order if name in needed - spanning),
+        history=tuple(files[name] for name in order if name in needed & spanning),
+    )
 
 
 def _needed(reads: Mapping[str, Collection[str]], wanted: Collection[str], given: Collection[str]) -> set[str]:
@@ -129,41 +158,47 @@ def _needed(reads: Mapping[str, Collection[str]], wanted: Collection[str], given
     return needed
 
 
-def _reads(con: duckdb.DuckDBPyConnection, file: TableFile) -> set[str]:
-    """Tables that a file and its assertions need to be there."""
-    queries = [*([] if file.make else [file.sql]), *(query for _, query in file.assertions)]
-    return {*file.reads, *(table for query in queries for table in tables_read(con, file.name, query))} - {file.name}
+@contextmanager
+def _prepared(con: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[None]:
+    """The default database with schema and macros, and a place for staging tables."""
+    attached = {row[0] for row in con.execute("select database_name from duckdb_databases()").fetchall()}
+    own_staging = "staging" not in attached
+    if own_staging:
+        con.execute("attach ':memory:' as staging")
+    # a few ranks looked up in millions of samples: DuckDB would take a nested loop for so small a left side
+    con.execute("set asof_loop_join_threshold = 0")
+    try:
+        con.execute("create schema if not exists curated")
+        for path in sorted((folder / "macros").glob("*.sql")):
+            con.execute(path.read_text())
+        yield
+    finally:
+        if own_staging:
+            con.execute("detach staging")
 
 
-def _read_sql(path: Path, name: str) -> TableFile:
-    sql = path.read_text()
-    return TableFile(name, _grain(path, sql), _assertions(path), sql=sql)
-
-
-def _read_python(path: Path, name: str) -> TableFile:
-    spec = spec_from_file_location(f"transforms.{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    make, reads = getattr(module, "build", None), getattr(module, "READS", None)
-    if make is None or reads is None:
-        raise BuildError(f"{path}: needs READS, the tables that it reads, and build(con), which makes {name}")
-    return TableFile(name, _grain(path, module.__doc__ or ""), _assertions(path), reads=frozenset(reads), make=make)
-
-
-def _grain(path: Path, header: str) -> tuple[str, ...]:
-    grain = _GRAIN.search(header)
-    if not grain:
-        comment = "-- " if path.suffix == ".sql" else ""
-        raise BuildError(f"{path}: the header needs a line '{comment}grain: column, column'")
-    return tuple(column.strip() for column in grain[1].split(","))
-
-
-def _assertions(path: Path) -> tuple[tuple[str, str], ...]:
-    tests = path.with_suffix(".test.sql")
-    parts = _ASSERT.split(tests.read_text())[1:] if tests.exists() else []
-    return tuple(zip(parts[::2], (query.strip().rstrip(";") for query in parts[1::2]), strict=True))
+def _remake(con: duckdb.DuckDBPyConnection, file: TableFile, report: BuildReport) -> None:
+    """Make the rows of a table of the history from `since` on, in place of those that it has."""
+    schema, table = file.name.split(".")
+    exists = con.execute(
+        "select count(*) from duckdb_tables() where database_name = current_database() and schema_name = ? and table_name = ?",
+        [schema, table],
+    ).fetchone()
+    if exists in (None, (0,)):  # of staging, or a table that this version adds
+        _make(con, file, report)
+        return
+    # the table keeps its name while it is made, and its comments afterwards
+    con.execute(f"alter table {file.name} rename to {table}__kept")
+    _make(con, file, report)
+    con.execute(
+        f"""
+        alter table {file.name} rename to {table}__made;
+        alter table {schema}.{table}__kept rename to {table};
+        delete from {file.name} where night >= (select since from raw.build_scope);
+        insert into {file.name} by name from {schema}.{table}__made;
+        drop table {schema}.{table}__made
+        """
+    )
 
 
 def _make(con: duckdb.DuckDBPyConnection, file: TableFile, report: BuildReport) -> None:
@@ -197,8 +232,8 @@ def _assert(con: duckdb.DuckDBPyConnection, table: str, assertion: str, query: s
         raise BuildError(f"{table}: the assertion '{assertion}' does not hold; the first failing rows:\n{sample}")
 
 
-def _check_contract(con: duckdb.DuckDBPyConnection, contract: Sequence[Table]) -> None:
-    """Hold what was built against `schemas.columns`: tables, column names, order and types."""
+def check_contract(con: duckdb.DuckDBPyConnection, contract: Sequence[Table]) -> None:
+    """Hold what was built against `schemas.columns`: tables, column names, order and types. Raises BuildError."""
     built: dict[str, list[tuple[str, str]]] = {}
     for table_name, column, type_ in con.execute(
         "select table_name, column_name, data_type from duckdb_columns() "
@@ -220,12 +255,11 @@ def _difference(built: list[tuple[str, str]] | None, expected: list[tuple[str, s
     return f"the columns are not those of schemas/columns.py ({what})"
 
 
-def _comments(table: Table) -> Iterator[str]:
-    grain = f"{table.comment} One row for each {' x '.join(table.grain)}."
-    yield f"comment on table {table.schema}.{table.name} is {_quoted(grain)}"
+def comments(table: Table) -> Iterator[str]:
+    """Statements that comment on a table and its columns."""
+    yield f"comment on table {table.schema}.{table.name} is {_quoted(table.description)}"
     for column in table.columns:
-        text = f"{column.comment} [{column.unit}]" if column.unit else column.comment
-        yield f'comment on column {table.schema}.{table.name}."{column.name}" is {_quoted(text)}'
+        yield f'comment on column {table.schema}.{table.name}."{column.name}" is {_quoted(column.description)}'
 
 
 def _quoted(text: str) -> str:

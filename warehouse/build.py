@@ -1,11 +1,9 @@
 """Build and publish: `raw/` -> a new DuckDB file beside the old one -> swapped in.
 
-The published file is never written in place: a reader keeps the file that it opened, whole, until it opens again.
+The published file is never written in place: a reader keeps the file that it opened, whole, until it opens again. A
+build makes the nights that have changed (`warehouse.increment`), or all of them.
 """
 
-import os
-import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,31 +12,50 @@ from pathlib import Path
 import duckdb
 
 from schemas.catalog import Catalog
+from schemas.columns import METRIC_VERSION
 from schemas.errors import BuildError, WarehouseError
 from transforms.runner import BuildReport
 from transforms.runner import build as run_transforms
-from warehouse import manifests, sources
-from warehouse.files import sync_folder
-from warehouse.home import Home, exclusive
-
-STORAGE_VERSION = "v1.2.0"
-"""Storage that DuckDB 1.2 and every BI driver since can read."""
+from warehouse import archive, inventory, manifests, published, sources
+from warehouse.home import Home
+from warehouse.increment import increment
+from warehouse.inventory import Inventory
+from warehouse.published import Made, UnusableError
+from warehouse.scratch import Scratch, scratch
 
 
 @dataclass(frozen=True)
 class Built:
-    """What was published."""
+    """What was published: `runs` and `rows` by table are all that the file has, `report` is of the `nights` made now.
+
+    `whole_because` says why all nights were made; null: those that had changed.
+    """
 
     path: Path
     runs: int
+    nights: int
+    rows: dict[str, int]
     report: BuildReport
+    whole_because: str | None
+    notes: tuple[str, ...]
+
+    def what(self) -> str:
+        """What was made, in words."""
+        if not self.nights and self.whole_because is None:
+            return "nothing had changed"
+        held = f"{self.report.assertions} checks held"
+        nights = f"{self.nights} night{'' if self.nights == 1 else 's'}"
+        if self.whole_because is None:
+            return f"{nights} made anew, {held}"
+        return f"{nights}, all made anew ({self.whole_because}), {held}"
 
 
-def build(home: Home, catalog: Catalog | None = None, wait_s: float = 600.0) -> Built:
-    """Rebuild every table from `raw/` alone and publish the file.
+def build(home: Home, catalog: Catalog | None = None, *, recompute: bool = False, wait_s: float = 600.0) -> Built:
+    """Make the nights that have changed since the published file was built, and publish.
 
-    `catalog` prices all of history with its SLOs, demands and prices instead of each night's own (what-if).
-    A build by another process is waited for, up to `wait_s` seconds.
+    `recompute` makes all of them, from `raw/` alone; so does `catalog`, which prices all of history with its SLOs, demands
+    and prices instead of each night's own (what-if), and the build after such a one. So does a published file that is
+    missing, damaged or of another version. A build by another process is waited for, up to `wait_s` seconds.
 
     Raises:
         LandingError: a manifest or snapshot cannot be read.
@@ -46,73 +63,54 @@ def build(home: Home, catalog: Catalog | None = None, wait_s: float = 600.0) -> 
             published file is untouched.
 
     """
-    with _building(home, wait_s) as (new, staging):
-        closed = _intact(home)
-        try:
-            report = _transform(home, closed, catalog, new, staging)
-            with new.open("rb") as file:
-                os.fsync(file.fileno())
-            new.replace(home.warehouse)
-            sync_folder(home.root)
-        except (BuildError, duckdb.Error, OSError) as error:
-            raise WarehouseError(
-                f"the warehouse was not rebuilt: {error}\nWhat was measured is kept in {home.raw}, and what was published "
-                "before is untouched. If the disk is full, free some space there; then `ratecard build`"
-            ) from error
-    return Built(home.warehouse, len(closed), report)
+    with scratch(home, wait_s) as files, _told(home):
+        found = inventory.scan(home)
+        because = "priced with one catalog" if catalog else "as asked for" if recompute else None
+        if because is None:
+            try:
+                made = increment(home, found, files)
+            except UnusableError as error:
+                because = str(error)
+        if because is not None:
+            files.clear()
+            made = _whole(home, found, catalog, files)
+        if because is not None or made.nights:
+            files.publish()
+    return Built(home.warehouse, len(found), made.nights, made.rows, made.report, because, tuple(_notes(made, catalog)))
 
 
-def _intact(home: Home) -> list[manifests.Manifest]:
-    closed = manifests.read_all(home)
-    problems = [problem for manifest in closed for problem in manifests.check_parts(home, manifest)]
-    if problems:
-        advice = "raw/ is immutable: restore the files from a backup, or move their manifests away"
-        raise WarehouseError("\n".join([*problems, advice]))
-    return closed
+def _whole(home: Home, found: Inventory, catalog: Catalog | None, files: Scratch) -> Made:
+    closed = manifests.read(home, found)
+    live, archives = archive.settle(home, closed)
+    manifests.check_all_parts(home, live.values())
+    first = min((manifest.night for manifest in closed.values()), default=None)
+    with files.connect() as con:
+        sources.attach(con, home, live.values(), catalog, since=first)
+        report = run_transforms(con, after_nights=lambda: archive.insert(con, home, archives))
+        published.describe(con, home, found, closed, catalog)
+        published.weigh(con, files.new)
+        return published.made(con, len({manifest.night for manifest in closed.values()}), report)
+
+
+def _notes(made: Made, catalog: Catalog | None) -> Iterator[str]:
+    for version, nights in made.older:
+        yield (
+            f"{nights} nights keep their figures of metric version {version}, this is version {METRIC_VERSION}: "
+            "`ratecard build --recompute` makes them anew"
+        )
+    if catalog is not None and made.archived:
+        yield f"{made.archived} archived nights keep the prices that they were archived with: their traces are gone"
+    for manifest in made.left_out:
+        yield f"{manifest} is left out: it landed after its night was archived (docs/corrections.md)"
 
 
 @contextmanager
-def _building(home: Home, wait_s: float) -> Iterator[tuple[Path, Path]]:
-    """One build at a time; yields the new file and a scratch file, both gone afterwards unless renamed."""
-    new, staging, spill = home.root / ".warehouse.duckdb.new", home.root / ".staging.duckdb", home.root / ".spill"
-    scratch = [Path(f"{path}{suffix}") for path in (new, staging) for suffix in ("", ".wal")]
-    with _one_at_a_time(home, wait_s):
-        try:
-            for path in scratch:
-                path.unlink(missing_ok=True)
-            yield new, staging
-        finally:
-            for path in scratch:
-                path.unlink(missing_ok=True)
-            shutil.rmtree(spill, ignore_errors=True)
-
-
-@contextmanager
-def _one_at_a_time(home: Home, wait_s: float) -> Iterator[None]:
-    deadline = time.monotonic() + wait_s
-    while True:
-        with exclusive(home.locks / "build.lock") as descriptor:
-            if descriptor is not None:
-                yield
-                return
-        if time.monotonic() >= deadline:
-            raise WarehouseError("another process is building the warehouse: try again when it is done")
-        time.sleep(0.2)
-
-
-def _transform(
-    home: Home, closed: list[manifests.Manifest], catalog: Catalog | None, new: Path, staging: Path
-) -> BuildReport:
-    with duckdb.connect(":memory:", config={"temp_directory": str(home.root / ".spill")}) as con:
-        con.execute(f"attach '{_quoted(new)}' as warehouse (storage_version '{STORAGE_VERSION}')")
-        con.execute(f"attach '{_quoted(staging)}' as staging")
-        con.execute("use warehouse")
-        sources.attach(con, home, closed, catalog)
-        report = run_transforms(con)
-        con.execute("use memory")
-        con.execute("detach warehouse")
-        return report
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+def _told(home: Home) -> Iterator[None]:
+    """Say of an error of the database or the disk what is untouched and what to do."""
+    try:
+        yield
+    except (BuildError, duckdb.Error, OSError) as error:
+        raise WarehouseError(
+            f"the warehouse was not rebuilt: {error}\nWhat was measured is kept in {home.raw}, and what was published "
+            "before is untouched. If the disk is full, free some space there; then `ratecard build`"
+        ) from error

@@ -1,7 +1,9 @@
 """Writing files so that a reader sees all or nothing: temporary name, fsync, rename."""
 
 import contextlib
+import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +41,25 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
     write_whole(path, write)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, by reference where the file system can. Raises OSError."""
+    with source.open("rb") as read, target.open("wb") as written:
+        try:
+            while os.copy_file_range(read.fileno(), written.fileno(), _CHUNK):
+                pass
+        except (AttributeError, OSError) as error:
+            # not Linux, or a file system that has no such call
+            if isinstance(error, OSError) and error.errno not in _CANNOT:
+                raise
+            read.seek(0)
+            written.seek(0)
+            shutil.copyfileobj(read, written, _CHUNK)
+
+
+_CHUNK = 1 << 27
+_CANNOT = (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP)
 
 
 def sync_folder(folder: Path) -> None:

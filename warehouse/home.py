@@ -3,13 +3,14 @@
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from schemas.errors import EndpointBusyError, LandingError, UsageError
+from schemas.errors import EndpointBusyError, LandingError, RatecardError, UsageError
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Home:
     def models(self) -> Path:
         """Models made for launched engines."""
         return self.root / "models"
+
+    @property
+    def told(self) -> Path:
+        """One file for each change of costs that somebody was told of."""
+        return self.root / "told"
 
     @property
     def logs(self) -> Path:
@@ -111,6 +117,20 @@ def exclusive(path: Path) -> Iterator[int | None]:
             yield descriptor
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def exclusive_in_turn(path: Path, wait_s: float, busy: RatecardError) -> Iterator[None]:
+    """Hold the lock on `path`, waiting up to `wait_s` seconds for whoever has it; then raises `busy`."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        with exclusive(path) as descriptor:
+            if descriptor is not None:
+                yield
+                return
+        if time.monotonic() >= deadline:
+            raise busy
+        time.sleep(0.2)
 
 
 @contextmanager

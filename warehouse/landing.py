@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.arrow import arrow_schema, write_options
-from schemas.columns import LANDED_TABLES, REQUEST_TRACES, Table
+from schemas.columns import LANDED_TABLES, REQUEST_TRACES, TRACE_SCHEMA_VERSION, Table
 from schemas.contracts import SPLITTERS, of_this_version
 from schemas.digest import file_digest
 from schemas.errors import LandingError, PartRefusedError
@@ -79,13 +79,16 @@ def land_part(home: Home, part: Path, identity: dict[str, Any]) -> None:
     A part that an older version wrote lacks the columns that came later; they count as null.
 
     Raises:
-        LandingError: `raw/` or `quarantine/` cannot be written; the part stays in `incoming/`.
+        LandingError: `raw/` or `quarantine/` cannot be written, or a newer Ratecard wrote the part; it stays in
+            `incoming/`.
 
     """
     table = _table_of(part)
     target, rejected = _places(home, table, part.name, identity)
     try:
-        frame = of_this_version(table, pl.read_parquet(part, glob=False, hive_partitioning=False))
+        read = pl.read_parquet(part, glob=False, hive_partitioning=False)
+        _not_newer(part, table, read)
+        frame = of_this_version(table, read)
         _same_run(frame, identity)
         split = SPLITTERS[table.name](frame)
     except (PartRefusedError, pl.exceptions.PolarsError, OSError) as error:
@@ -94,7 +97,8 @@ def land_part(home: Home, part: Path, identity: dict[str, Any]) -> None:
     if not split.bad.height:
         _rename(part, target)
         return
-    write_whole(rejected, lambda temporary: split.bad.write_parquet(temporary, compression="zstd"))
+    # by pyarrow, which says OSError of a full disk; polars' error is one of its own
+    write_whole(rejected, lambda temporary: pq.write_table(split.bad.to_arrow(), temporary, compression="zstd"))
     if split.good.height:
         write_whole(target, lambda temporary: _rewrite(table, split.good, temporary))
     part.unlink()
@@ -141,6 +145,17 @@ def _table_of(part: Path) -> Table:
 def _places(home: Home, table: Table, name: str, identity: dict[str, Any]) -> tuple[Path, Path]:
     folder = Path(table.name) / partition(identity)
     return home.raw / folder / name, home.quarantine / folder / name
+
+
+def _not_newer(part: Path, table: Table, frame: pl.DataFrame) -> None:
+    """Quarantine is for what is wrong: a part of a newer version waits for an upgrade."""
+    version = frame["schema_version"].max() if "schema_version" in frame.columns else None
+    if isinstance(version, int) and version > TRACE_SCHEMA_VERSION:
+        unknown = ", ".join(sorted(set(frame.columns) - {column.name for column in table.columns}))
+        raise LandingError(
+            f"{part} was written by a newer Ratecard (schema version {version}, columns unknown here: {unknown or 'none'}): "
+            "upgrade ratecard to land it; it is kept where it is"
+        )
 
 
 def _same_run(frame: pl.DataFrame, identity: dict[str, Any]) -> None:

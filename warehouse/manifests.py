@@ -6,8 +6,9 @@ they are all that a rebuild needs.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,18 @@ from pydantic import ValidationError
 from schemas.catalog import Catalog
 from schemas.columns import REQUEST_TRACES
 from schemas.digest import digest, file_digest
-from schemas.errors import LandingError
+from schemas.errors import LandingError, WarehouseError
+from warehouse import retractions
 from warehouse.files import write_bytes
 from warehouse.home import Home
+from warehouse.inventory import scan
 
-MANIFEST_VERSION = 2
-"""2: parts name their table; those of version 1 are all request_traces."""
+MANIFEST_VERSION = 3
+"""2: parts name their table; those of version 1 are all request_traces. 3: `retained` says what retention did to a part."""
+
+
+RESTORE = "raw/ is immutable: restore the files from a backup, or move their manifests away"
+"""What to do about a part that is not as it landed."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,11 @@ class Manifest:
     levels: list[dict[str, Any]]
     parts: list[dict[str, Any]]
     plan: dict[str, Any]
+
+    @property
+    def night(self) -> datetime:
+        """The scheduled instant."""
+        return datetime.fromisoformat(self.run["night"])
 
 
 def path_of(home: Home, run: dict[str, Any]) -> Path:
@@ -53,6 +65,23 @@ def write(home: Home, manifest: Manifest) -> Path:
     return path
 
 
+def rewrite(home: Home, run: dict[str, Any], parts: list[dict[str, Any]]) -> None:
+    """Give the manifest of an attempt other parts, and leave the rest as it is: for retention alone.
+
+    Raises:
+        LandingError: it cannot be read or written; it is as it was then.
+
+    """
+    path = path_of(home, run)
+    content = json.loads(path.read_bytes()) | {"manifest_version": MANIFEST_VERSION, "parts": parts}
+    write_bytes(path, json.dumps(content, indent=1, sort_keys=True).encode())
+
+
+def is_whole(manifest: Manifest) -> bool:
+    """Whether every row that landed is still in `raw/`: no part was thinned or dropped."""
+    return all((part.get("retained") or {}).get("action") not in ("thinned", "dropped") for part in manifest.parts)
+
+
 def read_all(home: Home) -> list[Manifest]:
     """All manifests, in order of night and name.
 
@@ -60,11 +89,21 @@ def read_all(home: Home) -> list[Manifest]:
         LandingError: one cannot be read, or was written by a newer Ratecard.
 
     """
-    found = [_read(path) for path in sorted((home.raw / "manifests").glob("run_date=*/*.json"))]
-    return sorted(found, key=lambda manifest: (manifest.run["night"], manifest.run["run_id"], manifest.run["attempt"]))
+    return list(read(home, scan(home)).values())
 
 
-def _read(path: Path) -> Manifest:
+def read(home: Home, names: Iterable[str]) -> dict[str, Manifest]:
+    """The manifests of these names (`warehouse.inventory`), in order of night and run. Raises as `read_all`."""
+    found = {name: _read(home, home.raw / "manifests" / name) for name in names}
+    return dict(sorted(found.items(), key=lambda item: _place(item[1].run)))
+
+
+def _place(run: dict[str, Any]) -> tuple[str, str, int]:
+    return run["night"], run["run_id"], run["attempt"]
+
+
+def _read(home: Home, path: Path) -> Manifest:
+    """The manifest, and what was said of its run since."""
     try:
         raw = json.loads(path.read_bytes())
         version = raw["manifest_version"]
@@ -73,15 +112,21 @@ def _read(path: Path) -> Manifest:
                 f"{path} was written by a newer Ratecard (manifest version {version}): upgrade ratecard to read it"
             )
         parts = [{"table": REQUEST_TRACES.name} | part for part in raw["parts"]]
-        return Manifest(raw["run"], raw["levels"], parts, raw["plan"])
+        run = raw["run"] | retractions.columns(home, raw["run"]["run_id"], raw["run"]["attempt"])
+        return Manifest(run, raw["levels"], parts, raw["plan"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LandingError(
             f"{path} is not a readable manifest ({error}): restore it from a backup, or move it away to build without it"
         ) from error
 
 
+def read_one(home: Home, path: Path) -> Manifest:
+    """The manifest at `path`. Raises LandingError."""
+    return _read(home, path)
+
+
 def attempts(home: Home, run_id: str, run_date: str) -> list[dict[str, Any]]:
-    """The `run` part of every closed attempt at `run_id`, oldest first."""
+    """The `run` part of every closed attempt at `run_id`, oldest first, retracted or not."""
     found = [manifest.run for manifest in of_run(home, run_id, run_date)]
     return sorted(found, key=lambda run: int(run["attempt"]))
 
@@ -89,12 +134,17 @@ def attempts(home: Home, run_id: str, run_date: str) -> list[dict[str, Any]]:
 def of_run(home: Home, run_id: str, run_date: str) -> list[Manifest]:
     """Every closed attempt at `run_id`, in no order."""
     folder = home.raw / "manifests" / f"run_date={run_date}"
-    return [_read(path) for path in folder.glob(f"{run_id}-a*.json")]
+    return [_read(home, path) for path in folder.glob(f"{run_id}-a*.json")]
 
 
 def check_parts(home: Home, manifest: Manifest) -> Iterator[str]:
     """What is wrong with the parts of `manifest`: missing, or changed since they landed."""
-    for part in manifest.parts:
+    return check(home, manifest.parts)
+
+
+def check(home: Home, parts: list[dict[str, Any]]) -> Iterator[str]:
+    """What is wrong with `parts`: missing, or changed since they landed."""
+    for part in parts:
         if part["path"] is None:
             continue
         path = home.root / part["path"]
@@ -102,6 +152,13 @@ def check_parts(home: Home, manifest: Manifest) -> Iterator[str]:
             yield f"{path} is missing"
         elif file_digest(path) != part["sha256"]:
             yield f"{path} has changed since it landed (its hash differs from the manifest's)"
+
+
+def check_all_parts(home: Home, closed: Iterable[Manifest]) -> None:
+    """Raise WarehouseError with every part of `closed` that is missing or has changed."""
+    problems = [problem for manifest in closed for problem in check_parts(home, manifest)]
+    if problems:
+        raise WarehouseError("\n".join([*problems, RESTORE]))
 
 
 def write_catalog(home: Home, catalog: Catalog) -> str:
@@ -126,7 +183,8 @@ def read_catalog(home: Home, catalog_hash: str) -> Catalog:
         return Catalog.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise LandingError(
-            f"the catalog snapshot {path} cannot be read ({error}): restore it, or build with --catalog DIR"
+            f"the catalog snapshot {path} cannot be read ({error}): restore it, upgrade ratecard if a newer one wrote it, "
+            "or build with --catalog DIR"
         ) from error
 
 

@@ -7,13 +7,19 @@ lock is held.
 import contextlib
 import json
 import shutil
+import time
+from pathlib import Path
 from typing import Any
 
+from schemas.columns import LANDED_TABLES
 from schemas.errors import EndpointBusyError
 from warehouse import manifests
 from warehouse.home import Home, endpoint_lock
-from warehouse.landing import levels_present
+from warehouse.landing import levels_present, partition
 from warehouse.runs import CLOSED, RunFolder
+
+STALE_S = 3600.0
+"""Age at which a temporary file that no lock guards is nobody's any more: they live for seconds."""
 
 
 def recover(home: Home) -> list[str]:
@@ -30,6 +36,7 @@ def recover(home: Home) -> list[str]:
                 said += recover_held(home, endpoint)
         except EndpointBusyError:
             continue
+    _remove_stale([*home.root.glob(".*.tmp"), *(home.raw / "catalogs").glob(".*.tmp")])
     return said
 
 
@@ -45,15 +52,38 @@ def _open(home: Home) -> list[tuple[RunFolder, str]]:
         if path.name.startswith(CLOSED):
             shutil.rmtree(path, ignore_errors=True)
             continue
-        try:
-            found.append((RunFolder(home, path), RunFolder(home, path).run()["endpoint"]))
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # nothing was measured yet, or its own process has closed it just now
+        if (endpoint := _owner(path)) is not None:
+            found.append((RunFolder(home, path), endpoint))
+        else:  # a process that is about to write its plan, or died just then
+            _remove_stale([path])
     return found
 
 
+def _owner(folder: Path) -> str | None:
+    """The endpoint of a run's folder; null where there is no plan yet, or its own process has closed it just now."""
+    for name in ("run.json", "plan.json"):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return str(json.loads((folder / name).read_bytes())["endpoint"])
+    return None
+
+
+def _remove_stale(paths: list[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime < STALE_S:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
 def _recover(folder: RunFolder) -> str:
+    if not (folder.path / "run.json").exists():
+        folder.remove()
+        return f"cleared away {folder.path.name}, which an earlier process left before it measured anything"
     run = folder.run()
+    _remove_half_written(folder.home, run)
     name = f"{run['run_id']} (attempt {run['attempt']})"
     if manifests.path_of(folder.home, run).exists():
         folder.remove()
@@ -68,6 +98,17 @@ def _recover(folder: RunFolder) -> str:
         folder.land_level(_cut_short(index, level) | {"search": search["kind"]})
     folder.close("interrupted", "the process that measured it ended without closing it (killed, or power lost)")
     return f"closed {name}, which an earlier process left open; what it had measured is kept"
+
+
+def _remove_half_written(home: Home, run: dict[str, Any]) -> None:
+    """Temporary files of the run in `raw/` and `quarantine/`: their writer is gone, since its lock is held here."""
+    manifest = manifests.path_of(home, run)
+    for path in manifest.parent.glob(f".{manifest.name}.*.tmp"):
+        path.unlink(missing_ok=True)
+    for place in (home.raw, home.quarantine):
+        for table in LANDED_TABLES:
+            for path in (place / table.name / partition(run)).glob(".*.tmp"):
+                path.unlink(missing_ok=True)
 
 
 def _as_specified(folder: RunFolder, index: int) -> dict[str, Any]:

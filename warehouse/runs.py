@@ -4,6 +4,7 @@
 A process that dies at any moment leaves them and its parts behind, for `warehouse.recovery` to close.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -104,10 +105,14 @@ class RunFolder:
         return path
 
     def remove(self) -> None:
-        """Take the folder away, by a rename first: half a folder would look like a run that was cut short."""
+        """Take the folder away, by a rename first: half a folder would look like a run that was cut short.
+
+        The run is closed by its manifest: a folder that cannot be taken away now, recovery takes away later.
+        """
         closed = self.path.with_name(f"{CLOSED}{self.path.name}")
-        self.path.rename(closed)
-        shutil.rmtree(closed)
+        with contextlib.suppress(OSError):
+            self.path.rename(closed)
+            shutil.rmtree(closed)
 
 
 def begin(home: Home, plan: dict[str, Any], catalog: Catalog) -> RunFolder:

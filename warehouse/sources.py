@@ -1,7 +1,8 @@
 """The tables that the transforms start from: `raw.*`, made of manifests, catalog snapshots and landed parts."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 from schemas.arrow import arrow_schema
 from schemas.catalog import Catalog, Demand
 from schemas.columns import (
+    BUILD_SCOPE_SOURCE,
     DEMAND_CLASSES_SOURCE,
     DEMAND_RATES_SOURCE,
     DEMANDS_SOURCE,
@@ -23,6 +25,7 @@ from schemas.columns import (
     SLOS_SOURCE,
     Table,
 )
+from schemas.errors import LandingError
 from schemas.prices import ApiPlan, ApiPrices, OwnPlan, OwnPrices, RentPlan, RentPrices
 from warehouse import manifests
 from warehouse.home import Home
@@ -32,11 +35,18 @@ _DAY = timedelta(days=1)
 
 
 def attach(
-    con: duckdb.DuckDBPyConnection, home: Home, closed: list[manifests.Manifest], override: Catalog | None
+    con: duckdb.DuckDBPyConnection,
+    home: Home,
+    closed: Collection[manifests.Manifest],
+    override: Catalog | None,
+    since: datetime | None = None,
 ) -> None:
     """Make `raw.*` in `con` from `closed` runs of `home`.
 
-    `override` replaces the SLOs, demands and prices that each night was landed with (what-if).
+    Raises LandingError where a snapshot cannot be read, or a part is of a newer version.
+
+    `override` replaces the SLOs, demands and prices that each night was landed with (what-if). `since` is the earliest
+    night that is to be made; null: the earliest of `closed`.
     """
     con.execute("attach ':memory:' as raw")
     catalogs = _catalogs(home, closed, override)
@@ -49,12 +59,13 @@ def attach(
     fill(con, DEMAND_RATES_SOURCE, [row for h, c in catalogs.items() for row in demand_rate_rows(h, c)])
     fill(con, PRICE_PLANS_SOURCE, [row for h, c in catalogs.items() for row in price_rows(h, c)])
     fill(con, DEMAND_CLASSES_SOURCE, [row for h, c in catalogs.items() for row in class_rows(h, c)])
+    fill(con, BUILD_SCOPE_SOURCE, [{"since": since or min((run["night"] for run in runs), default=None)}])
     parts = [part for manifest in closed for part in manifest.parts if part["path"]]
     for table in LANDED_TABLES:
         _landed(con, table, [str(home.root / part["path"]) for part in parts if part["table"] == table.name])
 
 
-def _catalogs(home: Home, closed: list[manifests.Manifest], override: Catalog | None) -> dict[str, Catalog]:
+def _catalogs(home: Home, closed: Collection[manifests.Manifest], override: Catalog | None) -> dict[str, Catalog]:
     if override is not None:
         return {"override": override}
     return {h: manifests.read_catalog(home, h) for h in sorted({m.run["catalog_hash"] for m in closed})}
@@ -62,11 +73,23 @@ def _catalogs(home: Home, closed: list[manifests.Manifest], override: Catalog | 
 
 def fill(con: duckdb.DuckDBPyConnection, table: Table, rows: list[Row]) -> None:
     """Make `table` from `rows`; a column that a row lacks is null."""
+    with _registered(con, table, rows) as name:
+        con.execute(f"create table {table.schema}.{table.name} as from {name}")
+
+
+def insert(con: duckdb.DuckDBPyConnection, table: Table, rows: list[Row]) -> None:
+    """Add `rows` to `table`."""
+    with _registered(con, table, rows) as name:
+        con.execute(f"insert into {table.schema}.{table.name} from {name}")
+
+
+@contextmanager
+def _registered(con: duckdb.DuckDBPyConnection, table: Table, rows: list[Row]) -> Iterator[str]:
     schema = arrow_schema(table)
     dated = {f.name: f.type for f in schema if pa.types.is_timestamp(f.type) or pa.types.is_date(f.type)}
     plain = [{name: _parsed(row.get(name), dated.get(name)) for name in schema.names} for row in rows]
     con.register("source_rows", pa.Table.from_pylist(plain, schema=schema))
-    con.execute(f"create table {table.schema}.{table.name} as from source_rows")
+    yield "source_rows"
     con.unregister("source_rows")
 
 
@@ -95,16 +118,21 @@ def _landed(con: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> N
 
 def _lacking(table: Table, file: str) -> frozenset[str]:
     present = set(pq.read_schema(file).names)
+    if unknown := present - {column.name for column in table.columns}:
+        raise LandingError(
+            f"{file} was written by a newer Ratecard (columns unknown here: {', '.join(sorted(unknown))}): upgrade ratecard "
+            "to read it"
+        )
     return frozenset(c.name for c in table.columns if c.nullable and c.name not in present)
 
 
 def _select(table: Table, lacking: frozenset[str], files: list[str]) -> str:
     columns = ", ".join(f"cast(null as {c.type}) as {c.name}" if c.name in lacking else c.name for c in table.columns)
-    listed = ", ".join(f"'{_literal(file)}'" for file in files)
+    listed = ", ".join(f"'{literal(file)}'" for file in files)
     return f"select {columns} from read_parquet([{listed}], hive_partitioning = false)"
 
 
-def _literal(file: str) -> str:
+def literal(file: str) -> str:
     """`file` for read_parquet, which would take [, * and ? as patterns."""
     return re.sub(r"([\[*?])", r"[\1]", file).replace("'", "''")
 

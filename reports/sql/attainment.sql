@@ -1,6 +1,7 @@
--- How the points of a section stand against each SLO.
--- $1 endpoint, $2 workload, $3 night
+-- How the points on the page stand against each SLO.
 select
+    endpoint,
+    workload,
     operating_point_id,
     slo,
     attainment_share,
@@ -8,9 +9,9 @@ select
     attainment_lo,
     attainment_hi,
     verdict,
-    worst_metric,
-    worst_statistic,
-    worst_limit,
-from curated.slo_attainment
-where is_current and endpoint = $1 and workload = $2 and night = $3
+    meets_slo,
+    good_rps,
+from slo_attainment
+semi join shown using (endpoint, workload, night)
+where is_current
 order by slo, operating_point_id

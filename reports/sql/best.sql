@@ -1,6 +1,7 @@
--- The chosen point for each SLO of a section, or why there is none.
--- $1 endpoint, $2 workload, $3 night
+-- The chosen point for each SLO, or why there is none.
 select
+    endpoint,
+    workload,
     slo,
     status,
     reasons,
@@ -19,6 +20,6 @@ select
     nearest_value,
     nearest_limit,
     nearest_excess,
-from curated.best_operating_points
-where endpoint = $1 and workload = $2 and night = $3
+from best_operating_points
+semi join shown using (endpoint, workload, night)
 order by slo

@@ -1,26 +1,35 @@
--- Older nights of a section, newest first: what was chosen for each SLO and the least that 1M tokens cost on it.
--- $1 endpoint, $2 workload, $3 the night of the section, $4 how many nights
+-- Older nights, newest first: what was chosen for each SLO and the least that 1M tokens cost on it.
+-- $1 how many nights of each endpoint x workload
 with older as (
-    select distinct night
-    from curated.runs
-    where endpoint = $1 and workload = $2 and night < $3
-    order by night desc
-    limit $4
+    select
+        runs.endpoint,
+        runs.workload,
+        runs.night,
+    from runs
+    inner join shown using (endpoint, workload)
+    where runs.night < shown.night
+    group by runs.endpoint, runs.workload, runs.night
+    qualify row_number() over (partition by runs.endpoint, runs.workload order by runs.night desc) <= $1
 ),
 
 costs as (
     select
+        endpoint,
+        workload,
         slo,
         night,
         -- the least of two currencies means nothing
         case when count(distinct currency) = 1 then min(usd_per_mtok) end as usd_per_mtok,
         any_value(currency) as currency,
-    from curated.cost_per_million_tokens
-    where endpoint = $1 and workload = $2 and cost_basis = 'capacity' and price_kind <> 'api'
-    group by slo, night
+    from cost_per_million_tokens
+    semi join older using (endpoint, workload, night)
+    where cost_basis = 'capacity' and price_kind <> 'api'
+    group by endpoint, workload, slo, night
 )
 
 select
+    older.endpoint,
+    older.workload,
     older.night,
     best.slo,
     coalesce(best.status, 'nothing measured') as status,
@@ -30,7 +39,11 @@ select
     costs.usd_per_mtok,
     costs.currency,
 from older
-left join curated.best_operating_points as best
-    on best.endpoint = $1 and best.workload = $2 and older.night = best.night
-left join costs on older.night = costs.night and best.slo = costs.slo
+left join best_operating_points as best using (endpoint, workload, night)
+left join costs
+    on
+        older.endpoint = costs.endpoint
+        and older.workload = costs.workload
+        and older.night = costs.night
+        and best.slo = costs.slo
 order by older.night desc, best.slo asc

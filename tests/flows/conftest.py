@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -81,3 +82,22 @@ def environment() -> dict[str, str]:
     """Of a user who has set nothing for Prefect or Ratecard, and whose Prefect home is his own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RATECARD_"))}
     return kept | {"PYTHONSAFEPATH": "1"}
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def marked(mark: str) -> dict[int, str]:
+    """Command lines of the processes with `mark` in their environment, by process id."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and mark.encode() in (folder / "environ").read_bytes():
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+    return found

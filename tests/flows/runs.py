@@ -45,12 +45,12 @@ class Night:
 
     async def measure(
         self, url: str, load: Load, *, workload: Workload = QUICK, slos: Mapping[str, Slo] | None = None,
-        calibration: Mapping[str, Any] | None = None, **endpoint: Any,
+        calibration: Mapping[str, Any] | None = None, again: bool = False, **endpoint: Any,
     ) -> RunOutcome:  # fmt: skip
         plan, catalog = planned(url, load, workload, slos or {}, **endpoint)
         return await measure(
             self.home, plan, catalog, stop=self.stop, progress=Progress(self.console), wait_s=0,
-            calibration=calibration or {},
+            calibration=calibration or {}, again=again,
         )  # fmt: skip
 
 

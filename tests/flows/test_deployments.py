@@ -1,20 +1,23 @@
-"""`prefect deploy --all` against a server, and a run by a process worker, as the guide says."""
+"""`prefect.yaml` as the guide says: a server, a worker of the pool, schedules, events, late runs, shards."""
 
 import asyncio
 import json
-import shutil
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from flows.catalogs import AdHoc, write_adhoc
 from schemas.catalog import Load
-from tests.flows.conftest import ROOT, environment
+from tests.flows.conftest import ROOT, child, environment, free_port
+from tests.traces import STARTER
 from warehouse import manifests
 from warehouse.ask import ask
 from warehouse.build import build
@@ -28,13 +31,13 @@ PREFECT = Path(sys.executable).with_name("prefect")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Prefect server of its own; yields the environment that reaches it."""
     folder = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = {
         "PREFECT_HOME": str(folder),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # the second of two nights asks again sooner than after half a minute
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
         "DO_NOT_TRACK": "1",
     }
     environ = environment() | settings
@@ -52,13 +55,46 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def clone(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder from which all deployments were made."""
+def reference_url() -> Iterator[str]:
+    with child("endpoints.reference", "--ttft-ms", "20", "--itl-ms", "2") as event:
+        yield event["url"]
+
+
+@pytest.fixture(scope="module")
+def clone(server: dict[str, str], reference_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder from which all deployments were made; its nights measure an endpoint that is up and one that is down.
+
+    They are due every minute, or else nobody could wait for one.
+    """
     folder = tmp_path_factory.mktemp("clone")
-    shutil.copy(ROOT / "prefect.yaml", folder)
+    written = (ROOT / "prefect.yaml").read_text()
+    assert '"0 2 * * *"' in written
+    quick = written.replace("schedule: nightly\n", "schedule: nightly\n        calibrate: false\n")
+    (folder / "prefect.yaml").write_text(quick.replace('"0 2 * * *"', '"* * * * *"'))
+    write_catalog(folder / "catalog", up=reference_url, down="http://127.0.0.1:9")
     prefect(server, folder, "work-pool", "create", "ratecard", "--type", "process")
     prefect(server, folder, "deploy", "--all")
     return folder
+
+
+def write_catalog(folder: Path, *, requests: int = 40, **urls: str) -> None:
+    """A suite of the schedule nightly that measures each of `urls` at two levels."""
+    folder.mkdir()
+    what = AdHoc(
+        endpoint={"url": "http://replaced", "model": "reference", "timeout_s": 5.0},
+        workload={"input_tokens": 50, "output_tokens": 8},
+        load={"concurrency": [1, 2], "requests": requests, "warmup_requests": 2},
+        name="e",
+    )
+    write_adhoc(what, STARTER, folder)
+    [described] = yaml.safe_load((folder / "endpoints.yaml").read_text()).values()
+    (folder / "endpoints.yaml").write_text(
+        yaml.safe_dump({name: described | {"url": url} for name, url in urls.items()})
+    )
+    [(name, suite)] = yaml.safe_load((folder / "suites.yaml").read_text()).items()
+    suite |= {"schedule": "nightly"}
+    suite["measure"][0]["endpoints"] = sorted(urls)
+    (folder / "suites.yaml").write_text(yaml.safe_dump({name: suite}))
 
 
 def _until_healthy(api: str) -> None:
@@ -72,19 +108,31 @@ def _until_healthy(api: str) -> None:
             time.sleep(0.5)
 
 
-def _until_scheduled(api: str) -> None:
-    """The scheduler has made runs of the nightly cron: without it no night would ever begin."""
-    asked = urllib.request.Request(
-        f"{api}/flow_runs/filter",
-        data=b'{"deployments": {"name": {"any_": ["nightly"]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}',
+def asked(environ: dict[str, str], path: str, **body: Any) -> Any:
+    """The answer of the server's API."""
+    request = urllib.request.Request(
+        f"{environ['PREFECT_API_URL']}/{path}",
+        data=json.dumps(body).encode(),
         headers={"content-type": "application/json"},
     )
-    deadline = time.monotonic() + 120
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def ended(environ: dict[str, str], deployment: str, log: Path, patience_s: float = 150) -> list[dict[str, Any]]:
+    """Flow runs of a deployment that have ended, once there is one; the oldest first."""
+    deadline = time.monotonic() + patience_s
     while True:
-        with urllib.request.urlopen(asked, timeout=10) as answer:
-            if json.load(answer):
-                return
-        assert time.monotonic() < deadline, "the nightly cron was not scheduled"
+        runs = asked(
+            environ,
+            "flow_runs/filter",
+            deployments={"name": {"any_": [deployment]}},
+            flow_runs={"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}},
+            sort="EXPECTED_START_TIME_ASC",
+        )
+        if runs:
+            return list(runs)
+        assert time.monotonic() < deadline, f"no run of {deployment} has ended\n{log.read_text()}"
         time.sleep(1)
 
 
@@ -97,33 +145,83 @@ def prefect(environ: dict[str, str], folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_all_deployments_are_made_and_a_worker_runs_one(server: dict[str, str], clone: Path) -> None:
-    listed = prefect(server, clone, "deployment", "ls")
-    assert all(name in listed for name in ("night/nightly", "night/demo", "rebuild/rebuild", "shard/shard"))
-    assert "0 2 * * *" in prefect(server, clone, "deployment", "inspect", "night/nightly")
-
-    _until_scheduled(server["PREFECT_API_URL"])
-
-    prefect(server, clone, "deployment", "run", "rebuild/rebuild")
-    worker: list[str | Path] = [PREFECT, "worker", "start", "--pool", "ratecard", "--run-once"]
-    subprocess.run(worker, env=server, cwd=clone, capture_output=True, timeout=150, check=True)
-    deadline = time.monotonic() + 60
-    while not (clone / "data" / "warehouse.duckdb").exists():
-        assert time.monotonic() < deadline, list(clone.iterdir())
-        time.sleep(0.2)
-
-
-@pytest.fixture
-def worker(server: dict[str, str], clone: Path, tmp_path: Path) -> Iterator[Path]:
-    """A worker of the pool, for the length of a test; yields its log."""
-    log = tmp_path / "worker.log"
+@pytest.fixture(scope="module")
+def worker(server: dict[str, str], clone: Path) -> Iterator[Path]:
+    """A worker of the pool; yields its log."""
+    log = clone / "worker.log"
     with log.open("w") as file:
         process = subprocess.Popen(
-            [PREFECT, "worker", "start", "--pool", "ratecard"], env=server, cwd=clone, stdout=file, stderr=file
+            [PREFECT, "worker", "start", "--pool", "ratecard"],
+            env=server | {"PREFECT_WORKER_QUERY_SECONDS": "2"},
+            cwd=clone,
+            stdout=file,
+            stderr=file,
         )
         yield log
         process.terminate()
         process.wait(60)
+
+
+def test_all_deployments_are_made(server: dict[str, str], clone: Path) -> None:
+    made = {found["name"]: found for found in asked(server, "deployments/filter")}
+    assert set(made) >= {"nightly", "canary", "weekly-saturation", "build", "report", "rebuild", "demo", "shard"}
+    slugs = {name: [schedule["slug"] for schedule in found["schedules"]] for name, found in made.items()}
+    assert (slugs["nightly"], slugs["canary"], slugs["weekly-saturation"]) == (["nightly"], ["hourly"], ["sunday"])
+    assert made["canary"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    [of_the_schedule] = [schedule["parameters"]["parameters"] for schedule in made["weekly-saturation"]["schedules"]]
+    assert of_the_schedule == {"schedule": "weekly-saturation", "publish": False, "wait_s": 7200, "late_h": 48}
+
+
+def test_a_schedule_a_worker_and_the_events_make_a_night_although_one_endpoint_is_down(
+    server: dict[str, str], clone: Path, worker: Path
+) -> None:
+    first = ended(server, "nightly", worker)[0]
+    asked(server, f"deployments/{first['deployment_id']}/pause_deployment")
+    assert first["state"]["type"] == "FAILED", worker.read_text()
+    assert "connect_error" in first["state"]["message"]
+    assert "_up_" not in first["state"]["message"]
+    assert {run["state"]["type"] for name in ("build", "report") for run in ended(server, name, worker)} == {
+        "COMPLETED"
+    }
+
+    home = Home(clone / "data")
+    night = datetime.fromisoformat(first["expected_start_time"]).replace(tzinfo=None)
+    runs = ask(home, f"select endpoint, status from runs where night = '{night}' order by endpoint").rows
+    assert runs == [("down", "failed"), ("up", "complete")], worker.read_text()
+    assert home.report.exists()
+
+    shown = {found["key"]: found for found in asked(server, "artifacts/latest/filter")}
+    rows = {row["endpoint"]: row for row in json.loads(shown["night"]["data"])}
+    assert (rows["up"]["status"], rows["down"]["status"]) == ("complete", "failed")
+    assert "is the server up" in rows["down"]["message"]
+    assert {"rate-card", "report"} <= shown.keys()
+
+    limits = {found["name"]: found for found in asked(server, "v2/concurrency_limits/filter")}
+    assert [limits[f"ratecard-endpoint-{name}"]["limit"] for name in ("up", "down")] == [1, 1]
+    assert [limits[f"ratecard-endpoint-{name}"]["active_slots"] for name in ("up", "down")] == [0, 0]
+
+    made = {"event": {"name": ["prefect.asset.materialization.succeeded"]}, "order": "ASC"}
+    keys = [event["resource"]["prefect.resource.id"] for event in asked(server, "events/filter", filter=made)["events"]]
+    assert any(key.endswith("/raw/up") for key in keys), keys
+    assert any(key.endswith("warehouse.duckdb/curated/cost_per_million_tokens") for key in keys), keys
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+async def test_a_night_that_starts_hours_late_and_twice_is_the_night_that_was_scheduled(
+    server: dict[str, str], clone: Path, worker: Path
+) -> None:
+    from prefect.deployments import arun_deployment
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    due = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=5)
+    with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
+        asked_for = [
+            arun_deployment("night/nightly", scheduled_time=due, timeout=150, poll_interval=1) for _ in range(2)
+        ]
+        await asyncio.gather(*asked_for)
+    attempts = [m.run for m in manifests.read_all(Home(clone / "data")) if m.run["night"] == f"{due:%Y-%m-%dT%H:%M:%S}"]
+    assert [run["attempt"] for run in attempts if run["endpoint"] == "up"] == [1]
+    assert [run["attempt"] for run in attempts if run["endpoint"] == "down"] == [1, 2]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.flows.conftest import RATECARD, environment
+from tests.flows.conftest import RATECARD, environment, marked
 from warehouse import manifests
 from warehouse.home import Home, endpoint_lock
 
@@ -36,14 +36,7 @@ class Command:
 
     def processes(self) -> dict[int, str]:
         """Command lines of what is alive, by process id."""
-        found = {}
-        for folder in Path("/proc").iterdir():
-            try:
-                if folder.name.isdigit() and self.mark.encode() in (folder / "environ").read_bytes():
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-        return found
+        return marked(self.mark)
 
     def until_second_level(self) -> None:
         """Wait until the first level has landed and the second is under way."""

@@ -44,6 +44,6 @@ def opened(browser: Browser, report: Path, *, width: int = 1280, scheme: Scheme 
     page.on("console", lambda message: seen.complaints.append(message.text))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
     page.goto(report.as_uri())
-    for chart in page.locator(".chart").all():
+    for chart in page.locator(".chart:visible").all():
         chart.locator("svg").wait_for()
     return seen

@@ -242,3 +242,71 @@ def nvidia_home(root: Path, catalog: Catalog = NVIDIA, *, run: dict[str, Any] | 
         given.rows["price_plans"] += sources.price_rows(catalog_hash, catalog)
 
     return publish(home, fill)
+
+
+FROM = {"valid_from": date(2025, 1, 1)}
+RICH = Catalog.model_validate(
+    NVIDIA.model_dump()
+    | {
+        "prices": {
+            "api": {"kind": "api", "source": "list", "periods": [
+                {**FROM, "usd_per_mtok_input": 2, "usd_per_mtok_output": 8, "usd_per_mtok_cached_input": 0.5,
+                 "usd_per_mtok_reasoning": 4}]},
+            "own": {"kind": "own", "gpus_per_server": 8, "reference_plan": "api", "source": "quote", "periods": [
+                {**FROM, "server_price": 300000, "salvage": 20000, "depreciation_years": 5, "hosting_year": 3000,
+                 "software_year": 4500, "licence_basis": "per_gpu", "power_kw": 10.2, "pue": 1.3, "usd_per_kwh": 0.11,
+                 "staff_year": 1234.5, "other_year": 99}]},
+            "own-chf": {"kind": "own", "currency": "CHF", "source": "quote", "periods": [
+                {**FROM, "server_price": 250000, "depreciation_years": 4}]},
+            "rent-gpu": {"kind": "rent", "rent_unit": "gpu", "reference_plan": "api", "source": "list",
+                         "pricing_category": "spot", "periods": [{**FROM, "usd_per_hour": 1.6}]},
+            "rent-server": {"kind": "rent", "rent_unit": "server", "gpus_per_server": 8, "source": "list", "periods": [
+                {**FROM, "usd_per_hour": 20}]},
+            "units": {"kind": "rent", "rent_unit": "provisioned", "reference_plan": "api", "source": "list", "periods": [
+                {**FROM, "usd_per_hour": 30, "tokens_per_s": 25000}]},
+        }
+    }
+)  # fmt: skip
+"""Every kind of plan, and every price that a plan can have."""
+
+
+def rich_home(root: Path) -> Home:
+    """Some of the input was cached, some of the output reasoning; instances of 3 GPUs leave 2 of a server's 8."""
+    counts = {"cached_input_tokens": 250, "reasoning_tokens": 400}
+    return nvidia_home(
+        root, RICH, run={"gpus_per_instance": 3, "shares_prefix": True, "instances_measured": 2}, **counts
+    )
+
+
+def wide_home(root: Path) -> Home:
+    """An instance takes two servers."""
+    return nvidia_home(root, run={"gpus_per_instance": 16})
+
+
+def uncounted_nvidia_home(root: Path) -> Home:
+    """The server counts no tokens."""
+    return nvidia_home(root, input_tokens=None, output_tokens=None, cached_input_tokens=None)
+
+
+def pool_home(root: Path, role: str) -> Home:
+    """A pool of a disaggregated fleet: of prefill one token an answer is asked for."""
+    return nvidia_home(root, RICH, run={"role": role})
+
+
+def troubled_home(root: Path) -> Home:
+    """Three of a hundred requests fail; an API bills what one of them reported."""
+    home = Home(root)
+    catalog_hash = manifests.write_catalog(home, RICH)
+
+    def fill(given: Given) -> None:
+        given.run(gpus_per_instance=2, catalog_hash=catalog_hash, accelerator="h100")
+        counts = {"input_tokens": 1000, "output_tokens": 1000, "target_output_tokens": 1000}
+        given.closed_loop(10, 12, **counts)
+        for number in range(3):
+            billed = {"input_tokens": 1000, "output_tokens": 100} if number == 0 else {}
+            given.request(3000.0 + 1000 * number, gaps_ms=(30.0,), concurrency=10, outcome="timeout", **billed)
+        given.rows["slos"] += sources.slo_rows(catalog_hash, RICH)
+        given.rows["slo_bounds"] += sources.bound_rows(catalog_hash, RICH)
+        given.rows["price_plans"] += sources.price_rows(catalog_hash, RICH)
+
+    return publish(home, fill)

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,14 @@ from reports.workbook import write_workbook
 from reports.workbook.calculation import Calculation, same
 from schemas.catalog import Catalog
 from schemas.errors import UsageError
-from tests.reports.houses import NVIDIA, measured_home, nvidia_home
+from tests.reports.houses import (
+    NVIDIA,
+    measured_home,
+    nvidia_home,
+    rich_home,
+    uncounted_nvidia_home,
+    wide_home,
+)
 from tests.reports.spreadsheets import SOFFICE, formulas, recalculated, texts, typed_over, value
 from warehouse.ask import ask
 from warehouse.home import Home
@@ -21,30 +27,6 @@ from warehouse.size import size
 from warehouse.sizing import Question, Sizing
 
 needs_libreoffice = pytest.mark.skipif(SOFFICE is None, reason="LibreOffice is not installed")
-FROM = {"valid_from": date(2025, 1, 1)}
-RICH = Catalog.model_validate(
-    NVIDIA.model_dump()
-    | {
-        "prices": {
-            "api": {"kind": "api", "source": "list", "periods": [
-                {**FROM, "usd_per_mtok_input": 2, "usd_per_mtok_output": 8, "usd_per_mtok_cached_input": 0.5,
-                 "usd_per_mtok_reasoning": 4}]},
-            "own": {"kind": "own", "gpus_per_server": 8, "reference_plan": "api", "source": "quote", "periods": [
-                {**FROM, "server_price": 300000, "salvage": 20000, "depreciation_years": 5, "hosting_year": 3000,
-                 "software_year": 4500, "licence_basis": "per_gpu", "power_kw": 10.2, "pue": 1.3, "usd_per_kwh": 0.11,
-                 "staff_year": 1234.5, "other_year": 99}]},
-            "own-chf": {"kind": "own", "currency": "CHF", "source": "quote", "periods": [
-                {**FROM, "server_price": 250000, "depreciation_years": 4}]},
-            "rent-gpu": {"kind": "rent", "rent_unit": "gpu", "reference_plan": "api", "source": "list",
-                         "pricing_category": "spot", "periods": [{**FROM, "usd_per_hour": 1.6}]},
-            "rent-server": {"kind": "rent", "rent_unit": "server", "gpus_per_server": 8, "source": "list", "periods": [
-                {**FROM, "usd_per_hour": 20}]},
-            "units": {"kind": "rent", "rent_unit": "provisioned", "reference_plan": "api", "source": "list", "periods": [
-                {**FROM, "usd_per_hour": 30, "tokens_per_s": 25000}]},
-        }
-    }
-)  # fmt: skip
-"""Every kind of plan, and every price that a plan can have."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +39,6 @@ class Case:
     slo: str = "offline"
 
 
-def rich_home(root: Path) -> Home:
-    """Some of the input was cached, some of the output reasoning; instances of 3 GPUs leave 2 of a server's 8."""
-    counts = {"cached_input_tokens": 250, "reasoning_tokens": 400}
-    return nvidia_home(
-        root, RICH, run={"gpus_per_instance": 3, "shares_prefix": True, "instances_measured": 2}, **counts
-    )
-
-
-def wide_home(root: Path) -> Home:
-    """An instance takes two servers."""
-    return nvidia_home(root, run={"gpus_per_instance": 16})
-
-
-def uncounted_home(root: Path) -> Home:
-    """The server counts no tokens."""
-    return nvidia_home(root, input_tokens=None, output_tokens=None, cached_input_tokens=None)
-
-
 CASES = {
     "nvidia": Case(nvidia_home, {"peak_rps": 95.0, "mean_rps": 40.0}),
     "full": Case(nvidia_home, {"peak_rps": 95.0, "mean_rps": 40.0, "headroom": 0.2, "spares": 2, "uptime": 0.97}),
@@ -84,7 +48,7 @@ CASES = {
     ),
     "rich": Case(rich_home, {"peak_rps": 95.0, "mean_rps": 31.0, "headroom": 0.1, "spares": 1, "uptime": 0.99}),
     "wide": Case(wide_home, {"peak_rps": 95.0, "mean_rps": 40.0}),
-    "uncounted": Case(uncounted_home, {"peak_rps": 95.0, "mean_rps": 40.0}),
+    "uncounted": Case(uncounted_nvidia_home, {"peak_rps": 95.0, "mean_rps": 40.0}),
     "measured": Case(measured_home, {"peak_rps": 95.0, "mean_rps": 40.0, "spares": 1}, "llama-8b-h200", "interactive"),
 }
 

@@ -150,6 +150,7 @@ class Given:
 
     def build(self) -> BuildReport:
         """Fill `raw.*` and build the warehouse."""
+        self.rows["build_scope"] = [{"since": min((run["night"] for run in self.rows["runs"]), default=None)}]
         for table in SOURCE_TABLES:
             fill(self.con, table, self.rows[table.name])
         return build(self.con, wanted=self.wanted)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.transforms import factory
 from tests.transforms.factory import NIGHT, Given
-from transforms.runner import SQL_FOLDER
+from transforms.table_files import SQL_FOLDER
 
 NVIDIA_PRICES = {
     "fleet_year_usd": 262_500, "usd_per_1k_prompts": 0.0693652, "usd_per_mtok": 0.0346826,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.columns import OPERATING_POINTS
 from tests.transforms.factory import Given
-from transforms.runner import discover
+from transforms.table_files import discover
 
 POINTS = st.lists(
     st.tuples(st.one_of(st.none(), st.integers(1, 5)), st.one_of(st.none(), st.integers(1, 5)), st.integers(0, 1)),

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -10,7 +11,8 @@ from schemas.columns import CURATED_TABLES, METRIC_VERSION, MIN_SAMPLES, STATIST
 from schemas.errors import BuildError, OrderError
 from tests.transforms.factory import Given
 from transforms.order import build_order, tables_read
-from transforms.runner import build, discover
+from transforms.runner import build, build_history, build_nights
+from transforms.table_files import discover
 
 NUMBERS = Table("curated", "numbers", ("n",), "Numbers.", (Column("n", "INTEGER", "A number", "1"),))
 
@@ -133,6 +135,122 @@ def test_a_python_file_that_lacks_something_is_refused(tmp_path: Path, lost: str
 def test_a_table_that_two_files_make_is_refused(tmp_path: Path) -> None:
     folder = write(tmp_path, {"curated/numbers.py": NUMBERS_PY, "curated/numbers.sql": "-- grain: n\nselect 1 as n"})
     with pytest.raises(BuildError, match=r"curated\.numbers is made by a file \.py and by a file \.sql"):
+        discover(folder)
+
+
+TOTALS = Table(
+    "curated", "totals", ("night",), "Totals.",
+    (Column("night", "TIMESTAMP", "Night"), Column("total", "HUGEINT", "Sum up to the night", "1")),
+)  # fmt: skip
+POINTS = Table(
+    "curated",
+    "points",
+    ("night",),
+    "Points.",
+    (Column("night", "TIMESTAMP", "Night"), Column("n", "INTEGER", "N", "1")),
+)
+LATEST = Table("curated", "latest", ("night",), "Latest.", TOTALS.columns)
+SPANNING = {
+    "curated/points.sql": "-- grain: night\nselect night, n from raw.counts",
+    "curated/totals.sql": """-- grain: night
+    -- spans: nights
+    select points.night, sum(earlier.n) as total
+    from curated.points as points
+    inner join curated.points as earlier on earlier.night <= points.night
+    where points.night >= (select since from raw.build_scope)
+    group by points.night""".replace("    -- spans", "-- spans"),
+    # says nothing of nights, but reads a table that spans them
+    "curated/latest.py": '''"""Totals, as a Python file.
+
+grain: night
+"""
+
+READS = ("curated.totals", "raw.build_scope")
+
+
+def build(con):
+    con.execute(
+        "create or replace table curated.latest as from curated.totals where night >= (select since from raw.build_scope)"
+    )
+''',
+}
+OF_COUNTS: dict[str, Any] = {"sources": ("raw.counts", "raw.build_scope"), "contract": (POINTS, TOTALS, LATEST)}
+
+
+def counted(con: duckdb.DuckDBPyConnection, counts: dict[int, int], since: int) -> None:
+    """Sources of SPANNING: a count by day of June, and the day from which on rows are to be made."""
+    con.execute("create schema if not exists raw")
+    con.execute("create or replace table raw.counts (night timestamp, n integer)")
+    for day, count in counts.items():
+        con.execute("insert into raw.counts values (make_timestamp(2026, 6, ?, 2, 0, 0), ?)", [day, count])
+    con.execute(f"create or replace table raw.build_scope as select timestamp '2026-06-{since:02} 02:00' as since")
+
+
+def by_day(con: duckdb.DuckDBPyConnection, table: str) -> dict[int, int]:
+    return dict(con.execute(f"select day(night), total from curated.{table} order by night").fetchall())
+
+
+def test_tables_that_span_nights_are_made_after_those_of_each_night(tmp_path: Path) -> None:
+    with duckdb.connect() as con:
+        counted(con, {1: 10, 2: 20, 3: 5}, since=1)
+        report = build(con, folder=write(tmp_path, SPANNING), **OF_COUNTS)
+        assert by_day(con, "totals") == by_day(con, "latest") == {1: 10, 2: 30, 3: 35}
+    assert list(report.rows) == ["curated.points", "curated.totals", "curated.latest"]
+
+
+def test_the_first_phase_makes_no_table_that_spans_nights(tmp_path: Path) -> None:
+    with duckdb.connect() as con:
+        counted(con, {3: 5}, since=3)
+        report = build_nights(con, folder=write(tmp_path, SPANNING), sources=OF_COUNTS["sources"])
+    assert report.rows == {"curated.points": 1}
+
+
+def test_the_second_phase_remakes_rows_from_the_scope_on_and_keeps_those_before(tmp_path: Path) -> None:
+    folder = write(tmp_path, SPANNING)
+    with duckdb.connect() as con:
+        counted(con, {1: 10, 2: 20, 3: 5}, since=1)
+        build(con, folder=folder, **OF_COUNTS)
+        # night 2 was wrong and is 7; what stands for night 1 is not looked at again, so that a mark on it stays
+        con.execute("update curated.points set n = 7 where day(night) = 2")
+        con.execute("update curated.totals set total = 1000 where day(night) = 1")
+        counted(con, {2: 7}, since=2)
+        report = build_history(con, folder=folder, **OF_COUNTS)
+        assert by_day(con, "totals") == {1: 1000, 2: 17, 3: 22}
+        assert by_day(con, "latest") == {1: 10, 2: 17, 3: 22}
+        comments = "select comment from duckdb_columns() where table_name = 'totals' and column_name = 'total'"
+        assert con.execute(comments).fetchall() == [("Sum up to the night [1]",)]
+        assert con.execute(
+            "select count(*) from duckdb_tables() where table_name like '%\\_\\_%' escape '\\'"
+        ).fetchall() == [(0,)]
+    assert report.rows == {"curated.totals": 2, "curated.latest": 2}
+
+
+def test_rows_of_a_gone_night_are_gone_from_tables_that_span_nights(tmp_path: Path) -> None:
+    folder = write(tmp_path, SPANNING)
+    with duckdb.connect() as con:
+        counted(con, {1: 10, 2: 20}, since=1)
+        build(con, folder=folder, **OF_COUNTS)
+        con.execute("delete from curated.points where day(night) = 2")
+        counted(con, {}, since=2)
+        build_history(con, folder=folder, **OF_COUNTS)
+        assert by_day(con, "totals") == by_day(con, "latest") == {1: 10}
+
+
+def test_a_failing_assertion_of_the_second_phase_shows_the_rows_made_now(tmp_path: Path) -> None:
+    tests = "-- assert: totals are small\nselect total from curated.totals where total > 32"
+    folder = write(tmp_path, SPANNING | {"curated/totals.test.sql": tests})
+    with duckdb.connect() as con:
+        counted(con, {1: 10, 2: 20}, since=1)
+        build(con, folder=folder, **OF_COUNTS)
+        con.execute("insert into curated.points values (timestamp '2026-06-03 02:00', 5)")
+        counted(con, {3: 5}, since=3)
+        with pytest.raises(BuildError, match=r"curated.totals: the assertion 'totals are small'.*\n.*35"):
+            build_history(con, folder=folder, **OF_COUNTS)
+
+
+def test_a_span_that_is_unknown_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path, {"curated/numbers.sql": "-- grain: n\n-- spans: weeks\nselect 1 as n"})
+    with pytest.raises(BuildError, match="'spans: weeks' is unknown: a table spans nights, or says nothing"):
         discover(folder)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.runner import discover
+from transforms.table_files import discover
 
 Request = tuple[int, int | None, int]
 """Sent, first token, closed, in ns."""

@@ -176,3 +176,25 @@ def test_a_level_of_a_search_is_told_as_its_worker_was(home: Home) -> None:
     recovery.recover(home)
     [level] = manifests.read_all(home)[0].levels
     assert [level[name] for name in ("concurrency", "shards", "search")] == [16, 1, "goodput"]
+
+
+def test_a_folder_of_before_the_first_note_is_cleared_away(home: Home) -> None:
+    folder = begin(home)
+    (folder.path / "run.json").unlink()
+    [line] = recovery.recover(home)
+    assert "before it measured anything" in line
+    assert (list(home.incoming.iterdir()), manifests.read_all(home)) == ([], [])
+
+
+def test_half_written_files_of_a_dead_run_go_with_it_and_others_when_they_are_old(home: Home) -> None:
+    folder = begin(home)
+    after_a_level(folder)
+    manifest = manifests.path_of(home, folder.run())
+    manifest.parent.mkdir(parents=True)
+    half = manifest.with_name(f".{manifest.name}.123.tmp")
+    old, young = home.root / ".report.html.123.tmp", home.root / ".report.html.124.tmp"
+    for path in (half, old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    recovery.recover(home)
+    assert [path.exists() for path in (half, old, young, manifest)] == [False, False, True, True]

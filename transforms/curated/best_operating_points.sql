@@ -8,6 +8,8 @@
 with attempts as (
     select * from staging.attempts
     where is_current
+    -- a retracted run asks for nothing, unless it is all that there is
+    qualify (retracted_at is null) = bool_or(retracted_at is null) over (partition by endpoint, workload, night)
 ),
 
 asked as (

@@ -1,7 +1,7 @@
 -- curated.operating_points: throughput, latency and validity of each load level (docs/metrics.md).
 -- grain: operating_point_id
 -- columns: comments in schemas/columns.py. Rates and means are null, not 0, where no ok request was delivered.
---   validity joins its reasons in this order: client_bound, unsteady, under_sampled, cache_contaminated,
+--   validity joins its reasons in this order: retracted, client_bound, unsteady, under_sampled, cache_contaminated,
 --   osl_mismatch, errors_high, clock_suspect (more than 1 % of the window's requests, a wall clock that was stepped, or
 --   a calibration error above its bound), littles_law. A level without a window is under_sampled.
 --   An imported summary has no window: its figures are those of the tool over its whole test, its validity begins with
@@ -142,6 +142,7 @@ judged as (
         *,
         concat_ws(
             ',',
+            case when retracted_at is not null then 'retracted' end,
             case
                 when
                     client_cpu_share > 0.85

@@ -1,7 +1,7 @@
 -- curated.runs: every attempt of every run, what was asked, what happened, provenance.
 -- grain: run_id, attempt
--- columns: those of the manifest (raw.runs), is_current (staging.attempts), and how the measured requests ended;
---   comments in schemas/columns.py
+-- columns: those of the manifest (raw.runs), is_current and superseded_by (staging.attempts), and how the measured
+--   requests ended; comments in schemas/columns.py
 -- assertions (runs.test.sql): the outcomes sum to the requests
 with attempts as (
     select * from staging.attempts
@@ -75,7 +75,11 @@ select
     attempts.calibration_itl_error_p99_ms,
     attempts.calibration_tokens_per_s,
     attempts.calibration_streams,
+    attempts.retracted_at,
+    attempts.retracted_why,
+    attempts.retracted_by,
     attempts.is_current,
+    attempts.superseded_by,
     coalesce(traces.rows_landed, 0) as rows_landed,
     coalesce(traces.requests, 0) as requests,
     coalesce(traces.requests_ok, 0) as requests_ok,

@@ -14,7 +14,7 @@ with hardware as (
         accelerator,
         gpus_per_instance,
         gpus_per_server,
-    from curated.server_counts
+    from staging.hardware
     union
     select
         demands.catalog_hash,

@@ -1,15 +1,21 @@
 -- staging.mix_demands: each demand for a mix of workloads, on each night that measured one of them.
 -- grain: mix_id
 -- columns: of raw.demands, and night, run_date, metric_version; peak_rps and mean_rps are those of the night, growth
---   included. A night that was measured again after an edit of the catalog has two snapshots: the later one asks.
-with nights as (
+--   included. A night that was measured again after an edit of the catalog has two snapshots: the later one asks;
+--   retracted runs only where all are.
+with runs as (
+    select * from staging.attempts
+    where is_current
+    qualify (retracted_at is null) = bool_or(retracted_at is null) over (partition by night)
+),
+
+nights as (
     select
         night,
         any_value(run_date) as run_date,
         arg_max(catalog_hash, started_at) as catalog_hash,
         list(distinct workload) as workloads,
-    from staging.attempts
-    where is_current
+    from runs
     group by night
 ),
 

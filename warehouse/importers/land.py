@@ -23,6 +23,7 @@ from schemas.catalog import Catalog
 from schemas.columns import SUMMARY_POINTS
 from schemas.errors import EndpointBusyError, LandingError, ResultFileError
 from warehouse import manifests
+from warehouse.archive import is_frozen
 from warehouse.files import write_bytes
 from warehouse.home import Home, exclusive
 from warehouse.importers.content import Content
@@ -110,6 +111,12 @@ class _Landing:
 
     def land(self) -> Outcome:
         """Write, compare, land, close."""
+        if is_frozen(self.home, self.run["run_date"], self.run["night"]):
+            return self._outcome(
+                "refused",
+                message=f"{self.level.source}: the night {self.run['night']} is archived, its traces are thinned or dropped: nothing can be "
+                "added to it; give another --night",
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             content = self._write()
@@ -265,7 +272,8 @@ class _Landing:
         parts = sorted(
             [*before.parts, *(p.as_json() for p in landed)], key=lambda p: (p["level_index"], str(p["path"]))
         )
-        known = before.run or self.run | {"catalog_hash": manifests.write_catalog(self.home, self.catalog)}
+        # what was said of the run since stands beside its manifest, not in it
+        known = {name: v for name, v in before.run.items() if not name.startswith("retracted_")} or self.run | {"catalog_hash": manifests.write_catalog(self.home, self.catalog)}
         run = known | {
             "started_at": min(e["began"] for e in entries),
             "ended_at": max(e["ended"] for e in entries),

@@ -9,6 +9,7 @@ import pytest
 from schemas.errors import EndpointBusyError
 from tests.warehouse.importers.made import aiperf_record, imported, jsonl, rejected, rows, vllm_result
 from warehouse import manifests
+from warehouse.corrections import retract
 from warehouse.home import Home, exclusive
 
 CONCURRENCIES = (4, 8, 16)
@@ -86,16 +87,25 @@ def test_records_with_other_values_are_a_conflict_whose_rows_are_kept(home: Home
     assert len(list((home.quarantine / "imports").rglob("*.conflict-*.parquet"))) == 1
 
 
-def test_a_retracted_run_is_imported_again_as_its_next_attempt(
-    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_retracted_run_is_imported_again_as_its_next_attempt(home: Home, tmp_path: Path) -> None:
     path = sweep(tmp_path / "results")[0]
-    imported(home, "vllm", path)
+    (outcome,) = imported(home, "vllm", path)
+    retract(home, outcome.run_id, "another model was behind the URL")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"median_ttft_ms": 1001.0}))
+    assert [o.status for o in imported(home, "vllm", path)] == ["landed"]
+    first, second = manifests.read_all(home)
+    assert (first.run["attempt"], first.run["retracted_why"]) == (1, "another model was behind the URL")
+    assert (second.run["attempt"], second.run["retracted_why"]) == (2, None)
+
+
+def test_nothing_is_added_to_a_night_of_which_nothing_can_be_derived_any_more(home: Home, tmp_path: Path) -> None:
+    first, *others = sweep(tmp_path / "results")
+    imported(home, "vllm", first)
     (manifest,) = manifests.read_all(home)
-    manifest.run["retracted_at"] = "2026-11-26T00:00:00"
-    monkeypatch.setattr("warehouse.importers.land.manifests.of_run", lambda *_: [manifest])
-    imported(home, "vllm", path)
-    assert sorted(m.run["attempt"] for m in manifests.read_all(home)) == [1, 2]
+    manifests.rewrite(home, manifest.run, [part | {"retained": {"action": "dropped"}} for part in manifest.parts])
+    outcomes = imported(home, "vllm", *others)
+    assert {o.status for o in outcomes} == {"refused"}
+    assert "the night 2026-02-14T00:00:00 is archived" in outcomes[0].message
 
 
 def test_two_tests_at_one_load_on_one_day_are_two_levels(home: Home, tmp_path: Path) -> None:

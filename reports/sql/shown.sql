@@ -4,6 +4,7 @@ select
     workload,
     max(night) as night,
     count(distinct night) as nights,
-from curated.runs
+    max(night) = (select max(night) from runs) as is_last_night,
+from runs
 group by endpoint, workload
-order by night desc, endpoint asc, workload asc
+order by max(night) desc, endpoint asc, workload asc

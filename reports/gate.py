@@ -1,0 +1,153 @@
+"""What the gate says of each series: whether its cost rose by more than a limit, and whether that is more than noise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log1p, sqrt
+from typing import Any
+
+from reports.moved import UNITS, certainty
+from reports.numbers import money
+from warehouse.ask import ask
+from warehouse.home import Home
+
+Row = dict[str, Any]
+
+SURE_SIGMAS = 3.0
+"""One night alone counts from so many sigmas of the series' own noise on: 1 in 700 of noise, 5 % and more of 2 % noise."""
+FILTERS = ("endpoint", "workload", "slo", "demand", "price_plan", "cost_basis", "series_id")
+
+_NEWEST = """
+with newest as (
+    select
+        series_id,
+        max(night) as night,
+        bool_or(value_usd is not null) as had_value,
+    from curated.cost_trends
+    where true {chosen}
+    group by series_id
+)
+
+select
+    trends.*,
+    newest.had_value,
+    moved.cause,
+    moved.direction,
+    moved.step_night,
+    moved.first_night,
+    moved.confidence,
+    moved.reference_usd,
+    moved.change_share as moved_share,
+    moved.suspects,
+from curated.cost_trends as trends
+inner join newest using (series_id, night)
+left join curated.regressions as moved using (series_id, night)
+-- a whole token's price is the same however it is split
+where trends.allocation_method <> 'processor_sharing'
+order by trends.endpoint, trends.workload, trends.slo, trends.demand, trends.price_plan, trends.cost_basis
+"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of a series on its newest night: ok, tripped, noise, no_baseline or no_value."""
+
+    row: Row
+    verdict: str
+    change_share: float | None
+    confidence: float | None
+    why: str
+
+    def as_json(self) -> Row:
+        """For scripts."""
+        names = ("series_id", *FILTERS[:-1], "night", "measure", "currency", "value_usd")
+        row = self.row
+        held = row["direction"] == "worse"
+        return {name: row[name] for name in names} | {
+            "verdict": self.verdict,
+            "change_share": self.change_share,
+            "confidence": self.confidence,
+            "since": row["step_night"] if held else row["night"] if self.verdict == "tripped" else None,
+            "cause": row["cause"] if held else None,
+            "suspects": row["suspects"] if held else [],
+            "performance_effect_usd": row["performance_effect_usd"],
+            "price_effect_usd": row["price_effect_usd"],
+            "scope_effect_usd": row["scope_effect_usd"],
+            "why": self.why,
+        }
+
+    def sentence(self) -> str:
+        """For a terminal."""
+        row = self.row
+        name = f"{row['endpoint']} x {row['workload']}, SLO {row['slo']}, {row['demand']}, {row['price_plan']}, {row['cost_basis']}"
+        return f"{name} on {row['night']:%Y-%m-%d %H:%M}: {self.why}"
+
+
+def judge(
+    home: Home, limit: float, against: str = "baseline", chosen: Mapping[str, tuple[str, ...]] | None = None
+) -> list[Verdict]:
+    """Hold the newest night of each series against its baseline, or `previous` night; `limit` is a share.
+
+    `chosen` names the series that count, by column.
+
+    Raises:
+        WarehouseError: there is no warehouse.
+
+    """
+    wanted = {name: list(values) for name, values in (chosen or {}).items() if values}
+    conditions = "".join(f" and list_contains(${name}, {name})" for name in wanted)
+    rows = ask(home, _NEWEST.format(chosen=conditions), wanted).objects()
+    return [_verdict(row, limit, against) for row in rows]
+
+
+def _verdict(row: Row, limit: float, against: str) -> Verdict:
+    if row["value_usd"] is None:
+        if row["status"] == "infeasible" and row["had_value"]:
+            return Verdict(row, "tripped", None, 1.0, "no operating point meets the SLO any more: there is no cost to compare")
+        return Verdict(row, "no_value", None, None, f"not judged: {row['no_value']}")
+    before = row["baseline_usd"] if against == "baseline" else row["previous_value_usd"]
+    if before is None:
+        because = f"; {row['baseline_break']} is new" if row["baseline_break"] else ""
+        what = f"{row['baseline_nights']} valid nights before it, a baseline takes 5" if against == "baseline" else "no valid night before it"
+        return Verdict(row, "no_baseline", None, None, f"not judged: {what}{because}")
+    change = row["value_usd"] / before - 1
+    unit = UNITS.get(row["measure"], "1M tokens")
+    moved = f"{money(before, row['currency'])} -> {money(row['value_usd'], row['currency'])} for {unit} ({change:+.1%})"
+    if against == "baseline" and row["direction"] == "worse" and row["cause"] == "performance":
+        # a change that stands is known by the mean of its nights, better than by tonight's alone
+        moved, change = f"{moved}, {row['moved_share']:+.1%} in the mean since then", max(change, row["moved_share"])
+    if change <= limit:
+        return Verdict(row, "ok", change, None, moved)
+    confidence, how = _sureness(row, limit, against)
+    if confidence is None:
+        return Verdict(row, "noise", change, None, f"{moved}, within its own noise so far: {how}")
+    return Verdict(row, "tripped", change, confidence, f"{moved}, {how}{_since(row)}")
+
+
+def _sureness(row: Row, limit: float, against: str) -> tuple[float | None, str]:
+    """How sure a rise above the limit is, and in words; null: noise alone may do it."""
+    if row["direction"] == "worse":
+        if row["cause"] == "performance":
+            return row["confidence"], f"{certainty(row['confidence'])} sure"
+        return 1.0, "known exactly"
+    noise = row["noise_share"]
+    if noise is None:
+        return 1.0, "its noise is not known yet" if row["performance_id"] else "known exactly"
+    if against == "baseline":
+        sigmas = row["sigmas"] or 0.0
+    else:
+        base = row["previous_value_usd"]
+        if ((row["price_effect_usd"] or 0.0) + (row["scope_effect_usd"] or 0.0)) / base > limit:
+            return 1.0, "known exactly"
+        sigmas = log1p(max(-0.99, (row["performance_effect_usd"] or 0.0) / base)) / (noise * sqrt(2))
+    if sigmas < SURE_SIGMAS:
+        return None, f"{sigmas:.1f} sigmas of {100 * noise:.1f} % a night"
+    from transforms.changes import confidence
+
+    return confidence(sigmas), f"{sigmas:.1f} sigmas of its own noise, {certainty(confidence(sigmas))} sure"
+
+
+def _since(row: Row) -> str:
+    if row["direction"] != "worse":
+        return ""
+    suspects = f"; changed then: {', '.join(row['suspects'])}" if row["suspects"] else ""
+    return f", since {row['step_night']:%Y-%m-%d}, by {row['cause']}{suspects}"

@@ -1,0 +1,31 @@
+// How the page writes numbers, as reports/numbers.py does (a test holds them to each other).
+
+const DASH = "–";
+const SIGNS = { USD: "$", EUR: "€", GBP: "£" };
+
+/** Four significant figures, thousands separated, never in scientific notation; a dash for what is not known. */
+function number(value, digits = 4) {
+  if (value === null || value === undefined || Number.isNaN(value)) return DASH;
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  if (value === 0) return "0";
+  const decimals = digits - 1 - Math.floor(Math.log10(Math.abs(value)));
+  const shown = decimals <= 0 ? Math.round(value / 10 ** -decimals) * 10 ** -decimals : value;
+  const places = Math.min(Math.max(decimals, 0), 100);
+  const [whole, fraction] = shown.toFixed(places).split(".");
+  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
+  const kept = (fraction ?? "").replace(/0+$/, "");
+  return kept ? `${grouped}.${kept}` : grouped;
+}
+
+/** An amount with its currency: $0.03468, $262,500, CHF 12.50. */
+function money(value, currency, digits = 4) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return number(value);
+  const sign = SIGNS[currency] ?? (currency ? `${currency} ` : "");
+  const size = Math.abs(value);
+  let text = size >= 1 && size < 1000 ? size.toFixed(2) : number(size, digits);
+  if (value && (text.split(".")[1] ?? "").length === 1) text += "0";
+  return `${value < 0 ? "−" : ""}${sign}${text}`;
+}
+
+/** A share as a percentage to three significant figures. */
+const percent = (share) => (share === null || share === undefined || Number.isNaN(share) ? DASH : `${number(share * 100, 3)} %`);

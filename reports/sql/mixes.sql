@@ -1,0 +1,5 @@
+-- The mixes of the last night.
+select *
+from fleet_mixes
+where night = (select max(night) from runs)
+order by demand, currency, fleet_year_usd desc nulls last, endpoint

@@ -1,0 +1,23 @@
+-- What would make a request cheaper on the nights of the page, the largest saving first.
+select
+    endpoint,
+    workload,
+    demand,
+    price_plan,
+    lever,
+    alternative,
+    share_of_traffic,
+    usd_per_request_now,
+    usd_per_request_then,
+    saving_share,
+    saving_year_usd,
+    currency,
+    quality_score,
+    other_endpoint,
+    other_quality_score,
+    count(*) over () as found,
+from savings
+semi join shown using (endpoint, workload, night)
+where saving_share > 0
+order by saving_share desc, endpoint, demand, price_plan, lever, alternative
+limit 20

@@ -1,0 +1,135 @@
+-- curated.cost_trends: each series' cost, night by night: against the valid night before, and against its baseline
+-- (docs/trends.md).
+-- grain: series_id, night
+-- spans: nights
+-- columns: comments in schemas/columns.py. The baseline is the median of the valid nights before, short of changes that
+--   are not yet the new normal; a night without a valid cost has none, and is nobody's baseline.
+-- assertions (cost_trends.test.sql): the effects add up to the change; nothing is carried forward
+with nights as (
+    select
+        nights.*,
+        points.baseline_spread_share,
+        points.sigmas,
+        points.change_id,
+        greatest(nights.baseline_from, coalesce(points.baseline_since, nights.baseline_from)) as from_night,
+        least(
+            nights.baseline_to,
+            case when points.state in ('open', 'passed') then points.step_night else nights.night end
+        ) as until_night,
+    from staging.series_nights as nights
+    left join curated.change_points as points
+        on nights.performance_id = points.performance_id and nights.night = points.night
+),
+
+framed as (
+    select
+        series_id,
+        night,
+        lineage,
+        value_usd,
+        from_night,
+        -- where one change follows the other at once no night lies between: all since the first
+        case when until_night > from_night then until_night else night end as until_night,
+    from nights
+    where is_valid
+),
+
+baselines as (
+    select
+        series_id,
+        night,
+        count(value_usd) over baseline as baseline_nights,
+        min(night) over baseline as baseline_since,
+        max(night) over baseline as baseline_until,
+        median(value_usd) over baseline as middle_usd,
+        mad(value_usd) over baseline as deviation_usd,
+    from framed
+    window baseline as (
+        partition by series_id, lineage
+        order by night
+        range between (night - from_night) preceding and (night - until_night + interval 1 microsecond) preceding
+    )
+),
+
+final as (
+    select
+        nights.*,
+        pairs.previous_value_usd,
+        pairs.previous_fleet_id,
+        effects.performance_effect_usd,
+        effects.price_effect_usd,
+        effects.scope_effect_usd,
+        best.reasons,
+        coalesce(baselines.baseline_nights, 0) as valid_nights,
+        case when valid_nights >= 5 then baselines.baseline_since end as baseline_since,
+        case when valid_nights >= 5 then baselines.baseline_until end as baseline_until,
+        case when valid_nights >= 5 then baselines.middle_usd end as baseline_usd,
+        case when valid_nights >= 5 then 1.4826 * baselines.deviation_usd / baselines.middle_usd end as spread_share,
+        split(nights.lineage, ' | ') as parts,
+        split(nights.lineage_before, ' | ') as parts_before,
+    from nights
+    left join baselines using (series_id, night)
+    left join staging.night_pairs as pairs using (series_id, night)
+    left join staging.night_effects as effects using (series_id, night)
+    left join curated.best_operating_points as best
+        on
+            nights.endpoint = best.endpoint
+            and nights.workload = best.workload
+            and nights.slo = best.slo
+            and nights.night = best.night
+    where nights.is_new
+)
+
+select
+    series_id,
+    night,
+    run_date,
+    endpoint,
+    workload,
+    slo,
+    demand,
+    price_plan,
+    cost_basis,
+    allocation_method,
+    status,
+    fleet_id,
+    run_id,
+    operating_point_id,
+    performance_id,
+    metric_version,
+    loads,
+    currency,
+    measure,
+    value_usd,
+    value_usd_lo,
+    value_usd_hi,
+    case
+        when is_valid then null
+        when status <> 'chosen' then concat_ws(': ', status, reasons)
+        when cost_basis = 'demand' then 'the demand has no mean rate, or the cost of its fleet is not known'
+        else 'the cost of the fleet is not known'
+    end as no_value,
+    previous_night,
+    case when previous_night is not null then date_diff('day', previous_night, night) end as days_since_previous,
+    previous_value_usd,
+    previous_fleet_id,
+    value_usd - previous_value_usd as change_usd,
+    value_usd / previous_value_usd - 1 as change_share,
+    performance_effect_usd,
+    price_effect_usd,
+    scope_effect_usd,
+    case
+        when lineage_before is not null and lineage_before <> lineage
+            then array_to_string(list_filter(parts, lambda part: not list_contains(parts_before, part)), ', ')
+    end as baseline_break,
+    valid_nights as baseline_nights,
+    baseline_since,
+    baseline_until,
+    baseline_usd,
+    spread_share as baseline_spread_share,
+    value_usd - baseline_usd as change_vs_baseline_usd,
+    value_usd / baseline_usd - 1 as change_vs_baseline_share,
+    baseline_spread_share as noise_share,
+    sigmas,
+    change_id,
+from final

@@ -1,0 +1,240 @@
+-- curated.regressions: what moved the cost of a series, by how much, how sure, since when, and what else changed then
+-- (docs/trends.md).
+-- grain: series_id, night
+-- spans: nights
+-- columns: comments in schemas/columns.py. A change of performance is one of curated.change_points, larger than the
+--   series' own noise; changes of prices and of what is asked are known exactly, from curated.cost_trends. Each is told
+--   on the night it was found (is_new) and for as long as it is not the new normal: 14 valid nights. Where several
+--   hold, the row is the new one's, or else the largest's.
+-- assertions (regressions.test.sql): a change is found once, and not before it began
+with scope as (
+    select
+        since,
+        since - interval 400 days as earliest,
+    from raw.build_scope
+),
+
+nights as (
+    select
+        trends.*,
+        row_number() over (partition by trends.series_id order by trends.night) as night_no,
+    from curated.cost_trends as trends
+    cross join scope
+    where trends.value_usd is not null and trends.night >= scope.earliest
+),
+
+performance as (
+    select
+        nights.series_id,
+        nights.night,
+        'performance' as cause,
+        points.change_id as regression_id,
+        points.state,
+        points.first_night,
+        began.night_no as step_no,
+        began.night_no - 2 as from_no,
+        found.night_no as to_no,
+        points.direction,
+        points.change_share as performance_change_share,
+        -- what tonight's cost would be at the baseline's performance
+        nights.value_usd * points.baseline_value / points.performance_value as at_baseline_usd,
+        points.change_sigmas,
+        points.confidence,
+    from nights
+    cross join scope
+    inner join curated.change_points as points
+        on nights.performance_id = points.performance_id and nights.night = points.night
+    inner join nights as began on nights.series_id = began.series_id and points.step_night = began.night
+    inner join nights as found on nights.series_id = found.series_id and points.first_night = found.night
+    where nights.night >= scope.since and points.state in ('open', 'settled')
+),
+
+known as (
+    select
+        *,
+        unnest(['price', 'scope']) as cause,
+        unnest([price_effect_usd, scope_effect_usd]) as effect_usd,
+        unnest([0.001, 0.01]) as least_share,
+    from nights
+),
+
+steps as (
+    select * from known
+    where abs(effect_usd) >= least_share * previous_value_usd
+),
+
+exact as (
+    select
+        nights.series_id,
+        nights.night,
+        steps.cause,
+        concat(
+            steps.cause, '/', case steps.cause when 'price' then steps.price_plan else steps.demand end, '@',
+            strftime(steps.night, '%Y-%m-%dT%H:%M:%S')
+        ) as regression_id,
+        case when nights.night_no - steps.night_no = 13 then 'settled' else 'open' end as state,
+        steps.night as first_night,
+        steps.night_no as step_no,
+        steps.night_no - 1 as from_no,
+        steps.night_no as to_no,
+        case when steps.effect_usd > 0 then 'worse' else 'better' end as direction,
+        null::double as performance_change_share,
+        null::double as at_baseline_usd,
+        null::double as change_sigmas,
+        1.0 as confidence,
+    from nights
+    cross join scope
+    inner join steps
+        on nights.series_id = steps.series_id and nights.night_no between steps.night_no and steps.night_no + 13
+    where nights.night >= scope.since
+),
+
+candidates as (
+    select * from performance
+    union all by name
+    select * from exact
+),
+
+-- what each factor did from the step on
+grown as (
+    select
+        candidates.series_id,
+        candidates.night,
+        candidates.cause,
+        candidates.regression_id,
+        sum(nights.performance_effect_usd) as performance_effect_usd,
+        sum(nights.price_effect_usd) as price_effect_usd,
+        sum(nights.scope_effect_usd) as scope_effect_usd,
+    from candidates
+    inner join nights
+        on
+            candidates.series_id = nights.series_id
+            and nights.night_no >= candidates.step_no
+            and nights.night <= candidates.night
+    group by candidates.series_id, candidates.night, candidates.cause, candidates.regression_id
+),
+
+sized as (
+    select
+        candidates.*,
+        began.night as step_night,
+        nights.* exclude (
+            series_id, night, performance_effect_usd, price_effect_usd, scope_effect_usd, sigmas, change_id, night_no,
+            change_usd, change_share
+        ),
+        grown.price_effect_usd,
+        grown.scope_effect_usd,
+        candidates.night = candidates.first_night as is_new,
+        -- with every server full a cost follows its performance; otherwise by whole servers, night by night
+        candidates.cause = 'performance' and nights.cost_basis <> 'demand' as is_proportional,
+        case when is_proportional then candidates.at_baseline_usd else began.previous_value_usd end as reference_usd,
+        case
+            when is_proportional then candidates.performance_change_share * candidates.at_baseline_usd
+            else grown.performance_effect_usd
+        end as performance_usd,
+        case candidates.cause
+            when 'performance' then performance_usd
+            when 'price' then began.price_effect_usd
+            else began.scope_effect_usd
+        end as moved_usd,
+        moved_usd / reference_usd as moved_share,
+        before.run_id as run_before,
+        after.run_id as run_after,
+    from candidates
+    inner join nights on candidates.series_id = nights.series_id and candidates.night = nights.night
+    inner join grown
+        on
+            candidates.series_id = grown.series_id
+            and candidates.night = grown.night
+            and candidates.cause = grown.cause
+            and candidates.regression_id = grown.regression_id
+    inner join nights as began on candidates.series_id = began.series_id and candidates.step_no = began.night_no
+    left join nights as before
+        on candidates.series_id = before.series_id and greatest(candidates.from_no, 1) = before.night_no
+    left join nights as after on candidates.series_id = after.series_id and candidates.to_no = after.night_no
+),
+
+main as (
+    select *
+    from sized
+    qualify row_number() over (
+        partition by series_id, night
+        order by is_new desc, abs(coalesce(moved_share, performance_change_share)) desc nulls last, regression_id asc
+    ) = 1
+),
+
+runs as (
+    select * from curated.runs
+    where is_current
+),
+
+final as (
+    select
+        main.*,
+        [
+            ['engine', old.engine, new.engine],
+            ['engine_version', old.engine_version, new.engine_version],
+            ['client_version', old.client_version, new.client_version],
+            ['config_hash', left(old.config_hash, 12), left(new.config_hash, 12)],
+            ['catalog_hash', left(old.catalog_hash, 12), left(new.catalog_hash, 12)],
+            ['host', old.host, new.host],
+            ['platform', old.platform, new.platform],
+            ['python_version', old.python_version, new.python_version],
+            ['cpu_count', old.cpu_count::varchar, new.cpu_count::varchar],
+            ['url', old.url, new.url],
+            ['api', old.api, new.api],
+            ['model', old.model, new.model],
+            ['precision', old.precision, new.precision],
+            ['quality_score', old.quality_score::varchar, new.quality_score::varchar],
+            ['accelerator', old.accelerator, new.accelerator],
+            ['gpus_per_instance', old.gpus_per_instance::varchar, new.gpus_per_instance::varchar],
+            ['gpus_per_server', old.gpus_per_server::varchar, new.gpus_per_server::varchar],
+            ['instances_measured', old.instances_measured::varchar, new.instances_measured::varchar],
+            ['power_kw_per_gpu', old.power_kw_per_gpu::varchar, new.power_kw_per_gpu::varchar],
+            ['load', old.load, new.load]
+        ] as compared,
+    from main
+    left join runs as old on main.run_before = old.run_id
+    left join runs as new on main.run_after = new.run_id
+)
+
+select
+    series_id,
+    night,
+    run_date,
+    endpoint,
+    workload,
+    slo,
+    demand,
+    price_plan,
+    cost_basis,
+    allocation_method,
+    fleet_id,
+    run_id,
+    operating_point_id,
+    metric_version,
+    currency,
+    measure,
+    regression_id,
+    cause,
+    direction,
+    is_new,
+    state,
+    first_night,
+    step_night,
+    value_usd,
+    reference_usd,
+    moved_usd as change_usd,
+    moved_share as change_share,
+    performance_usd as performance_effect_usd,
+    price_effect_usd,
+    scope_effect_usd,
+    performance_change_share,
+    change_sigmas,
+    confidence,
+    noise_share,
+    list_transform(
+        list_filter(compared, lambda pair: pair[2] is distinct from pair[3]),
+        lambda pair: concat(pair[1], ': ', coalesce(pair[2], 'unknown'), ' -> ', coalesce(pair[3], 'unknown'))
+    ) as suspects,
+from final

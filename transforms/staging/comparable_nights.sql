@@ -1,0 +1,93 @@
+-- staging.comparable_nights: what each fleet was measured and asked with, so that like is compared with like.
+-- grain: fleet_id
+-- spans: nights
+-- columns: role, gpus_per_instance, rates of server_counts; loads, the loads of which levels were measured (a finer
+--   grid finds another point); lengths, the tokens that the workload aims at; slo_terms; demand_terms, all that is
+--   asked but the growth of its rates; measure, the column that a cost is read from: usd_per_mtok, of a pool its own
+--   tokens' price, per request where tokens were not counted; lineage, what two nights must have in common for one to
+--   be the other's baseline.
+with measured as (
+    select
+        endpoint,
+        workload,
+        night,
+        string_agg(distinct load, ', ' order by load) as loads,
+        concat_ws(
+            ' -> ', coalesce(max(input_tokens_target)::varchar, 'any'), coalesce(max(output_tokens_target)::varchar, 'any')
+        ) as lengths,
+    from curated.runs
+    where is_current and retracted_at is null and levels_measured > 0
+    group by endpoint, workload, night
+),
+
+tokens as (
+    select
+        operating_point_id,
+        input_tokens_mean,
+        output_tokens_mean,
+        instances_measured,
+    from curated.operating_points
+),
+
+final as (
+    select
+        fleets.*,
+        measured.loads,
+        measured.lengths,
+        demands.slo_terms,
+        md5(
+            concat_ws(
+                '|', demands.peak_rps, demands.mean_rps, demands.mean_source, demands.growth, demands.as_of,
+                demands.headroom, demands.spares, demands.uptime, 'instances', demands.max_instances, 'gpus',
+                demands.max_gpus, 'kw', demands.max_power_kw, 'trace', demands.trace_rps, demands.trace_shares
+            )
+        ) as demand_terms,
+        tokens.instances_measured,
+        case fleets.role
+            when 'prefill' then tokens.input_tokens_mean
+            when 'decode' then tokens.output_tokens_mean
+            else tokens.input_tokens_mean + tokens.output_tokens_mean
+        end as tokens_per_request,
+        case
+            when fleets.status = 'chosen' and tokens_per_request is null then 'usd_per_request'
+            when fleets.role = 'prefill' then 'usd_per_mtok_input'
+            when fleets.role = 'decode' then 'usd_per_mtok_output'
+            else 'usd_per_mtok'
+        end as measure,
+    from curated.server_counts as fleets
+    inner join curated.demands as demands
+        on fleets.catalog_hash = demands.catalog_hash and fleets.demand = demands.demand and fleets.night = demands.night
+    left join measured
+        on fleets.endpoint = measured.endpoint and fleets.workload = measured.workload and fleets.night = measured.night
+    left join tokens using (operating_point_id)
+)
+
+select
+    fleet_id,
+    endpoint,
+    workload,
+    slo,
+    demand,
+    night,
+    run_date,
+    status,
+    run_id,
+    operating_point_id,
+    catalog_hash,
+    metric_version,
+    role,
+    gpus_per_instance,
+    rps_per_instance,
+    rps_per_instance_lo,
+    rps_per_instance_hi,
+    instances_measured,
+    tokens_per_request,
+    measure,
+    loads,
+    lengths,
+    slo_terms,
+    demand_terms,
+    growth_factor,
+    concat_ws(' | ', measure, 'metrics ' || metric_version, 'load ' || loads, 'tokens ' || lengths, 'slo ' || slo_terms)
+        as lineage,
+from final

@@ -1,0 +1,69 @@
+"""What `raw/` holds by names alone: which attempts are closed, and whether what is said of one has changed.
+
+A year has thousands of manifests. A build lists them and reads those that are new or not as they were.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from schemas.errors import LandingError
+from warehouse.home import Home
+
+Inventory = Mapping[str, str]
+"""Fingerprint by manifest, `run_date=…/<run_id>-a<attempt>.json`."""
+
+_MANIFEST = re.compile(r"[^.].*\.json")
+
+
+def scan(home: Home) -> Inventory:
+    """The closed attempts, and a fingerprint of each: size and time of its manifest and of a retraction of it.
+
+    Times are compared for being equal, never for which is later: a clock may go back.
+
+    Raises:
+        LandingError: a folder cannot be read.
+
+    """
+    root = home.raw / "manifests"
+    try:
+        retracted = dict(_listed(home.raw / "retractions"))
+        return {
+            f"{folder.name}/{name}": f"{print_} retracted {retracted[name]}" if name in retracted else print_
+            for folder in sorted(root.glob("run_date=*"))
+            for name, print_ in sorted(_listed(folder))
+        }
+    except OSError as error:
+        raise LandingError(
+            f"{error.filename} cannot be read ({error.strerror}): mend its permissions or disk"
+        ) from error
+
+
+def differing(before: Inventory, now: Inventory) -> set[str]:
+    """Manifests that are new, gone, or not what they were."""
+    return {name for name in {*before, *now} if before.get(name) != now.get(name)}
+
+
+def _listed(folder: Path) -> Iterator[tuple[str, str]]:
+    """Names of the JSON files of a folder, with size and time of each; nothing where there is no folder."""
+    try:
+        entries = os.scandir(folder)
+    except FileNotFoundError:
+        return
+    with entries:
+        for entry in entries:
+            if _MANIFEST.fullmatch(entry.name):
+                yield entry.name, _fingerprint(entry.stat())
+
+
+def fingerprint(path: Path) -> str | None:
+    """Size and time of a file; null where there is none."""
+    try:
+        return _fingerprint(path.stat())
+    except FileNotFoundError:
+        return None
+
+
+def _fingerprint(status: os.stat_result) -> str:
+    return f"{status.st_size} {status.st_mtime_ns}"

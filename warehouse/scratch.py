@@ -1,0 +1,108 @@
+"""The files of a build: the new warehouse, staging tables, what does not fit in memory. One build of a home at a time."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from schemas.errors import WarehouseError
+from warehouse.files import sync_folder
+from warehouse.home import Home, exclusive_in_turn
+
+STORAGE_VERSION = "v1.2.0"
+"""Storage that DuckDB 1.2 and every BI driver since can read."""
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Files of a build of `home`; all are gone after it."""
+
+    home: Home
+
+    @property
+    def new(self) -> Path:
+        """The warehouse that is being made."""
+        return self.home.root / ".warehouse.duckdb.new"
+
+    @property
+    def compact(self) -> Path:
+        """Its copy without the space that deleted rows left."""
+        return self.home.root / ".warehouse.duckdb.compact"
+
+    @property
+    def staging(self) -> Path:
+        """Staging tables, to keep memory free."""
+        return self.home.root / ".staging.duckdb"
+
+    def clear(self) -> None:
+        """Remove the files."""
+        for path in (self.new, self.compact, self.staging):
+            path.unlink(missing_ok=True)
+            _wal(path).unlink(missing_ok=True)
+        shutil.rmtree(self.home.root / ".spill", ignore_errors=True)
+
+    @contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The new file as `warehouse` and `staging`, the first the default; written out at the end.
+
+        Nobody reads either before it is whole, so that there is nothing to log ahead.
+        """
+        with duckdb.connect(":memory:", config={"temp_directory": str(self.home.root / ".spill")}) as con:
+            attach(con, self.new, "warehouse")
+            attach(con, self.staging, "staging")
+            con.execute("use warehouse")
+            yield con
+            con.execute("use memory; checkpoint warehouse; detach warehouse")
+
+    def publish(self) -> None:
+        """Swap the new file in. Raises OSError, and then what was published is untouched."""
+        with self.new.open("rb") as file:
+            os.fsync(file.fileno())
+        # of somebody who wrote into the old file: DuckDB would apply it to the new one
+        _wal(self.home.warehouse).unlink(missing_ok=True)
+        self.new.replace(self.home.warehouse)
+        sync_folder(self.home.root)
+
+
+def attach(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    """Attach a file that only this build sees."""
+    quoted = str(path).replace("'", "''")
+    con.execute(f"attach '{quoted}' as {name} (storage_version '{STORAGE_VERSION}', recovery_mode 'no_wal_writes')")
+
+
+def written_ahead(path: Path) -> bool:
+    """Whether a DuckDB file has changes beside it that are not in it."""
+    return _wal(path).exists()
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")
+
+
+@contextmanager
+def scratch(home: Home, wait_s: float) -> Iterator[Scratch]:
+    """The files of a build, once no other build runs; what a killed one left is removed first.
+
+    Raises:
+        WarehouseError: another build runs, and did for `wait_s` seconds.
+
+    """
+    with one_at_a_time(home, wait_s):
+        files = Scratch(home)
+        files.clear()
+        try:
+            yield files
+        finally:
+            files.clear()
+
+
+@contextmanager
+def one_at_a_time(home: Home, wait_s: float) -> Iterator[None]:
+    """Hold the lock of the builds: whoever has it may take parts away that a build would read."""
+    busy = WarehouseError("another process is building the warehouse: try again when it is done")
+    with exclusive_in_turn(home.locks / "build.lock", wait_s, busy):
+        yield
