@@ -36,7 +36,9 @@ def rewrite(table: Table, parts: Sequence[Path], target: Path, keep_share: float
                 writer.write_table(group, row_group_size=group.num_rows)
                 rows += group.num_rows
         if not _reads_back(_groups(table, parts, keep_share), temporary):
-            raise LandingError(f"{target} did not read back as it was written: check the disk; its parts are as they were")
+            raise LandingError(
+                f"{target} did not read back as it was written: check the disk; its parts are as they were"
+            )
 
     write_whole(target, write)
     return rows
@@ -73,8 +75,7 @@ def _of_this_version(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     if strange := sorted(set(rows.column_names) - set(schema.names)):
         raise LandingError(f"a part has the column {strange[0]}, of a newer Ratecard: upgrade ratecard to rewrite it")
     columns = [
-        rows[field.name] if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
-        for field in schema
+        rows[field.name] if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type) for field in schema
     ]
     return pa.table(columns, names=schema.names).cast(schema)
 

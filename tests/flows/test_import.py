@@ -29,19 +29,35 @@ def result_of(path: Path, **changes: Any) -> Path:
     return path
 
 
-def test_a_result_becomes_a_point_a_fleet_and_a_price_without_any_catalog(call: Callable[..., Result], tmp_path: Path) -> None:
-    said = call("import", "vllm", result_of(tmp_path / "r.json"), "--endpoint", "h200", "--gpus-per-instance", "8", "--accelerator", "H200")
+def test_a_result_becomes_a_point_a_fleet_and_a_price_without_any_catalog(
+    call: Callable[..., Result], tmp_path: Path
+) -> None:
+    said = call(
+        "import",
+        "vllm",
+        result_of(tmp_path / "r.json"),
+        "--endpoint",
+        "h200",
+        "--gpus-per-instance",
+        "8",
+        "--accelerator",
+        "H200",
+    )
     assert said.exit_code == 0, said.output
     assert "imported_summary" in said.output
     assert "Rate card" in said.output
     home = Home(tmp_path / "home")
     # one instance of 8 GPUs serves 4 requests/s; 10 at peak need 3 servers: $87,500 x 3 a year at the starter's own plan
     fleet = "select distinct servers, fleet_year_usd from cost_per_million_tokens inner join server_counts using (fleet_id) "
-    assert ask(home, fleet + "where price_plan = 'own-8gpu' and server_counts.status = 'chosen'").rows == [(3, 262_500.0)]
+    assert ask(home, fleet + "where price_plan = 'own-8gpu' and server_counts.status = 'chosen'").rows == [
+        (3, 262_500.0)
+    ]
     assert home.report.exists()
 
 
-def test_traces_pass_the_same_sql_and_a_rebuild_from_raw_alone_is_equal(call: Callable[..., Result], tmp_path: Path) -> None:
+def test_traces_pass_the_same_sql_and_a_rebuild_from_raw_alone_is_equal(
+    call: Callable[..., Result], tmp_path: Path
+) -> None:
     path = jsonl(tmp_path / "profile_export.jsonl", *(aiperf_record(i) for i in range(60)))
     said = call("import", "aiperf", path, "--endpoint", "e", "--json")
     assert said.exit_code == 0, said.output
@@ -60,8 +76,13 @@ def test_traces_pass_the_same_sql_and_a_rebuild_from_raw_alone_is_equal(call: Ca
     assert unknown == [("aiperf", None, None, None, None)]
 
 
-def test_what_is_refused_is_told_with_its_file_and_the_rest_is_imported(call: Callable[..., Result], tmp_path: Path) -> None:
-    good, bad = result_of(tmp_path / "good.json"), result_of(tmp_path / "bad.json", mean_e2el_ms=4.0, median_e2el_ms=4.0, max_concurrency=8)
+def test_what_is_refused_is_told_with_its_file_and_the_rest_is_imported(
+    call: Callable[..., Result], tmp_path: Path
+) -> None:
+    good, bad = (
+        result_of(tmp_path / "good.json"),
+        result_of(tmp_path / "bad.json", mean_e2el_ms=4.0, median_e2el_ms=4.0, max_concurrency=8),
+    )
     said = call("import", "vllm", good, bad, tmp_path / "absent.json", "--endpoint", "e", "--no-build")
     assert said.exit_code == 1
     assert "landed" in said.output
@@ -92,14 +113,30 @@ def test_a_wrong_use_is_told_and_exits_2(call: Callable[..., Result], arguments:
 
 @real
 def test_the_real_sweep_is_a_rate_card(call: Callable[..., Result], tmp_path: Path) -> None:
-    said = call("import", "vllm", DATA / "vllm_bench", "--endpoint", "minimax", "--gpus-per-instance", "8", "--accelerator", "h200", "--json")
+    said = call(
+        "import",
+        "vllm",
+        DATA / "vllm_bench",
+        "--endpoint",
+        "minimax",
+        "--gpus-per-instance",
+        "8",
+        "--accelerator",
+        "h200",
+        "--json",
+    )
     assert said.exit_code == 0, said.output
     answer = json.loads(said.output)
     assert {point["validity"] for point in answer["operating_points"]} == {"imported_summary"}
-    chosen = {(row["workload"], row["slo"]): row["concurrency"] for row in answer["rate_card"] if row["status"] == "chosen"}
+    chosen = {
+        (row["workload"], row["slo"]): row["concurrency"] for row in answer["rate_card"] if row["status"] == "chosen"
+    }
     # the highest rate is at 64 (10.436 requests/s), whose median TTFT of 468 ms is within the starter's 500 ms
     assert chosen[("isl1024-osl128", "interactive")] == 64
     # with 4096 tokens in, the shortest median TTFT is 713 ms
     assert ("isl4096-osl128", "interactive") not in chosen
-    saturation = ask(Home(tmp_path / "home"), "select concurrency, request_rps from operating_points where is_saturation order by all").rows
+    saturation = ask(
+        Home(tmp_path / "home"),
+        "select concurrency, request_rps from operating_points where is_saturation order by all",
+    ).rows
     assert [concurrency for concurrency, _ in saturation] == [64, 64]

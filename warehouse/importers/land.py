@@ -273,7 +273,9 @@ class _Landing:
             [*before.parts, *(p.as_json() for p in landed)], key=lambda p: (p["level_index"], str(p["path"]))
         )
         # what was said of the run since stands beside its manifest, not in it
-        known = {name: v for name, v in before.run.items() if not name.startswith("retracted_")} or self.run | {"catalog_hash": manifests.write_catalog(self.home, self.catalog)}
+        known = {name: v for name, v in before.run.items() if not name.startswith("retracted_")} or self.run | {
+            "catalog_hash": manifests.write_catalog(self.home, self.catalog)
+        }
         run = known | {
             "started_at": min(e["began"] for e in entries),
             "ended_at": max(e["ended"] for e in entries),

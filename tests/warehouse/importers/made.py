@@ -26,7 +26,11 @@ ENDPOINT = Endpoint(url="http://imported.invalid", model="-").model_dump(mode="j
 def aiperf_record(index: int = 0, **changes: Any) -> dict[str, Any]:
     """Request `index` of 2 in flight, each 100 ms: first token after 40 ms, three more 20 ms apart."""
     start = BEGAN_NS + (index // 2) * 100 * MS + (index % 2) * 50 * MS
-    ms = {"time_to_first_token": 40.0, "request_latency": 100.0, "inter_chunk_latency": [20.0, 20.0, 20.0]} | changes.pop("ms", {})
+    ms = {
+        "time_to_first_token": 40.0,
+        "request_latency": 100.0,
+        "inter_chunk_latency": [20.0, 20.0, 20.0],
+    } | changes.pop("ms", {})
     unit = changes.pop("unit", "ms")
     metadata = {
         "x_request_id": f"id-{index}", "benchmark_phase": "profiling", "request_start_ns": start, "request_ack_ns": start + 39 * MS,
@@ -84,7 +88,9 @@ def sglang_result(**changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def imported(home: Home, tool: str, *paths: Path, money: Callable[[str], Catalog] | None = None, **said: Any) -> list[Outcome]:
+def imported(
+    home: Home, tool: str, *paths: Path, money: Callable[[str], Catalog] | None = None, **said: Any
+) -> list[Outcome]:
     """Read and land `paths`; what cannot be read is raised."""
     home.prepare()
     facts = Said(**{"endpoint": "e", **said})
@@ -97,9 +103,16 @@ def imported(home: Home, tool: str, *paths: Path, money: Callable[[str], Catalog
 def rows(home: Home, table: str = "request_traces") -> pl.DataFrame:
     """All landed rows of a table, in order."""
     parts = [
-        home.root / part["path"] for m in manifests.read_all(home) for part in m.parts if part["table"] == table and part["path"]
+        home.root / part["path"]
+        for m in manifests.read_all(home)
+        for part in m.parts
+        if part["table"] == table and part["path"]
     ]
-    return pl.concat([pl.read_parquet(part, glob=False, hive_partitioning=False) for part in parts]) if parts else pl.DataFrame()
+    return (
+        pl.concat([pl.read_parquet(part, glob=False, hive_partitioning=False) for part in parts])
+        if parts
+        else pl.DataFrame()
+    )
 
 
 def rejected(home: Home) -> list[dict[str, Any]]:

@@ -104,8 +104,13 @@ def test_failed_requests_are_rows_that_say_how(home: Home, tmp_path: Path) -> No
         "connect_error": {"type": "ClientConnectorError", "message": "refused"},
         "malformed": "no dict at all",
     }
-    failed = [aiperf_record(i, metrics={"error_isl": {"value": 7, "unit": "tokens"}}, error=e) for i, e in enumerate(errors.values())]
-    cancelled = aiperf_record(9, metadata={"was_cancelled": True}, metrics=None, error={"type": "RequestCancellationError", "code": 499})
+    failed = [
+        aiperf_record(i, metrics={"error_isl": {"value": 7, "unit": "tokens"}}, error=e)
+        for i, e in enumerate(errors.values())
+    ]
+    cancelled = aiperf_record(
+        9, metadata={"was_cancelled": True}, metrics=None, error={"type": "RequestCancellationError", "code": 499}
+    )
     imported(home, "aiperf", jsonl(tmp_path / "profile_export.jsonl", *failed, cancelled, aiperf_record(20)))
     assert rows(home)["outcome"].to_list() == [*errors, "cancelled", "ok"]
     assert rows(home)["http_status"].to_list() == [503, None, None, None, None, None]
@@ -113,7 +118,9 @@ def test_failed_requests_are_rows_that_say_how(home: Home, tmp_path: Path) -> No
 
 
 def test_units_are_read_as_they_are_named(home: Home, tmp_path: Path) -> None:
-    seconds = aiperf_record(ms={"time_to_first_token": 0.04, "request_latency": 0.1, "inter_chunk_latency": [0.02] * 3}, unit="s")
+    seconds = aiperf_record(
+        ms={"time_to_first_token": 0.04, "request_latency": 0.1, "inter_chunk_latency": [0.02] * 3}, unit="s"
+    )
     imported(home, "aiperf", jsonl(tmp_path / "profile_export.jsonl", seconds))
     assert rows(home)["gaps_us"].to_list() == [[20_000] * 3]
     assert (rows(home)["first_token_ns"] - rows(home)["sent_ns"]).to_list() == [40_000_000]
@@ -130,8 +137,12 @@ def test_units_are_read_as_they_are_named(home: Home, tmp_path: Path) -> None:
         ({"unit": "fortnights"}, "time_to_first_token: found unit 'fortnights', expected one of ns, us"),
     ],
 )  # fmt: skip
-def test_a_wrong_unit_is_refused_with_the_numbers_that_gave_it_away(home: Home, tmp_path: Path, wrong: dict[str, object], says: str) -> None:
-    path = jsonl(tmp_path / "profile_export.jsonl", *(aiperf_record(i, **{k: v for k, v in wrong.items()}) for i in range(40)))
+def test_a_wrong_unit_is_refused_with_the_numbers_that_gave_it_away(
+    home: Home, tmp_path: Path, wrong: dict[str, object], says: str
+) -> None:
+    path = jsonl(
+        tmp_path / "profile_export.jsonl", *(aiperf_record(i, **{k: v for k, v in wrong.items()}) for i in range(40))
+    )
     (outcome,) = imported(home, "aiperf", path)
     assert outcome.status == "refused"
     assert says in outcome.message
@@ -139,7 +150,9 @@ def test_a_wrong_unit_is_refused_with_the_numbers_that_gave_it_away(home: Home, 
     assert list(home.incoming.iterdir()) == []
 
 
-def test_a_file_cut_short_in_a_record_lands_all_the_others_and_keeps_the_rest_of_the_line(home: Home, tmp_path: Path) -> None:
+def test_a_file_cut_short_in_a_record_lands_all_the_others_and_keeps_the_rest_of_the_line(
+    home: Home, tmp_path: Path
+) -> None:
     path = jsonl(tmp_path / "profile_export.jsonl", *RECORDS)
     path.write_bytes(path.read_bytes()[:-200])
     (outcome,) = imported(home, "aiperf", path)
@@ -153,7 +166,9 @@ def test_lines_of_something_else_are_kept_aside_with_line_and_field(home: Home, 
     without_time = aiperf_record(5)
     del without_time["metadata"]["request_start_ns"]
     text_time = aiperf_record(6, metadata={"request_start_ns": "yesterday"})
-    path = jsonl(tmp_path / "profile_export.jsonl", *RECORDS[:4], "WARNING: not JSON", {"ttft_s": 1}, without_time, text_time, "")
+    path = jsonl(
+        tmp_path / "profile_export.jsonl", *RECORDS[:4], "WARNING: not JSON", {"ttft_s": 1}, without_time, text_time, ""
+    )
     (outcome,) = imported(home, "aiperf", path)
     assert (outcome.requests, outcome.quarantined) == (4, 4)
     assert [(r["where"], r["reason"].partition(": ")[2]) for r in rejected(home)] == [
@@ -216,7 +231,9 @@ def test_gzip_and_a_byte_order_mark_change_nothing(home: Home, tmp_path: Path) -
         (json.dumps(aiperf_record(metadata={"request_start_ns": 1_795_166_448})).encode(), "found 1795166448, expected nanoseconds since 1970"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_none_is_refused_with_what_was_expected(home: Home, tmp_path: Path, content: bytes, says: str) -> None:
+def test_a_file_that_is_none_is_refused_with_what_was_expected(
+    home: Home, tmp_path: Path, content: bytes, says: str
+) -> None:
     (tmp_path / "profile_export.jsonl").write_bytes(content)
     with pytest.raises(ResultFileError) as error:
         imported(home, "aiperf", tmp_path / "profile_export.jsonl")
@@ -225,7 +242,9 @@ def test_a_file_that_is_none_is_refused_with_what_was_expected(home: Home, tmp_p
 
 
 def test_a_folder_stands_for_the_result_files_in_it_and_one_without_any_is_told(home: Home, tmp_path: Path) -> None:
-    jsonl(tmp_path / "run" / "deep" / "profile_export.jsonl", *RECORDS) if (tmp_path / "run" / "deep").mkdir(parents=True) is None else None
+    jsonl(tmp_path / "run" / "deep" / "profile_export.jsonl", *RECORDS) if (tmp_path / "run" / "deep").mkdir(
+        parents=True
+    ) is None else None
     (tmp_path / "run" / "inputs.json").write_text("{}")
     assert [o.status for o in imported(home, "aiperf", tmp_path / "run")] == ["landed"]
     (tmp_path / "nothing").mkdir()

@@ -141,7 +141,13 @@ def test_what_an_import_that_died_left_behind_counts_for_nothing(home: Home, tmp
     left = home.incoming / f"import-{first.run_id}-a1"
     left.mkdir()
     (left / "a1-l001-s000.parquet").write_bytes(b"half")
-    jsonl(path, *(aiperf_record(i, ms={"time_to_first_token": 41.0, "inter_chunk_latency": [19.0, 20.0, 20.0]}) for i in range(40)))
+    jsonl(
+        path,
+        *(
+            aiperf_record(i, ms={"time_to_first_token": 41.0, "inter_chunk_latency": [19.0, 20.0, 20.0]})
+            for i in range(40)
+        ),
+    )
     (again,) = imported(home, "aiperf", path)
     assert (again.status, rows(home).height, list(home.incoming.iterdir())) == ("landed", 40, [])
     assert set(rows(home)["first_token_ns"] - rows(home)["sent_ns"]) == {41_000_000}
@@ -150,7 +156,10 @@ def test_what_an_import_that_died_left_behind_counts_for_nothing(home: Home, tmp
 def test_two_imports_of_an_endpoint_at_once_do_not_mix(home: Home, tmp_path: Path) -> None:
     paths = sweep(tmp_path / "results")
     home.prepare()
-    with exclusive(home.locks / "import-e.lock"), pytest.raises(EndpointBusyError, match="another import for endpoint e"):
+    with (
+        exclusive(home.locks / "import-e.lock"),
+        pytest.raises(EndpointBusyError, match="another import for endpoint e"),
+    ):
         imported(home, "vllm", *paths)
 
 

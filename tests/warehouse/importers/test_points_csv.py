@@ -23,7 +23,9 @@ def table(tmp_path: Path, *lines: str) -> Path:
 
 
 def test_rows_are_levels_of_a_run_and_columns_of_others_are_left_alone(home: Home, tmp_path: Path) -> None:
-    path = table(tmp_path, HEADER, "2026-11-20,4,2,200,1000,100,500,15,2000,by hand", "2026-11-20,8,4,400,1000,100,,,2000,")
+    path = table(
+        tmp_path, HEADER, "2026-11-20,4,2,200,1000,100,500,15,2000,by hand", "2026-11-20,8,4,400,1000,100,,,2000,"
+    )
     outcomes = imported(home, "csv", path)
     assert [(o.level.concurrency, o.status) for o in outcomes] == [(4, "landed"), (8, "landed")]
     assert {o.run_id.rpartition("_")[0] for o in outcomes} == {"2026-11-20_e_isl1000-osl100"}

@@ -48,7 +48,10 @@ def test_the_real_vllm_sweep_in_seconds_is_six_levels_of_a_run_for_each_input_le
     # median_ttft 0.449921…, p99_ttft 1.096318…, median_tpot 0.028480…, p99_e2el 5.593656… seconds
     assert point["ttft_p50_ms"] == pytest.approx(449.921079)
     assert point["ttft_p99_ms"] == pytest.approx(1096.318854)
-    assert (point["tpot_p50_ms"], point["tpot_osl_minus_1_p50_ms"]) == (pytest.approx(28.479956), pytest.approx(28.479956))
+    assert (point["tpot_p50_ms"], point["tpot_osl_minus_1_p50_ms"]) == (
+        pytest.approx(28.479956),
+        pytest.approx(28.479956),
+    )
     assert point["e2e_p99_ms"] == pytest.approx(5593.655728)
     # written at 14:23:43 when it was over
     assert str(point["started_at"]) == "2026-02-14 14:23:04.060083"
@@ -74,7 +77,10 @@ def test_the_real_guidellm_run_of_which_12_of_128_requests_are_in_the_file_count
 @real
 def test_the_real_guidellm_report_of_two_rates_is_two_open_levels_of_one_run(home: Home) -> None:
     outcomes = imported(home, "guidellm", DATA / "guidellm" / "guidellm_report_v2.json")
-    assert [(o.level.load_kind, o.level.request_rate, o.requests) for o in outcomes] == [("open", 2.0, 2), ("open", 4.0, 2)]
+    assert [(o.level.load_kind, o.level.request_rate, o.requests) for o in outcomes] == [
+        ("open", 2.0, 2),
+        ("open", 4.0, 2),
+    ]
     assert len({o.run_id for o in outcomes}) == 1
     slow = rows(home, "summary_points").filter(request_rate=2.0).row(0, named=True)
     assert (slow["e2e_to_close_mean_ms"], slow["ttft_mean_ms"]) == (pytest.approx(19.7891), pytest.approx(11.481166))
@@ -87,15 +93,29 @@ def test_the_real_llmperf_records_have_no_times_of_day_and_are_summed_up(home: H
     # by hand: of 150 TTFTs, sorted, the 75th is 0.20349859 and the 76th 0.20359477 s; 22,649 tokens in 150 answers
     assert point["ttft_p50_ms"] == pytest.approx((203.49858889 + 203.59477299) / 2)
     assert point["output_tokens_mean"] == pytest.approx(22_649 / 150)
-    assert (point["request_rps"], point["output_tps"], point["e2e_to_close_mean_ms"]) == (None, None, pytest.approx(2947.270270))
+    assert (point["request_rps"], point["output_tps"], point["e2e_to_close_mean_ms"]) == (
+        None,
+        None,
+        pytest.approx(2947.270270),
+    )
     assert "do not say how long the test took" in outcome.notes[0]
     # 150 requests in 90 s
-    imported(home, "llmperf", DATA / "llmperf" / "anyscale_7b.json", concurrency=5, night=NIGHT, duration_s=90.0, endpoint="f")
+    imported(
+        home,
+        "llmperf",
+        DATA / "llmperf" / "anyscale_7b.json",
+        concurrency=5,
+        night=NIGHT,
+        duration_s=90.0,
+        endpoint="f",
+    )
     assert rows(home, "summary_points")["request_rps"].to_list() == [None, pytest.approx(150 / 90)]
 
 
 @real
-def test_a_real_failed_llmperf_request_of_zero_latency_is_counted_as_failed_and_left_out_of_latencies(home: Home) -> None:
+def test_a_real_failed_llmperf_request_of_zero_latency_is_counted_as_failed_and_left_out_of_latencies(
+    home: Home,
+) -> None:
     (outcome,) = imported(home, "llmperf", DATA / "llmperf" / "together_13b.json", concurrency=5, night=NIGHT)
     point = rows(home, "summary_points").row(0, named=True)
     assert (point["requests"], point["failed_requests"]) == (150, 1)
@@ -122,7 +142,13 @@ def test_appended_vllm_results_are_a_level_a_line(home: Home, tmp_path: Path) ->
 
 
 def test_without_a_cap_and_at_an_infinite_rate_all_prompts_are_in_flight_at_once(home: Home, tmp_path: Path) -> None:
-    burst = vllm_result(max_concurrency=None, mean_e2el_ms=20_000.0, median_e2el_ms=20_000.0, mean_ttft_ms=17_000.0, median_ttft_ms=17_000.0)
+    burst = vllm_result(
+        max_concurrency=None,
+        mean_e2el_ms=20_000.0,
+        median_e2el_ms=20_000.0,
+        mean_ttft_ms=17_000.0,
+        median_ttft_ms=17_000.0,
+    )
     assert imported(home, "vllm", saved(tmp_path / "r.json", burst))[0].level.concurrency == 160
 
 
@@ -151,7 +177,9 @@ def test_figures_of_no_samples_which_vllm_writes_as_0_are_unknown(home: Home, tm
         ({"median_ttft_ms": -5.0}, "ttft_p50_ms: found -5, expected no negative latency"),
     ],
 )  # fmt: skip
-def test_a_vllm_result_that_cannot_be_true_is_refused_with_the_numbers(home: Home, tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+def test_a_vllm_result_that_cannot_be_true_is_refused_with_the_numbers(
+    home: Home, tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ResultFileError) as error:
         imported(home, "vllm", saved(tmp_path / "r.json", vllm_result(**changes)))
     assert says in str(error.value)
@@ -205,7 +233,11 @@ def test_sglang_needs_the_night_and_says_its_own_itl_through_its_native_api(home
     assert "give --night DATE" in imported(home, "sglang", path)[0].message
     (outcome,) = imported(home, "sglang", path, night=NIGHT)
     point = rows(home, "summary_points").row(0, named=True)
-    assert (outcome.level.load_kind, outcome.level.request_rate, outcome.run_id[:28]) == ("open", 8.0, "2023-12-19_e_isl1024-osl128_")
+    assert (outcome.level.load_kind, outcome.level.request_rate, outcome.run_id[:28]) == (
+        "open",
+        8.0,
+        "2023-12-19_e_isl1024-osl128_",
+    )
     assert (point["itl_mean_ms"], point["chunk_gap_mean_ms"]) == (30.0, None)
     assert (point["e2e_to_close_p50_ms"], point["e2e_p50_ms"], point["mean_in_flight"]) == (3990.0, None, 32.0)
 
@@ -217,14 +249,19 @@ def test_infinity_which_sglang_writes_for_its_rate_is_no_rate(home: Home, tmp_pa
 
 
 def test_genai_perf_summaries_of_two_shapes_of_its_configuration(home: Home, tmp_path: Path) -> None:
-    old = aiperf_summary(input_config={"model": ["llama"], "concurrency": 2, "synthetic_input_tokens_mean": 50, "output_tokens_mean": 4})
+    old = aiperf_summary(
+        input_config={"model": ["llama"], "concurrency": 2, "synthetic_input_tokens_mean": 50, "output_tokens_mean": 4}
+    )
     new = aiperf_summary(input_config={"model_names": ["llama"], "perf_analyzer": {"stimulus": {"concurrency": 4}}}, benchmark_id="b2",
                          request_throughput={"unit": "requests/sec", "avg": 40 / 1.0}, benchmark_duration={"unit": "sec", "avg": 1.0})  # fmt: skip
     for document in (old, new):
         del document["aiperf_version"]
     paths = [saved(tmp_path / f"{name}_genai_perf.json", d) for name, d in (("old", old), ("new", new))]
     outcomes = imported(home, "genai-perf", *paths, night=NIGHT)
-    assert sorted((o.level.concurrency, o.level.model, o.status) for o in outcomes) == [(2, "llama", "landed"), (4, "llama", "landed")]
+    assert sorted((o.level.concurrency, o.level.model, o.status) for o in outcomes) == [
+        (2, "llama", "landed"),
+        (4, "llama", "landed"),
+    ]
 
 
 def test_a_file_of_another_tool_is_told_as_such(home: Home, tmp_path: Path) -> None:
@@ -277,7 +314,9 @@ def test_llmperfs_summary_beside_the_records_gives_model_load_and_length(home: H
         ({"ttft_s": 1}, "not a result of llmperf"),
     ],
 )  # fmt: skip
-def test_llmperf_records_that_cannot_be_true_are_refused(home: Home, tmp_path: Path, record: dict[str, Any], says: str) -> None:
+def test_llmperf_records_that_cannot_be_true_are_refused(
+    home: Home, tmp_path: Path, record: dict[str, Any], says: str
+) -> None:
     (tmp_path / "r.json").write_text(json.dumps([record] * 20))
     with pytest.raises(ResultFileError) as error:
         imported(home, "llmperf", tmp_path / "r.json", concurrency=4, night=NIGHT)
@@ -287,4 +326,6 @@ def test_llmperf_records_that_cannot_be_true_are_refused(home: Home, tmp_path: P
 def test_a_record_of_llmperf_among_others_that_cannot_be_true_is_kept_aside(home: Home, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(json.dumps([llmperf_record()] * 20 + [llmperf_record(ttft_s=None)]))
     imported(home, "llmperf", tmp_path / "r.json", concurrency=4, night=NIGHT)
-    assert [(r["where"], r["reason"].rpartition("record 20: ")[2]) for r in rejected(home)] == [("record 20", "ttft_s: missing")]
+    assert [(r["where"], r["reason"].rpartition("record 20: ")[2]) for r in rejected(home)] == [
+        ("record 20", "ttft_s: missing")
+    ]
