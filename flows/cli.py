@@ -16,6 +16,7 @@ import click
 from flows.feeds import publish
 from flows.gate import gate
 from flows.importing import import_results
+from flows.keep import retention
 from flows.options import (
     SectionedCommand,
     calibration_option,
@@ -25,7 +26,6 @@ from flows.options import (
     instant,
     json_option,
 )
-from flows.keep import retention
 from flows.retract import retract
 from flows.size import size
 from flows.store import store

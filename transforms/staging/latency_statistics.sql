@@ -211,8 +211,9 @@ summarised as (
         level_no,
         regexp_extract(figure, '^(.*)_(mean|p[0-9]+|p99_9)_ms$', 1) as metric,
         regexp_extract(figure, '^(.*)_(mean|p[0-9]+|p99_9)_ms$', 2) as statistic,
-        case when metric in ('itl', 'chunk_gap') then coalesce(token_gaps, completed_requests) else completed_requests end
-            as n,
+        case
+            when metric in ('itl', 'chunk_gap') then coalesce(token_gaps, completed_requests) else completed_requests
+        end as n,
         failed_requests,
         n + failed_requests as adjusted_n,
         value,

@@ -5,8 +5,8 @@
 --   sent_in_window (latencies and attainment count these), completed_in_window (rates count these; the completion
 --   that opens the window belongs to the time before it), is_in_flight_in_window (sent to closed, for any time of the
 --   window; never one that was not sent); is_late_send (more than 5 ms after schedule, connecting
---   left out) and is_on_reused (no connection had to be opened), null where it was never sent or another tool did; streamed_tokens,
---   output tokens that came as text: billed but unstreamed reasoning is left out; *_ms, the metrics of
+--   left out) and is_on_reused (no connection had to be opened), null where it was never sent or another tool did;
+--   streamed_tokens, output tokens that came as text: billed but unstreamed reasoning is left out; *_ms, the metrics of
 --   LATENCY_METRICS in schemas/columns.py that one request has, null where they never happened or the token count is
 --   unknown.
 -- The probe and warm-up requests are not measured.

@@ -140,9 +140,7 @@ def test_units_are_read_as_they_are_named(home: Home, tmp_path: Path) -> None:
 def test_a_wrong_unit_is_refused_with_the_numbers_that_gave_it_away(
     home: Home, tmp_path: Path, wrong: dict[str, object], says: str
 ) -> None:
-    path = jsonl(
-        tmp_path / "profile_export.jsonl", *(aiperf_record(i, **{k: v for k, v in wrong.items()}) for i in range(40))
-    )
+    path = jsonl(tmp_path / "profile_export.jsonl", *(aiperf_record(i, **wrong) for i in range(40)))
     (outcome,) = imported(home, "aiperf", path)
     assert outcome.status == "refused"
     assert says in outcome.message
@@ -242,9 +240,8 @@ def test_a_file_that_is_none_is_refused_with_what_was_expected(
 
 
 def test_a_folder_stands_for_the_result_files_in_it_and_one_without_any_is_told(home: Home, tmp_path: Path) -> None:
-    jsonl(tmp_path / "run" / "deep" / "profile_export.jsonl", *RECORDS) if (tmp_path / "run" / "deep").mkdir(
-        parents=True
-    ) is None else None
+    (tmp_path / "run" / "deep").mkdir(parents=True)
+    jsonl(tmp_path / "run" / "deep" / "profile_export.jsonl", *RECORDS)
     (tmp_path / "run" / "inputs.json").write_text("{}")
     assert [o.status for o in imported(home, "aiperf", tmp_path / "run")] == ["landed"]
     (tmp_path / "nothing").mkdir()

@@ -20,7 +20,6 @@ from tests.warehouse.importers.made import (
 )
 from warehouse.home import Home
 
-
 NIGHT = datetime(2023, 12, 19)
 
 
