@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -83,7 +84,8 @@ def _of_this_version(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 def _kept(rows: pa.Table, share: float, seen: Counter[int]) -> pa.BooleanArray:
     """Which rows to keep; `seen` counts those of each level so far."""
     kept = []
-    for level in rows["level_index"].to_pylist():
+    levels: list[Any] = rows["level_index"].to_pylist()
+    for level in levels:
         number = seen[level]
         kept.append(int(number * share) > int((number - 1) * share) if number else True)
         seen[level] += 1
