@@ -57,6 +57,7 @@ def mark_text(row: Row) -> str:
 
 
 VALIDITY = {
+    "imported_summary": "figures of another tool over its whole test, without a steady-state window of ours: it may be chosen",
     "retracted": "its run was retracted after it was measured: kept and shown, never chosen",
     "client_bound": "the load generator was the limit (over 85 % of a core, over 1 % of the requests sent late, or "
     "event-loop lag without kernel stamps); the endpoint may be faster",
@@ -74,6 +75,8 @@ VALIDITY = {
 
 def client_error(run: Row) -> str:
     """The error bar of a run: how wrong its client was at the reference endpoint."""
+    if run.get("suite") == "imported":
+        return "not known: measured by another tool"
     if run["calibration_streams"] is None:
         return "not known: no calibration before this run"
     ttft, itl = (

@@ -4,7 +4,8 @@
 --   the window, so that only differences between edges mean anything. Input tokens count when the first token
 --   shows that the prompt was done. Output tokens count as their chunks arrive: a request that straddles an edge
 --   gives the share that its chunks before the edge had, and only such requests are taken apart chunk by chunk.
---   Null where a request has no token count.
+--   Null where a request has no token count. Where an imported request has no chunk times its tokens are spread evenly
+--   from the first to the last.
 with windows as (
     select
         level_no,
@@ -59,6 +60,47 @@ straddling as (
 
 -- how many of its gaps lie before the edge: steps that halve, taken where the sum of so many still fits
 counted as (
+-- the few requests first: their keys filter the scan of the long lists
+straddlers as (
+    select
+        windows.run_id,
+        windows.attempt,
+        windows.level_index,
+        keys.level_no,
+        keys.shard,
+        keys.request_index,
+        keys.first_token_ns,
+    from (select distinct level_no, shard, request_index, first_token_ns, from straddling) as keys
+    inner join windows using (level_no)
+),
+
+chunks as (
+    select
+        straddlers.level_no,
+        straddlers.shard,
+        straddlers.request_index,
+        straddlers.first_token_ns,
+        unnest(list_prepend(0, traces.gaps_us)) as gap_us,
+        unnest(coalesce(traces.chunk_tokens, repeat([1], traces.token_chunks))) as weight,
+        generate_subscripts(list_prepend(0, traces.gaps_us), 1) as chunk,
+    from raw.request_traces as traces
+    inner join straddlers using (run_id, attempt, level_index, shard, request_index)
+    where traces.gaps_us is not null
+),
+
+arrivals as (
+    select
+        level_no,
+        shard,
+        request_index,
+        weight,
+        first_token_ns + 1000 * sum(gap_us) over (
+            partition by level_no, shard, request_index order by chunk
+        ) as arrived_ns,
+    from chunks
+),
+
+arrived as (
     select
         straddling.level_no,
         straddling.shard,
@@ -111,7 +153,12 @@ flows as (
                 case
                     when delivered.last_token_ns <= edges.edge_ns then delivered.output_tokens
                     when delivered.first_token_ns > edges.edge_ns then 0
-                    else delivered.output_tokens * arrived.share
+                    else
+                        delivered.output_tokens * coalesce(
+                            arrived.share,
+                            (edges.edge_ns - delivered.first_token_ns)
+                            / nullif(delivered.last_token_ns - delivered.first_token_ns, 0)
+                        )
                 end
             ),
             6
