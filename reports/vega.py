@@ -62,7 +62,9 @@ def _named(name: str) -> alt.Chart:
 
 
 def _x(field: str = "x", **more: Any) -> alt.X:
-    return alt.X(field, type="quantitative", scale=alt.Scale(domain=[0, 1]), title="$x_title", axis=alt.Axis(**_AXIS), **more)
+    return alt.X(
+        field, type="quantitative", scale=alt.Scale(domain=[0, 1]), title="$x_title", axis=alt.Axis(**_AXIS), **more
+    )
 
 
 def _y(field: str = "y", **more: Any) -> alt.Y:
