@@ -70,7 +70,7 @@ def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str
     vega_script = bundle.begin()
     shown = [describe(section, index) for index, section in enumerate(sections)]
     trends = figures.trends(source, totals["last_night"])
-    data = {
+    data: dict[str, Any] = {
         "templates": vega.templates(),
         "words": BUCKETS,
         "curves": {c["id"]: c["about"].drawing for s in shown for c in s["charts"] if c["about"].drawing},
