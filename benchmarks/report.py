@@ -19,8 +19,8 @@ from warehouse.home import Home
 from warehouse.sources import fill
 
 SHAPE = Shape(endpoints=20, levels=8, slos=2, demands=2, plans=5)
-OWN_NAMES = {"series_id", "operating_point_id", "config_hash"}
-"""Ids that stay the same over nights, or get their night's otherwise."""
+OWN_NAMES = {"series_id"}
+"""Ids that are the same on all nights."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _spread(table: Table) -> str:
         name = column.name
         if column.type in ("TIMESTAMP", "DATE") and name not in ("price_valid_from", "price_valid_to"):
             changed[name] = f"cast({name} - to_days(cast(age as integer)) as {column.type})"
-        elif name.endswith("_id") and name not in OWN_NAMES or name == "operating_point_id":
+        elif name.endswith("_id") and name not in OWN_NAMES:
             changed[name] = f"{name} || '@' || age"
         elif name.startswith(("usd_per_", "value_usd")):
             changed[name] = f"{name} * (1 + 0.03 * sin(age * 7.3 + hash({table.grain[0]}) % 1000))"

@@ -5,6 +5,7 @@ Each kind is drawn by one template (`vega.py`) from rows that the reader picks o
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -95,7 +96,7 @@ def _series(row: Row, weekly_until: int) -> Row:
 def _with_gaps(row: Row, weekly_until: int) -> Iterator[tuple[int, float | None, float | None, float | None]]:
     """The points, and one without a value where nights are missing between two: a line must not bridge them."""
     minutes: list[int] = row["minutes"]
-    steps = [after - before for before, after in zip(minutes, minutes[1:], strict=False) if before >= weekly_until]
+    steps = [after - before for before, after in pairwise(minutes) if before >= weekly_until]
     usual = median(steps) if steps else _WEEK_MINUTES
     before: int | None = None
     for at, *values in zip(minutes, row["values_usd"], row["lows_usd"], row["highs_usd"], strict=True):

@@ -44,7 +44,9 @@ def _tiles(sections: Sequence[Section], told: Sequence[Line], is_told: bool) -> 
     best = [row for section in fresh for row in section.best]
     valid, chosen = sum(p["is_valid"] for p in points), sum(row["status"] == "chosen" for row in best)
     last = max(section.night for section in sections)
-    yield _tile("Endpoints measured", len(fresh), f"of {len(sections)}, night of {when(last)}", len(fresh) == len(sections))
+    yield _tile(
+        "Endpoints measured", len(fresh), f"of {len(sections)}, night of {when(last)}", len(fresh) == len(sections)
+    )
     yield _tile("Valid operating points", valid, f"of {len(points)}", valid == len(points))
     yield _tile("SLOs that can be held", chosen, f"of {len(best)}", chosen == len(best))
     if not is_told:
@@ -76,7 +78,10 @@ def _changes(sections: Sequence[Section]) -> Iterator[Line]:
     for section in sections:
         for row in section.changes:
             if row["night"] == section.night and row["what"] != "configuration":
-                yield Line(f"{section.endpoint} × {section.workload}", f"{row['what']} {row['before'] or '–'} → {row['now'] or '–'}")
+                yield Line(
+                    f"{section.endpoint} × {section.workload}",
+                    f"{row['what']} {row['before'] or '–'} → {row['now'] or '–'}",
+                )
 
 
 def _nothing(sections: Sequence[Section]) -> str:
@@ -95,7 +100,11 @@ def _doubts(sections: Sequence[Section]) -> Iterator[Line]:
                 yield Line(name, f"run {run['run_id']} is retracted: {run['retracted_why']}", "bad")
             elif run["is_current"] and run["status"] != "complete":
                 levels = f"{run['levels_measured']} of {run['levels_planned']} load levels measured"
-                yield Line(name, f"{run['load']} is {run['status']}, {levels}{': ' + run['failure'] if run['failure'] else ''}", "bad")
+                yield Line(
+                    name,
+                    f"{run['load']} is {run['status']}, {levels}{': ' + run['failure'] if run['failure'] else ''}",
+                    "bad",
+                )
             if run["is_current"] and run["rows_quarantined"]:
                 yield Line(name, f"{number(run['rows_quarantined'])} rows of {run['load']} broke the contract", "bad")
         invalid = [point for point in section.points if not point["is_valid"]]
@@ -107,4 +116,7 @@ def _doubts(sections: Sequence[Section]) -> Iterator[Line]:
             if best["status"] != "chosen":
                 yield Line(name, f"SLO {best['slo']}: {best['status'].replace('_', ' ')}", "bad")
             elif best["meets_slo_confident"] is False:
-                yield Line(name, f"SLO {best['slo']} holds at {percent(best['attainment'])}, within the sampling error of its limit")
+                yield Line(
+                    name,
+                    f"SLO {best['slo']} holds at {percent(best['attainment'])}, within the sampling error of its limit",
+                )

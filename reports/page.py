@@ -55,7 +55,7 @@ def render(home: Home) -> str:
         return _environment().get_template("page.html").render(
             totals=totals,
             lacking=source.lacking,
-            css=Markup(_resource("templates", "report.css")),
+            css=Markup(resource("templates", "report.css")),
             built_at=datetime.now(UTC),
             published_at=datetime.fromtimestamp(home.warehouse.stat().st_mtime, UTC),
             warehouse=str(home.warehouse),
@@ -70,7 +70,7 @@ def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str
     vega_script = bundle.begin()
     shown = [describe(section, index) for index, section in enumerate(sections)]
     trends = figures.trends(source, totals["last_night"])
-    data = {
+    data: dict[str, Any] = {
         "templates": vega.templates(),
         "words": BUCKETS,
         "curves": {c["id"]: c["about"].drawing for s in shown for c in s["charts"] if c["about"].drawing},
@@ -100,13 +100,15 @@ def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str
         "has": has,
         "parts": [(id_, title) for id_, title in PARTS if has.get(id_, True)],
         "trend_tables": ["cost_trends", "regressions"],
-        "more_tables": [table for table, rows in zip(("fleet_mixes", "savings", "break_even"), more.values(), strict=True) if rows],
+        "more_tables": [
+            table for table, rows in zip(("fleet_mixes", "savings", "break_even"), more.values(), strict=True) if rows
+        ],
         "nights": totals["nights"],
         "weekly_until": trends["weekly_until"],
         "trends_left_out": trends["left_out"],
         "data_json": _json(data),
         "vega": vega_script(),
-        "scripts": Markup("\n".join(_resource("scripts", f"{name}.js") for name in SCRIPTS)),
+        "scripts": Markup("\n".join(resource("scripts", f"{name}.js") for name in SCRIPTS)),
     }
 
 
@@ -138,7 +140,7 @@ def _apis(sections: Sequence[Section]) -> list[Row]:
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: _resource("templates", name)),
+        loader=jinja2.FunctionLoader(lambda name: resource("templates", name)),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -157,7 +159,8 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _resource(folder: str, name: str) -> str:
+def resource(folder: str, name: str) -> str:
+    """A file of this package."""
     return files("reports").joinpath(folder, name).read_text(encoding="utf-8")
 
 

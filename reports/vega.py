@@ -35,7 +35,6 @@ _THEME: dict[str, Any] = {
 }
 _AS_GIVEN = 1
 """Height that stands for one that the chart brings along."""
-_AXIS = {"tickCount": 6, "grid": False}
 
 
 @cache
@@ -61,8 +60,12 @@ def _named(name: str) -> alt.Chart:
     return alt.Chart(alt.NamedData(name))
 
 
+def _axis() -> alt.Axis:
+    return alt.Axis(tickCount=6, grid=False)
+
+
 def _x(field: str = "x", **more: Any) -> alt.X:
-    return alt.X(field, type="quantitative", scale=alt.Scale(domain=[0, 1]), title="$x_title", axis=alt.Axis(**_AXIS), **more)
+    return alt.X(field, type="quantitative", scale=alt.Scale(domain=[0, 1]), title="$x_title", axis=_axis(), **more)
 
 
 def _y(field: str = "y", **more: Any) -> alt.Y:

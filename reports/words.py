@@ -45,6 +45,7 @@ BUCKETS = {
 }
 """Buckets of the ledger, from what served a request to what stood by."""
 
+
 def mark_text(row: Row) -> str:
     """What is marked on a trend: a change of performance, of prices, or of what is asked."""
     if row["kind"] in ("price", "scope"):

@@ -3,4 +3,4 @@ select *
 from regressions
 semi join shown using (endpoint, workload, night)
 where state = 'open'
-order by endpoint, workload, slo, abs(change_share) desc nulls last, series_id
+order by endpoint asc, workload asc, slo asc, abs(change_share) desc nulls last, series_id asc
