@@ -75,7 +75,9 @@ def test_the_manifest_says_what_became_of_the_parts(home: Home) -> None:
 def test_parts_of_an_older_version_keep_their_rows(home: Home) -> None:
     folder = begin(home)
     for shard in (0, 1):
-        of_version_1(*(row(i, shard=shard) for i in range(3))).write_parquet(folder.path / f"a1-l001-s00{shard}.parquet")
+        of_version_1(*(row(i, shard=shard) for i in range(3))).write_parquet(
+            folder.path / f"a1-l001-s00{shard}.parquet"
+        )
     folder.land_level(LEVEL)
     folder.close("complete", None)
     retain.apply(home, COMPACT, LATER, silent)

@@ -253,7 +253,9 @@ def test_every_curated_table_has_rows_in_the_archive_or_none_in_the_warehouse(ho
     with duckdb.connect(str(home.warehouse), read_only=True) as con:
         for name, table in kept.tables.items():
             if "night" in {row[0] for row in con.execute(f"describe curated.{name}").fetchall()}:
-                [(count,)] = con.execute(f"select count(*) from curated.{name} where night::date = '2026-11-20'").fetchall()
+                [(count,)] = con.execute(
+                    f"select count(*) from curated.{name} where night::date = '2026-11-20'"
+                ).fetchall()
                 assert table["rows"] == count, name
 
 
