@@ -22,6 +22,7 @@ from benchmarks import (
     sharing,
     tls,
     transforms,
+    trends,
 )
 from benchmarks.tables import Section, as_json, as_text
 
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Section]]] = {
     "transforms": transforms.run,
     "sharing": sharing.run,
     "economics": economics.run,
+    "trends": trends.run,
     "nights": nights.run,
     "client": client.run,
     "busy": busy.run,

@@ -15,6 +15,7 @@ import click
 
 from flows.feeds import publish
 from flows.gate import gate
+from flows.keep import retention
 from flows.options import (
     SectionedCommand,
     calibration_option,
@@ -24,7 +25,6 @@ from flows.options import (
     instant,
     json_option,
 )
-from flows.keep import retention
 from flows.retract import retract
 from flows.size import size
 from flows.store import store

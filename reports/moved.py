@@ -24,7 +24,11 @@ where moved.state = 'open'
 order by moved.endpoint, moved.workload, moved.slo, abs(moved.change_share) desc nulls last, moved.series_id
 """
 
-UNITS = {"usd_per_request": "a request", "usd_per_mtok_input": "1M input tokens", "usd_per_mtok_output": "1M output tokens"}
+UNITS = {
+    "usd_per_request": "a request",
+    "usd_per_mtok_input": "1M input tokens",
+    "usd_per_mtok_output": "1M output tokens",
+}
 """What a measure is the price of; the others are of 1M tokens."""
 
 

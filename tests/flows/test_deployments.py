@@ -19,8 +19,8 @@ import yaml
 from flows.catalogs import AdHoc, write_adhoc
 from schemas.catalog import Load
 from tests.flows.conftest import ROOT, child, environment, free_port
-from tests.traces import STARTER
 from tests.history import History, Planted, land
+from tests.traces import STARTER
 from warehouse import manifests
 from warehouse.ask import ask
 from warehouse.build import build
@@ -260,7 +260,7 @@ async def test_shards_run_by_a_deployment_are_one_level_and_a_stop_lands_what_th
 class _Inbox(BaseHTTPRequestHandler):
     """What was posted, in the server's `told`."""
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self.server.told.append(self.rfile.read(int(self.headers["content-length"])).decode())  # type: ignore[attr-defined]
         self.send_response(204)
         self.end_headers()
