@@ -15,6 +15,7 @@ import click
 
 from flows.feeds import publish
 from flows.gate import gate
+from flows.importing import import_results
 from flows.keep import retention
 from flows.options import (
     SectionedCommand,
@@ -57,6 +58,7 @@ cli.add_command(retract)
 cli.add_command(publish)
 cli.add_command(gate)
 cli.add_command(retention)
+cli.add_command(import_results)
 
 
 def main() -> None:

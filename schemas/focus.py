@@ -12,6 +12,8 @@ from typing import Literal
 Kind = Literal["string", "decimal", "datetime", "json"]
 Level = Literal["mandatory", "conditional", "recommended", "custom"]
 
+FOCUS_GRAIN = "One row for each fleet, price plan and ledger bucket of a day that has a night, where it costs anything."
+
 CHARGE_CATEGORIES = ("Usage", "Purchase", "Tax", "Credit", "Adjustment")
 CHARGE_FREQUENCIES = ("One-Time", "Recurring", "Usage-Based")
 PRICING_CATEGORIES = ("Standard", "Dynamic", "Committed", "Other")

@@ -16,6 +16,7 @@ import duckdb
 
 from schemas.columns import CURATED_TABLES, SOURCE_TABLES, Table
 from schemas.errors import BuildError
+from transforms.macros import macros
 from transforms.order import build_order
 from transforms.table_files import SQL_FOLDER, TableFile, discover
 
@@ -122,6 +123,7 @@ def build_history(
         for file in _read(con, folder, sources).history:
             _remake(con, file, report)
         check_contract(con, contract)
+        _comment_anew(con, contract)
     return report
 
 
@@ -169,8 +171,9 @@ def _prepared(con: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[None]:
     con.execute("set asof_loop_join_threshold = 0")
     try:
         con.execute("create schema if not exists curated")
-        for path in sorted((folder / "macros").glob("*.sql")):
-            con.execute(path.read_text())
+        for macro in macros(folder):
+            con.execute(macro.sql)
+            con.execute(macro.comment_sql())
         yield
     finally:
         if own_staging:
@@ -253,6 +256,22 @@ def _difference(built: list[tuple[str, str]] | None, expected: list[tuple[str, s
     missing = [column for column in expected if column not in built]
     what = f"not in schemas/columns.py: {extra}, missing: {missing}" if extra or missing else "order of the columns"
     return f"the columns are not those of schemas/columns.py ({what})"
+
+
+def _comment_anew(con: duckdb.DuckDBPyConnection, contract: Sequence[Table]) -> None:
+    """Comment on the tables of an older file that said something else, or nothing."""
+    of_tables = "select table_name, '', comment from duckdb_tables()"
+    of_columns = "select table_name, column_name, comment from duckdb_columns()"
+    here = "where database_name = current_database() and schema_name = 'curated'"
+    found = {
+        (table, column): text
+        for query in (of_tables, of_columns)
+        for table, column, text in con.execute(f"{query} {here}").fetchall()
+    }
+    for table in contract:
+        meant = {"": table.description} | {column.name: column.description for column in table.columns}
+        if any(found.get((table.name, name)) != text for name, text in meant.items()):
+            con.execute(";".join(["begin", *comments(table), "commit"]))
 
 
 def comments(table: Table) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`prefect.yaml` as the guide says: a server, a worker of the pool, schedules, events, late runs, shards."""
 
 import asyncio
+import io
 import json
 import subprocess
 import sys
@@ -15,9 +16,13 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from flows.catalogs import AdHoc, write_adhoc
+from flows.progress import Progress
+from flows.slots import LEASE_S, endpoint_slot
 from schemas.catalog import Load
+from schemas.errors import EndpointBusyError
 from tests.flows.conftest import ROOT, child, environment, free_port
 from tests.history import History, Planted, land
 from tests.traces import STARTER
@@ -26,7 +31,7 @@ from warehouse.ask import ask
 from warehouse.build import build
 from warehouse.home import Home
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = pytest.mark.timeout(1200)
 PREFECT = Path(sys.executable).with_name("prefect")
 
 
@@ -39,6 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         "PREFECT_HOME": str(folder),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "5",
         # the second of two nights asks again sooner than after half a minute
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
         "DO_NOT_TRACK": "1",
@@ -111,6 +117,12 @@ def _until_healthy(api: str) -> None:
             time.sleep(0.5)
 
 
+@pytest.fixture(scope="module")
+def killed_holders() -> list[str]:
+    """Limits whose holder was killed while the tests of this file went on."""
+    return []
+
+
 def asked(environ: dict[str, str], path: str, **body: Any) -> Any:
     """The answer of the server's API."""
     request = urllib.request.Request(
@@ -118,11 +130,11 @@ def asked(environ: dict[str, str], path: str, **body: Any) -> Any:
         data=json.dumps(body).encode(),
         headers={"content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.loads(answer.read() or "null")
 
 
-def ended(environ: dict[str, str], deployment: str, log: Path, patience_s: float = 150) -> list[dict[str, Any]]:
+def ended(environ: dict[str, str], deployment: str, log: Path, patience_s: float = 500) -> list[dict[str, Any]]:
     """Flow runs of a deployment that have ended, once there is one; the oldest first."""
     deadline = time.monotonic() + patience_s
     while True:
@@ -167,12 +179,58 @@ def worker(server: dict[str, str], clone: Path) -> Iterator[Path]:
 
 def test_all_deployments_are_made(server: dict[str, str], clone: Path) -> None:
     made = {found["name"]: found for found in asked(server, "deployments/filter")}
-    assert set(made) >= {"nightly", "canary", "weekly-saturation", "build", "report", "rebuild", "demo", "shard"}
+    assert set(made) >= {
+        "nightly",
+        "canary",
+        "weekly-saturation",
+        "build",
+        "report",
+        "rebuild",
+        "retention",
+        "demo",
+        "shard",
+    }
     slugs = {name: [schedule["slug"] for schedule in found["schedules"]] for name, found in made.items()}
     assert (slugs["nightly"], slugs["canary"], slugs["weekly-saturation"]) == (["nightly"], ["hourly"], ["sunday"])
     assert made["canary"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     [of_the_schedule] = [schedule["parameters"]["parameters"] for schedule in made["weekly-saturation"]["schedules"]]
     assert of_the_schedule == {"schedule": "weekly-saturation", "publish": False, "wait_s": 7200, "late_h": 48}
+
+
+HOLD = """
+import asyncio, io
+from rich.console import Console
+from flows.progress import Progress
+from flows.slots import endpoint_slot
+
+async def hold():
+    async with endpoint_slot("held", wait_s=0, stop=asyncio.Event(), progress=Progress(Console(file=io.StringIO()))):
+        print("held", flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(hold())
+"""
+
+
+async def test_a_slot_is_one_load_s_until_its_holder_is_gone_a_while(
+    server: dict[str, str], killed_holders: list[str]
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD], env=server, cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as holder,
+        temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}),
+    ):
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(EndpointBusyError, match="prefect gcl update ratecard-endpoint-held --active-slots 0"):
+            async with endpoint_slot(
+                "held", wait_s=0, stop=asyncio.Event(), progress=Progress(Console(file=io.StringIO()))
+            ):
+                pass
+        holder.kill()
+    killed_holders.append("ratecard-endpoint-held")  # the last test looks whether it came free
 
 
 def test_a_schedule_a_worker_and_the_events_make_a_night_although_one_endpoint_is_down(
@@ -219,7 +277,7 @@ async def test_a_night_that_starts_hours_late_and_twice_is_the_night_that_was_sc
     due = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=5)
     with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
         asked_for = [
-            arun_deployment("night/nightly", scheduled_time=due, timeout=150, poll_interval=1) for _ in range(2)
+            arun_deployment("night/nightly", scheduled_time=due, timeout=500, poll_interval=1) for _ in range(2)
         ]
         await asyncio.gather(*asked_for)
     attempts = [m.run for m in manifests.read_all(Home(clone / "data")) if m.run["night"] == f"{due:%Y-%m-%dT%H:%M:%S}"]
@@ -246,7 +304,7 @@ async def test_shards_run_by_a_deployment_are_one_level_and_a_stop_lands_what_th
 
     stopper = asyncio.create_task(stop_in_the_second_level())
     with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
-        outcome = await asyncio.wait_for(night.measure(reference("--slots", "2"), load), 200)
+        outcome = await asyncio.wait_for(night.measure(reference("--slots", "2"), load), 400)
     await stopper
     assert outcome.status == "interrupted", f"{outcome}\n{worker.read_text()}"
     [manifest] = manifests.read_all(night.home)
@@ -335,3 +393,9 @@ async def test_a_regression_is_an_event_once_and_the_automation_of_the_docs_noti
     assert event["payload"]["performance_change_share"] == pytest.approx(0.2)
     shown = asked(server, "artifacts/filter", artifacts={"key": {"any_": ["regressions"]}})
     assert shown and line in shown[0]["data"]
+def test_the_slot_of_a_holder_that_was_killed_has_come_free(server: dict[str, str], killed_holders: list[str]) -> None:
+    [name] = killed_holders
+    deadline = time.monotonic() + LEASE_S + 60
+    while {limit["name"]: limit["active_slots"] for limit in asked(server, "v2/concurrency_limits/filter")}[name]:
+        assert time.monotonic() < deadline, "the lease did not end"
+        time.sleep(1)

@@ -90,7 +90,9 @@ def _followed(lineage: Row) -> Iterator[Row]:
     own = np.array(lineage["own_errors"], dtype=np.float64)
     known = _known(lineage["before"], first, nights)
     seen = follow(values, own, known)
-    if known.nights and lineage["before"]["baseline_since"] < nights[0]:  # a baseline that began before the nights at hand
+    if (
+        known.nights and lineage["before"]["baseline_since"] < nights[0]
+    ):  # a baseline that began before the nights at hand
         nights = [lineage["before"]["baseline_since"], *nights[1:]]
     same = {name: lineage[name] for name in ("performance_id", "lineage", "endpoint", "workload", "slo", "measure")}
     for index, now in enumerate(seen, start=first):

@@ -72,6 +72,8 @@ def _begin(session: Session, schema: str) -> None:
         "set local search_path = pg_catalog",
         "set local statement_timeout = 0",
         "set local idle_in_transaction_session_timeout = 0",
+        # the index of a million rows is sorted in memory
+        "set local maintenance_work_mem = '256MB'",
     )
     key = literal(f"ratecard {schema}")
     if session.ask(f"select pg_try_advisory_xact_lock(hashtextextended({key}, 0))") != [(True,)]:
