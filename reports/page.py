@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import vl_convert
 from markupsafe import Markup
 
-from reports import figures, loads, numbers, vega
+from reports import bundle, figures, loads, numbers, vega
 from reports.calculator import calculator
 from reports.endpoint import describe
 from reports.glance import glance
@@ -26,7 +25,7 @@ OPEN_SECTIONS = 3
 """Endpoints that stand open; more than these are folded."""
 MOST_FLEETS = 60
 """Rows of the table of servers, over all endpoints."""
-SCRIPTS = ("numbers", "economics", "charts", "figures", "calculator")
+SCRIPTS = ("numbers", "known", "fleet", "costs", "ledger", "answer", "charts", "figures", "calculator")
 
 
 def write_report(home: Home, out: Path | None = None) -> Path:
@@ -68,6 +67,7 @@ def render(home: Home) -> str:
 
 def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str, Any]:
     """Everything below the header."""
+    vega_script = bundle.begin()
     shown = [describe(section, index) for index, section in enumerate(sections)]
     trends = figures.trends(source, totals["last_night"])
     data = {
@@ -99,13 +99,13 @@ def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str
         "fleets_left_out": len(fleets) - len(fleets[:MOST_FLEETS]),
         "has": has,
         "parts": [(id_, title) for id_, title in PARTS if has.get(id_, True)],
-        "trend_tables": ["cost_per_million_tokens", "regressions"],
+        "trend_tables": ["cost_trends", "regressions"],
         "more_tables": [table for table, rows in zip(("fleet_mixes", "savings", "break_even"), more.values(), strict=True) if rows],
         "nights": totals["nights"],
         "weekly_until": trends["weekly_until"],
         "trends_left_out": trends["left_out"],
         "data_json": _json(data),
-        "vega": _vega(),
+        "vega": vega_script(),
         "scripts": Markup("\n".join(_resource("scripts", f"{name}.js") for name in SCRIPTS)),
     }
 
@@ -165,11 +165,3 @@ def _json(value: Any) -> Markup:
     """JSON that cannot end the script element it stands in, whatever the names in it say."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
-
-
-@cache
-def _vega() -> Markup:
-    """Vega as one script that defines `vegaEmbed`; made in a second, so once a process."""
-    source = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    # nothing in it may end the script element; both sequences can only stand in string literals
-    return Markup(source.replace("</script", "<\\/script").replace("<!--", "<\\!--"))

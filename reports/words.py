@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.loads import load_of
-from reports.numbers import DASH, interval, money, number, percent
+from reports.moved import certainty
+from reports.numbers import DASH, interval, money, number, percent, signed_percent
 
 Row = dict[str, Any]
 
@@ -43,6 +44,17 @@ BUCKETS = {
     "unallocated": "Not known which",
 }
 """Buckets of the ledger, from what served a request to what stood by."""
+
+def mark_text(row: Row) -> str:
+    """What is marked on a trend: a change of performance, of prices, or of what is asked."""
+    if row["kind"] in ("price", "scope"):
+        what = "prices changed" if row["kind"] == "price" else "what is asked changed (demand, SLO)"
+        return f"{what}: {signed_percent(row['share'])}"
+    suspects = f"; changed then: {', '.join(row['suspects'])}" if row["suspects"] else ""
+    since = f"since {row['step_night']:%Y-%m-%d}"
+    head = f"{signed_percent(row['share'])} GPU time for the same work {since}"
+    return f"{head}, {certainty(row['confidence'])} sure{suspects}"
+
 
 VALIDITY = {
     "retracted": "its run was retracted after it was measured: kept and shown, never chosen",

@@ -45,7 +45,9 @@ def _value(column: Column, row: Mapping[str, Any]) -> Any:
     return None if column.nullable else MADE_UP.get(column.type, [])
 
 
-def fleet(day: date = NIGHT.date(), *, endpoint: str = "llama", demand: str = "chat", hour: int = 2) -> dict[str, list[dict[str, Any]]]:
+def fleet(
+    day: date = NIGHT.date(), *, endpoint: str = "llama", demand: str = "chat", hour: int = 2
+) -> dict[str, list[dict[str, Any]]]:
     """Rows of the worked fleet of docs/economics.md at a mean of 40 rps: $262,500 a year, 3 servers at $87,500.
 
     Its ledger: stranded 43,750, idle 131,250, input 21,875, output 65,625. Of 1,000 requests sent 900 were served,

@@ -18,6 +18,7 @@ select
     count(*) over () as found,
 from savings
 semi join shown using (endpoint, workload, night)
-where saving_share > 0
+-- what rounding leaves is no saving
+where saving_share > 0.0005
 order by saving_share desc, endpoint, demand, price_plan, lever, alternative
 limit 20

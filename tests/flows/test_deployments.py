@@ -5,10 +5,12 @@ import io
 import json
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from schemas.catalog import Load
 from schemas.errors import EndpointBusyError
 from tests.flows.conftest import ROOT, child, environment, free_port
 from tests.traces import STARTER
+from tests.history import History, Planted, land
 from warehouse import manifests
 from warehouse.ask import ask
 from warehouse.build import build
@@ -318,3 +321,83 @@ def test_the_slot_of_a_holder_that_was_killed_has_come_free(server: dict[str, st
     while {limit["name"]: limit["active_slots"] for limit in asked(server, "v2/concurrency_limits/filter")}[name]:
         assert time.monotonic() < deadline, "the lease did not end"
         time.sleep(1)
+
+
+class _Inbox(BaseHTTPRequestHandler):
+    """What was posted, in the server's `told`."""
+
+    def do_POST(self) -> None:  # noqa: N802
+        self.server.told.append(self.rfile.read(int(self.headers["content-length"])).decode())  # type: ignore[attr-defined]
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def inbox() -> Iterator[HTTPServer]:
+    with HTTPServer(("127.0.0.1", 0), _Inbox) as server:
+        server.told = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+TELL = """
+import asyncio, sys
+from prefect import flow
+from flows.alerts import tell_changes
+
+@flow
+async def told(home: str) -> list[str]:
+    return await tell_changes(home)
+
+print(*asyncio.run(told(sys.argv[1])), sep="\\n")
+"""
+
+
+async def test_a_regression_is_an_event_once_and_the_automation_of_the_docs_notifies(
+    server: dict[str, str], inbox: HTTPServer, tmp_path: Path
+) -> None:
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    home = Home(tmp_path / "home")
+    land(home, History(nights=9, noise=0.0, planted=Planted(steps={8: 1.2}, engine_version={8: "2.0"})))
+    build(home)
+    with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
+        block = CustomWebhookNotificationBlock(
+            name="inbox", url=f"http://127.0.0.1:{inbox.server_port}", json_data={"text": "{{subject}}: {{body}}"}
+        )
+        saved = await block.save("inbox")
+    automation = (ROOT / "docs" / "regression-automation.yaml").read_text()
+    (tmp_path / "automation.yaml").write_text(automation.replace("BLOCK_DOCUMENT_ID", str(saved)))
+    prefect(server, tmp_path, "automation", "create", "--from-file", "automation.yaml")
+
+    def tell() -> str:
+        command = [sys.executable, "-c", TELL, str(home.root)]
+        done = subprocess.run(command, env=server, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    line = tell()
+    assert line.startswith("e0 x w, SLO slo: worse since 2026-01-09: 20.0% more GPU time for the same work")
+    assert "engine_version: 1.0 -> 2.0" in line
+    assert tell() == "", "told once, although the night ran twice"
+
+    deadline = time.monotonic() + 60
+    while not inbox.told:  # type: ignore[attr-defined]
+        assert time.monotonic() < deadline, "the automation did not notify"
+        time.sleep(0.2)
+    [posted] = inbox.told  # type: ignore[attr-defined]
+    assert json.loads(posted)["text"] == f"Ratecard: e0 x w, SLO slo got worse: {line}"
+    found = asked(server, "events/filter", filter={"event": {"name": ["ratecard.regression.found"]}})
+    [event] = found["events"]
+    assert event["resource"]["ratecard.endpoint"] == "e0" and event["resource"]["ratecard.cause"] == "performance"
+    assert event["payload"]["regression_id"] == "e0/w/slo/gpu_seconds@2026-01-09T02:00:00"
+    assert event["payload"]["performance_change_share"] == pytest.approx(0.2)
+    shown = asked(server, "artifacts/filter", artifacts={"key": {"any_": ["regressions"]}})
+    assert shown and line in shown[0]["data"]

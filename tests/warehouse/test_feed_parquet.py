@@ -48,7 +48,10 @@ def files(out: Path) -> dict[str, tuple[int, int]]:
 def test_a_table_has_a_folder_for_each_day_that_three_readers_agree_on(home: Home, out: Path, tmp_path: Path) -> None:
     publish(home.root, together(fleet(FIRST), fleet(SECOND)))
     export(home, out, FEW)
-    assert sorted(path.name for path in (out / "cost_ledger").iterdir()) == ["run_date=2026-11-20", "run_date=2026-11-21"]
+    assert sorted(path.name for path in (out / "cost_ledger").iterdir()) == [
+        "run_date=2026-11-20",
+        "run_date=2026-11-21",
+    ]
     # two nights of $262,500
     query = f"select run_date, sum(usd) from read_parquet('{out}/cost_ledger/**/*.parquet') group by all order by all"
     expected = [(FIRST, 262_500.0), (SECOND, 262_500.0)]
@@ -63,7 +66,9 @@ def test_every_curated_table_is_there_with_its_columns_empty_or_not(home: Home, 
     publish(home.root, fleet(FIRST), whole=True)
     made = {table.table: table for table in export(home, out)}
     for table in CURATED_TABLES:
-        relation = duckdb.sql(f"select * from read_parquet('{out}/{table.name}/**/*.parquet', hive_partitioning = true)")
+        relation = duckdb.sql(
+            f"select * from read_parquet('{out}/{table.name}/**/*.parquet', hive_partitioning = true)"
+        )
         assert {c.name for c in table.columns} <= set(relation.columns), table.name
         assert made[table.name].rows == len(relation.fetchall())
     assert made["cost_ledger"].rows == BUCKETS

@@ -5,7 +5,7 @@ periods the name of the column or attribute. Left out is what no file can show, 
 what concerns columns that the export does not have.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +30,11 @@ class Violation:
 
 @dataclass(frozen=True)
 class Rule:
-    """`breaks` is SQL that is true of a row that breaks it; `on` is what it is asked of."""
+    """`breaks` is SQL that is true of a row that breaks it."""
 
     name: str
     says: str
     breaks: str
-    on: str = "charges"
 
 
 def violations(path: Path, suffix: str = "") -> list[Violation]:
@@ -52,17 +51,31 @@ def violations(path: Path, suffix: str = "") -> list[Violation]:
         if missing:
             return missing
         con.execute(f"create view charges as select {', '.join(map(_typed, FOCUS_COLUMNS))} from written")
-        rules = [*(_formats() if as_text else ()), *_of_columns(), *TOGETHER]
         return [
-            Violation(rule.name, rule.says, rows)
-            for rule in rules
-            if (rows := _count(con, f"select count(*) from {rule.on} where {rule.breaks}"))
+            *(_broken(con, "written", _formats()) if as_text else ()),
+            *_broken(con, "charges", (*_of_columns(), *TOGETHER)),
+            *_two_parents(con),
         ]
 
 
-def _count(con: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = con.execute(query).fetchone()
-    return int(row[0]) if row else 0
+def _broken(con: duckdb.DuckDBPyConnection, source: str, rules: Iterable[Rule]) -> Iterator[Violation]:
+    """All rules in one pass over the file."""
+    asked = list(rules)
+    counts = ", ".join(f"count(*) filter (where {rule.breaks})" for rule in asked)
+    row = con.execute(f"select {counts} from {source}").fetchone() or ()
+    for rule, rows in zip(asked, row, strict=True):
+        if rows:
+            yield Violation(rule.name, rule.says, rows)
+
+
+def _two_parents(con: duckdb.DuckDBPyConnection) -> Iterator[Violation]:
+    """Rows whose price has two SKUs, or whose service two categories."""
+    for name, child, parent in PARENTS:
+        row = con.execute(
+            f'select sum(n) from (select count(*) as n from charges group by "{child}" having count(distinct "{parent}") > 1)'
+        ).fetchone()
+        if row and row[0]:
+            yield Violation(name, f"{child} must have one {parent}", row[0])
 
 
 def _missing(types: dict[str, str], as_text: bool) -> Iterator[Violation]:
@@ -112,7 +125,7 @@ def _formats() -> Iterator[Rule]:
         if column.kind in _FORMATS:
             rule, says, pattern = _FORMATS[column.kind]
             breaks = f"not regexp_full_match({quoted(column.name)}, {literal(pattern)})"
-            yield Rule(f"{column.name} {rule}", f"{column.name} must be {says}", breaks, "written")
+            yield Rule(f"{column.name} {rule}", f"{column.name} must be {says}", breaks)
 
 
 def _of_columns() -> Iterator[Rule]:
@@ -132,12 +145,13 @@ def _of_columns() -> Iterator[Rule]:
             says = f"{column.name} must be null where it has no value, not an empty text"
             yield Rule(f"{column.name} NullHandling", says, f"trim({name}) = ''")
         if column.kind == "json":
+            # NULL where it is no JSON at all
+            value = f"case when json_valid({name}) then {name} end"
             yield Rule(
                 f"{column.name} KeyValueFormat",
                 f"{column.name} must be a JSON object of plain values",
-                f"not coalesce(json_type(try_cast({name} as json)) = 'OBJECT', {name} is null) "
-                f"or len(list_filter(json_keys({name}), lambda k: "
-                f"json_type({name}, concat('$.\"', k, '\"')) in ('OBJECT', 'ARRAY'))) > 0",
+                f"{name} is not null and not coalesce(json_type({value}) = 'OBJECT' and len(list_filter(json_keys({value}), "
+                f"lambda k: json_type({value}, concat('$.\"', k, '\"')) in ('OBJECT', 'ARRAY'))) = 0, false)",
             )
 
 
@@ -148,47 +162,58 @@ _UNIT = (
 _CHARGED = "\"ChargeCategory\" in ('Usage', 'Purchase') and \"ChargeClass\" is null"
 
 
-def _with_quantity(column: str, rules: tuple[str, str]) -> tuple[Rule, ...]:
+def _of_unit(column: str) -> tuple[Rule, ...]:
     quantity, unit = f'"{column}Quantity"', f'"{column}Unit"'
     return (
         Rule(
-            f"{column}Unit-C-{rules[0]}",
+            f"{column}Unit nullability",
             f"{column}Unit must be there where {column}Quantity is, and nowhere else",
             f"({unit} is null) <> ({quantity} is null)",
         ),
         Rule(
-            f"{column}Unit-C-{rules[1]}",
+            f"{column}Unit UnitFormat",
             f"{column}Unit should be a unit as UnitFormat writes it",
             f"not regexp_full_match({unit}, {literal(_UNIT)})",
         ),
     )
 
 
-def _one_parent(name: str, child: str, parent: str) -> Rule:
-    return Rule(
-        name,
-        f"{child} must have one {parent}",
-        f'"{child}" in (select "{child}" from charges group by all having count(distinct "{parent}") > 1)',
-    )
-
-
 TOGETHER = (
-    Rule("ChargeClass-C-005-C", 'a row of Usage that corrects nothing needs a PricingQuantity', f'{_CHARGED} and "PricingQuantity" is null'),
-    Rule("ConsumedQuantity-C-006-C", "Usage needs a ConsumedQuantity", '"ChargeCategory" = \'Usage\' and "ChargeClass" is null and "ConsumedQuantity" is null'),
-    Rule("ConsumedQuantity-C-004-C", "only Usage has a ConsumedQuantity", '"ChargeCategory" <> \'Usage\' and "ConsumedQuantity" is not null'),
     *(
-        Rule(f"{name} nullability", f"a charge for usage or a purchase needs a {name}", f'{_CHARGED} and "{name}" is null')
-        for name in ("ListUnitPrice", "PricingCategory", "SkuId", "SkuPriceId")
+        Rule(
+            f"{name} nullability",
+            f"a charge for usage or a purchase needs a {name}",
+            f'{_CHARGED} and "{name}" is null',
+        )
+        for name in ("ListUnitPrice", "PricingCategory", "PricingQuantity", "SkuId", "SkuPriceId")
     ),
-    *_with_quantity("Pricing", ("005-C", "003-O")),
-    *_with_quantity("Consumed", ("005-C", "003-O")),
+    Rule(
+        "ConsumedQuantity-C-004-C",
+        "only Usage has a ConsumedQuantity",
+        '"ChargeCategory" <> \'Usage\' and "ConsumedQuantity" is not null',
+    ),
+    Rule(
+        "ConsumedQuantity-C-006-C",
+        "Usage needs a ConsumedQuantity",
+        '"ChargeCategory" = \'Usage\' and "ChargeClass" is null and "ConsumedQuantity" is null',
+    ),
+    *_of_unit("Pricing"),
+    *_of_unit("Consumed"),
     Rule(
         "ListCost-C-009-C",
         "ListUnitPrice x PricingQuantity must be ListCost",
         '"ListUnitPrice" * "PricingQuantity" <> "ListCost" and "ChargeClass" is null',
     ),
-    Rule("ContractedCost-C-008-C", "ContractedCost must be BilledCost where no unit price was contracted", '"ContractedCost" <> "BilledCost"'),
-    Rule("BillingCurrency-C-003-M", "BillingCurrency must be three letters of ISO 4217", "not regexp_full_match(\"BillingCurrency\", '^[A-Z]{3}$')"),
+    Rule(
+        "ContractedCost-C-008-C",
+        "ContractedCost must be BilledCost where no unit price was contracted",
+        '"ContractedCost" <> "BilledCost"',
+    ),
+    Rule(
+        "BillingCurrency-C-003-M",
+        "BillingCurrency must be three letters of ISO 4217",
+        "not regexp_full_match(\"BillingCurrency\", '^[A-Z]{3}$')",
+    ),
     Rule("ChargePeriod", "a charge must end after it starts", '"ChargePeriodEnd" <= "ChargePeriodStart"'),
     Rule("BillingPeriod", "a billing period must end after it starts", '"BillingPeriodEnd" <= "BillingPeriodStart"'),
     Rule(
@@ -196,14 +221,37 @@ TOGETHER = (
         "a charge must lie in its billing period",
         '"ChargePeriodStart" < "BillingPeriodStart" or "ChargePeriodEnd" > "BillingPeriodEnd"',
     ),
-    Rule("ChargeFrequency-C-005-C", "a purchase is not Usage-Based", "\"ChargeCategory\" = 'Purchase' and \"ChargeFrequency\" = 'Usage-Based'"),
-    Rule("ResourceName-C-004-C", "ResourceName must be null where ResourceId is", '"ResourceId" is null and "ResourceName" is not null'),
-    Rule("ResourceName-C-006-C", "ResourceName must not repeat ResourceId", '"ResourceName" = "ResourceId"'),
-    Rule("ResourceType-C-005-C", "ResourceType must be there where ResourceId is, and nowhere else", '("ResourceType" is null) <> ("ResourceId" is null)'),
-    Rule("SkuMeter-C-004-C", "SkuMeter must be null where SkuId is", '"SkuId" is null and "SkuMeter" is not null'),
-    Rule("SkuPriceDetails nullability", "SkuPriceDetails must be null where SkuPriceId is", '"SkuPriceId" is null and "SkuPriceDetails" is not null'),
-    Rule("SubAccountName-C-004-C", "SubAccountName must be there where SubAccountId is, and nowhere else", '("SubAccountName" is null) <> ("SubAccountId" is null)'),
-    _one_parent("SkuPriceId parent", "SkuPriceId", "SkuId"),
-    _one_parent("ServiceName-C-005-C", "ServiceName", "ServiceCategory"),
-)  # fmt: skip
+    Rule(
+        "ChargeFrequency-C-005-C",
+        "a purchase is not Usage-Based",
+        "\"ChargeCategory\" = 'Purchase' and \"ChargeFrequency\" = 'Usage-Based'",
+    ),
+    Rule(
+        "ResourceName-C-006-C",
+        "ResourceName must be null where ResourceId is, and not repeat it",
+        'coalesce("ResourceName" = "ResourceId", "ResourceName" is not null)',
+    ),
+    *(
+        Rule(
+            f"{one}-C-005-C",
+            f"{one} must be there where {other} is, and nowhere else",
+            f'("{one}" is null) <> ("{other}" is null)',
+        )
+        for one, other in (("ResourceType", "ResourceId"), ("SubAccountName", "SubAccountId"))
+    ),
+    *(
+        Rule(f"{one} nullability", f"{one} must be null where {other} is", f'"{other}" is null and "{one}" is not null')
+        for one, other in (
+            ("SkuMeter", "SkuId"),
+            ("SkuPriceDetails", "SkuPriceId"),
+            ("CommitmentDiscountStatus", "CommitmentDiscountId"),
+        )
+    ),
+)
 """What columns ask of each other."""
+
+PARENTS = (
+    ("SkuPriceId parent", "SkuPriceId", "SkuId"),
+    ("ServiceName-C-005-C", "ServiceName", "ServiceCategory"),
+)
+"""What has one parent: the rule, the child, the parent."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from schemas.columns import Table
 from warehouse.feeds.postgres_session import Session
-from warehouse.feeds.source import quoted
+from warehouse.feeds.source import literal, quoted
 
 MARK = "Published by Ratecard."
 """Ends the comment of each table of ours: only such a table is ever replaced."""
@@ -12,7 +12,7 @@ MARK = "Published by Ratecard."
 
 @dataclass
 class Standing:
-    """A published table as it is: `restore` gives its grants and the indexes of others to its successor."""
+    """A published table as it is, and what forbids to replace it."""
 
     name: str
     oid: int
@@ -102,7 +102,7 @@ def rebinding(session: Session, oid: int) -> list[str]:
         statement
         for (statement,) in session.ask(
             "select format('create or replace view %s%s as %s', v.oid::regclass, "
-            "coalesce(format(' with (%s)', array_to_string(v.reloptions, ', ')), ''), pg_get_viewdef(v.oid)) "
+            "coalesce(' with (' || array_to_string(v.reloptions, ', ') || ')', ''), pg_get_viewdef(v.oid)) "
             f"{_VIEWS} order by 1",
             oid,
         )
@@ -110,8 +110,13 @@ def rebinding(session: Session, oid: int) -> list[str]:
 
 
 def grants(session: Session, oid: int, onto: str) -> list[str]:
-    """Statements that give the grants of a table, and of its columns, to the table `onto`."""
-    return [
+    """Statements that give the table `onto` the grants of a table and of its columns, and no others."""
+    by_default = session.ask(
+        "select distinct case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end "
+        "from pg_class c cross join lateral aclexplode(c.relacl) a where c.oid = to_regclass($1) and a.grantee <> c.relowner",
+        onto,
+    )
+    return [f"revoke all on {onto} from {role}" for (role,) in by_default] + [
         statement
         for (statement,) in session.ask(
             f"select format('grant %s%s on {onto.replace('%', '%%')} to %s%s', a.privilege_type, "
@@ -150,13 +155,9 @@ def readers(session: Session, names: list[str]) -> list[str]:
             "coalesce(nullif(a.application_name, ''), 'unnamed'), a.usename, to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS TZ')) "
             "from pg_locks l join pg_stat_activity a using (pid) "
             "where l.granted and l.pid <> pg_backend_pid() and l.relation = any("
-            f"array[{', '.join(f'to_regclass({_text(name)})' for name in names)}]::oid[]) order by 1"
+            f"array[{', '.join(f'to_regclass({literal(name)})' for name in names)}]::oid[]) order by 1"
         )
     ]
-
-
-def _text(name: str) -> str:
-    return "'" + name.replace("'", "''") + "'"
 
 
 def identifier(schema: str, name: str) -> str:
