@@ -24,8 +24,8 @@ from flows.slots import LEASE_S, endpoint_slot
 from schemas.catalog import Load
 from schemas.errors import EndpointBusyError
 from tests.flows.conftest import ROOT, child, environment, free_port
-from tests.traces import STARTER
 from tests.history import History, Planted, land
+from tests.traces import STARTER
 from warehouse import manifests
 from warehouse.ask import ask
 from warehouse.build import build
@@ -326,7 +326,7 @@ def test_the_slot_of_a_holder_that_was_killed_has_come_free(server: dict[str, st
 class _Inbox(BaseHTTPRequestHandler):
     """What was posted, in the server's `told`."""
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self.server.told.append(self.rfile.read(int(self.headers["content-length"])).decode())  # type: ignore[attr-defined]
         self.send_response(204)
         self.end_headers()
