@@ -111,7 +111,7 @@ def _load(
     session.run(f"create table {whole} ({columns})")
     items = ", ".join(select_item(column) for column in table.columns)
     rows = session.load(
-        con.execute(f"select {items} from curated.{table.name}").to_arrow_reader(_BATCH_ROWS), name, schema
+        con.sql(f"select {items} from curated.{table.name}").to_arrow_reader(_BATCH_ROWS), name, schema
     )
     session.run(
         f"create unique index {quoted(f'{name}_grain')} on {whole} ({', '.join(quoted(c) for c in table.grain)})",
