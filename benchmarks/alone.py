@@ -4,8 +4,9 @@
     python -m benchmarks.alone scan FILE...
     python -m benchmarks.alone scan_times FILE...
     python -m benchmarks.alone economics NIGHTS
+    python -m benchmarks.alone report HOME
 
-Run by `benchmarks.transforms`, `benchmarks.sharing` and `benchmarks.economics` through `alone`. Prints a JSON object:
+Run by `benchmarks.transforms`, `sharing`, `economics` and `report` through `alone`. Prints a JSON object:
 seconds and CPU of the work alone, imports left out; peak memory of the process; and what the work found.
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 import duckdb
 
 from benchmarks.made_up_points import rebuild
+from reports.page import write_report
 from warehouse.build import build
 from warehouse.home import Home
 
@@ -73,6 +75,11 @@ def _build(home: str) -> dict[str, float]:
     return build(Home(Path(home))).report.seconds
 
 
+def _report(home: str) -> str:
+    """Write the HTML report."""
+    return str(write_report(Home(Path(home))))
+
+
 def _scan(*files: str) -> list[tuple[Any, ...]]:
     with duckdb.connect() as con:
         return con.execute(SCAN, [list(files)]).fetchall()
@@ -88,6 +95,7 @@ WORK: dict[str, Callable[..., Any]] = {
     "scan": _scan,
     "scan_times": _scan_times,
     "economics": rebuild,
+    "report": _report,
 }
 
 

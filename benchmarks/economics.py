@@ -7,7 +7,7 @@ the nightly SQL files, assertions included, in a process of its own (`benchmarks
 from dataclasses import dataclass
 
 from benchmarks.alone import alone
-from benchmarks.made_up_points import DEMANDS, ENDPOINTS, LEVELS, PLANS, SLOS
+from benchmarks.made_up_points import Shape
 from benchmarks.tables import Section
 
 
@@ -32,7 +32,11 @@ def run(quick: bool) -> list[Section]:
     rows: list[Row] = []
     for nights in (1, 5) if quick else (5, 25):
         rows.append(_row(nights, rows[-1] if rows else None))
-    note = f"{SLOS} SLOs x {DEMANDS} demands x {PLANS} price plans; {ENDPOINTS} endpoints x {LEVELS} levels a night"
+    of = Shape()
+    note = (
+        f"{of.slos} SLOs x {of.demands} demands x {of.plans} price plans; "
+        f"{of.endpoints} endpoints x {of.levels} levels a night"
+    )
     return [Section("economics", "points and attainment to every table with money", rows, (note,))]
 
 
@@ -40,7 +44,7 @@ def _row(nights: int, before: Row | None) -> Row:
     done = alone("economics", str(nights))
     seconds: dict[str, float] = done.found["seconds"]
     spent, rows = sum(seconds.values()), done.found["rows"]
-    points = nights * ENDPOINTS * LEVELS
+    points = nights * Shape().endpoints * Shape().levels
     slowest = sorted(seconds, key=lambda name: -seconds[name])[:3]
     return Row(
         points=points,

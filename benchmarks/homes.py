@@ -15,7 +15,7 @@ from schemas.columns import REQUEST_TRACES
 from warehouse import runs
 from warehouse.home import Home
 
-ROWS_PER_GROUP = 4096
+ROWS_PER_GROUP = 1024
 """As the load generator writes them."""
 
 

@@ -1,5 +1,6 @@
 """Operating points made up, and the economics built from them: the work that `benchmarks.economics` times."""
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -16,33 +17,50 @@ from schemas.columns import (
 from transforms.runner import build
 from warehouse.sources import fill
 
-LEVELS, ENDPOINTS, SLOS, DEMANDS, PLANS = 8, 25, 4, 3, 6
 MEASURED = (RUNS, OPERATING_POINTS, SLO_ATTAINMENT, TIME_SHARES)
 NOT_MONEY = {"client_health", "server_metrics", "slo_bounds", *(table.name for table in MEASURED)}
 """Tables that are made before any money is."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How much is made up: endpoints and levels a night, SLOs, demands an SLO, price plans."""
+
+    endpoints: int = 25
+    levels: int = 8
+    slos: int = 4
+    demands: int = 3
+    plans: int = 6
+
+
 STATISTICS = ("mean", "p50", "p75", "p90", "p95", "p99")
 
 
 def rebuild(nights: str) -> dict[str, dict[str, float]]:
     """Make the points of so many nights up and build what follows from them: seconds and rows by table."""
     with duckdb.connect() as con:
-        con.execute("attach ':memory:' as raw; attach ':memory:' as staging; create schema curated")
-        rows = _rows(int(nights))
-        for table in (*SOURCE_TABLES, *MEASURED):
-            fill(con, table, rows.get(table.name, []))
-        con.execute("create table staging.attempts as from curated.runs")
-        con.execute(
-            "create table staging.levels as select *, row_number() over (order by operating_point_id) as level_no "
-            "from curated.operating_points"
-        )
-        con.execute(_LATENCIES, [list(STATISTICS)])
-        for name, columns in _NOTHING.items():
-            con.execute(f"create table staging.{name} ({columns})")
-        given = {f"curated.{table.name}" for table in MEASURED}
-        given |= {f"staging.{name}" for name in ("attempts", "levels", "latency_statistics", *_NOTHING)}
-        wanted = [f"curated.{table.name}" for table in CURATED_TABLES if table.name not in NOT_MONEY]
-        report = build(con, wanted=wanted, given=given)
-        return {"seconds": report.seconds, "rows": {name: float(count) for name, count in report.rows.items()}}
+        return build_from(con, int(nights), Shape())
+
+
+def build_from(con: duckdb.DuckDBPyConnection, nights: int, shape: Shape) -> dict[str, dict[str, float]]:
+    """The same into `con`, for what comes of it."""
+    con.execute("attach ':memory:' as raw; attach ':memory:' as staging; create schema curated")
+    rows = _rows(nights, shape)
+    for table in (*SOURCE_TABLES, *MEASURED):
+        fill(con, table, rows.get(table.name, []))
+    con.execute("create table staging.attempts as from curated.runs")
+    con.execute(
+        "create table staging.levels as select *, row_number() over (order by operating_point_id) as level_no "
+        "from curated.operating_points"
+    )
+    con.execute(_LATENCIES, [list(STATISTICS)])
+    for name, columns in _NOTHING.items():
+        con.execute(f"create table staging.{name} ({columns})")
+    given = {f"curated.{table.name}" for table in MEASURED}
+    given |= {f"staging.{name}" for name in ("attempts", "levels", "latency_statistics", *_NOTHING)}
+    wanted = [f"curated.{table.name}" for table in CURATED_TABLES if table.name not in NOT_MONEY]
+    report = build(con, wanted=wanted, given=given)
+    return {"seconds": report.seconds, "rows": {name: float(count) for name, count in report.rows.items()}}
 
 
 _LATENCIES = """
@@ -61,21 +79,21 @@ _NOTHING = {
 """What only traces tell."""
 
 
-def _rows(nights: int) -> dict[str, list[dict[str, Any]]]:
+def _rows(nights: int, shape: Shape) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {table.name: [] for table in (*SOURCE_TABLES, *MEASURED)}
-    for number in range(SLOS):
+    for number in range(shape.slos):
         name = f"slo-{number}"
         rows["slos"].append({"catalog_hash": "c", "slo": name, "workloads": [], "max_error_share": 0.01})
-        rows["demands"] += [_demand(name, f"demand-{number}-{index}", index) for index in range(DEMANDS)]
-    rows["price_plans"] += [_plan(index) for index in range(PLANS)]
+        rows["demands"] += [_demand(name, f"demand-{number}-{index}", index) for index in range(shape.demands)]
+    rows["price_plans"] += [_plan(index) for index in range(shape.plans)]
     for night in range(nights):
         at = datetime(2026, 1, 1, 2) + timedelta(days=night)
-        for endpoint in range(ENDPOINTS):
-            _add_run(rows, at, endpoint)
+        for endpoint in range(shape.endpoints):
+            _add_run(rows, at, endpoint, shape)
     return rows
 
 
-def _add_run(rows: dict[str, list[dict[str, Any]]], at: datetime, endpoint: int) -> None:
+def _add_run(rows: dict[str, list[dict[str, Any]]], at: datetime, endpoint: int, shape: Shape) -> None:
     gpus = 1 + endpoint % 4
     run = {
         "run_id": f"{at.date()}-{endpoint}", "attempt": 1, "endpoint": f"endpoint-{endpoint}", "workload": "w",
@@ -84,7 +102,7 @@ def _add_run(rows: dict[str, list[dict[str, Any]]], at: datetime, endpoint: int)
         "catalog_hash": "c", "config_hash": "x", "metric_version": 2, "is_current": True,
     }  # fmt: skip
     rows["runs"].append(run | {"role": "aggregated", "started_at": at, "precision": ("bf16", "fp8")[endpoint % 2]})
-    for level in range(LEVELS):
+    for level in range(shape.levels):
         point = {"operating_point_id": f"{run['run_id']}-{level}", "is_valid": True, "validity": "valid"}
         rps = (level + 1) * (1 + endpoint / 10) / (1 + level / 6)
         measured = {
@@ -95,7 +113,7 @@ def _add_run(rows: dict[str, list[dict[str, Any]]], at: datetime, endpoint: int)
             "ttft_p50_ms": 50.0 * 1.5**level, "e2e_mean_ms": 400.0 * 1.4**level,
         }  # fmt: skip
         rows["operating_points"].append(run | point | measured)
-        for number in range(SLOS):
+        for number in range(shape.slos):
             _add_attainment(rows, run | point, number, level, rps)
 
 

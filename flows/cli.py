@@ -15,6 +15,8 @@ import click
 
 from flows.feeds import publish
 from flows.gate import gate
+from flows.importing import import_results
+from flows.keep import retention
 from flows.options import (
     SectionedCommand,
     calibration_option,
@@ -24,7 +26,6 @@ from flows.options import (
     instant,
     json_option,
 )
-from flows.keep import retention
 from flows.retract import retract
 from flows.size import size
 from flows.store import store
@@ -57,6 +58,7 @@ cli.add_command(retract)
 cli.add_command(publish)
 cli.add_command(gate)
 cli.add_command(retention)
+cli.add_command(import_results)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import yaml
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentTriggerTypes
+from prefect.exceptions import PrefectException
 from prefect.flows import Flow, load_flow_from_entrypoint
 from prefect.schedules import Schedule
 from prefect.types.entrypoint import EntrypointType
@@ -18,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.errors import UsageError
 
+_MISTAKES = (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, ValidationError, ImportError, PrefectException)
 _TRIGGERS: TypeAdapter[list[DeploymentTriggerTypes]] = TypeAdapter(list[DeploymentTriggerTypes])
 
 
@@ -41,10 +43,8 @@ async def read_deployments(path: Path) -> list[RunnerDeployment]:
     try:
         asked: list[dict[str, Any]] = yaml.safe_load(path.read_text())["deployments"]
         return [await _deployment(config) for config in asked]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, ValidationError, ImportError) as error:
-        raise UsageError(
-            f"{path}: {type(error).__name__}: {error}: see https://docs.prefect.io, prefect.yaml"
-        ) from error
+    except _MISTAKES as error:
+        raise UsageError(f"{path}: {type(error).__name__}: {error}") from error
 
 
 async def _deployment(config: dict[str, Any]) -> RunnerDeployment:

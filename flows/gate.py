@@ -26,7 +26,9 @@ def _series(option: str, help_: str) -> Any:
 
 
 @click.command(cls=SectionedCommand)
-@click.option("--max-cost-increase", "limit", metavar="SHARE", callback=_share, required=True, help="Such as 5% or 0.05.")
+@click.option(
+    "--max-cost-increase", "limit", metavar="SHARE", callback=_share, required=True, help="Such as 5% or 0.05."
+)
 @click.option(
     "--against", type=click.Choice(["baseline", "previous"]), default="baseline", show_default=True,
     help="The median of the valid nights since the last step, or the last valid night.",
@@ -42,7 +44,13 @@ def _series(option: str, help_: str) -> Any:
 @home_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of row objects, one a series.")
 def gate(
-    limit: float, against: str, require_baseline: bool, home: str | None, as_json: bool, series: tuple[str, ...], **chosen: Any
+    limit: float,
+    against: str,
+    require_baseline: bool,
+    home: str | None,
+    as_json: bool,
+    series: tuple[str, ...],
+    **chosen: Any,
 ) -> None:
     """Hold each series' newest night against its history: exit code 3 where its cost rose by more than SHARE.
 
@@ -61,16 +69,23 @@ def gate(
 
     verdicts = judge(resolve(home), limit, against, chosen | {"series_id": series})
     if not verdicts and any((*chosen.values(), series)):
-        raise UsageError("no series is called so: `ratecard sql \"select distinct series_id from cost_trends\"` lists them")
+        raise UsageError(
+            'no series is called so: `ratecard sql "select distinct series_id from cost_trends"` lists them'
+        )
     if as_json:
         click.echo(to_json([verdict.as_json() for verdict in verdicts]))
-    counts = {name: [v for v in verdicts if v.verdict == name] for name in ("ok", "noise", "no_baseline", "no_value", "tripped")}
+    counts = {
+        name: [v for v in verdicts if v.verdict == name]
+        for name in ("ok", "noise", "no_baseline", "no_value", "tripped")
+    }
     unjudged = [*counts["no_baseline"], *counts["no_value"]]
     if not as_json:
         for verdict in [*counts["noise"], *unjudged][:_LISTED]:
             click.echo(verdict.sentence())
         held = len(counts["ok"]) + len(counts["noise"])
-        click.echo(f"{held} of {len(verdicts)} series within {100 * limit:g} % of their {against}{' night' if against == 'previous' else ''}, {len(unjudged)} not judged")
+        click.echo(
+            f"{held} of {len(verdicts)} series within {100 * limit:g} % of their {against}{' night' if against == 'previous' else ''}, {len(unjudged)} not judged"
+        )
     failed = counts["tripped"] + (unjudged if require_baseline else [])
     if failed or (require_baseline and not verdicts):
         lines = [verdict.sentence() for verdict in failed[:_LISTED]]

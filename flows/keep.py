@@ -48,6 +48,7 @@ def retention(dry_run: bool, as_of: datetime | None, catalog: str | None, home: 
     elif policy.rules:
         click.echo(retention_text(outcomes, day, dry_run=dry_run))
     else:
-        click.echo(f"{folder} has no rule in retention.yaml: nothing is done (`ratecard init DIR` writes one to start from)")
+        click.echo(
+            f"{folder} has no rule in retention.yaml: nothing is done (`ratecard init DIR` writes one to start from)"
+        )
     retain.raise_problems(outcomes)
-

@@ -121,10 +121,9 @@ async def _show(outcomes: list[RunOutcome], unbuilt: list[str], progress: Progre
     ]
     rows += [{"what": "build and report", "endpoint": "", "status": "failed", "message": why} for why in unbuilt]
     failed = sum(row["status"] not in ("complete", "skipped") for row in rows)
+    summary = f"{failed} of {len(rows)} failed" if failed else f"{len(rows)} runs, all well"
     try:
-        await acreate_table_artifact(
-            key="night", table=rows, description=f"{len(outcomes)} runs" + (f", **{failed} failed**" if failed else "")
-        )
+        await acreate_table_artifact(key="night", table=rows, description=summary)
     except Exception as error:  # the state of the flow says the same
         progress.say(f"the table of the night's runs could not be shown in Prefect: {error}")
 

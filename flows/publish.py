@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from flows import assets
 from flows.alerts import tell_changes
 from flows.catalogs import catalog_folder
-from reports.card import read_card
+from reports.artifacts import key_tables
 from reports.page import write_report
 from schemas.catalog_files import load
 from warehouse.build import build
@@ -44,11 +44,12 @@ async def report(home: str) -> str:
 
 @task(name="artifacts", cache_policy=NO_CACHE, persist_result=False)
 async def show(home: str, run_ids: list[str]) -> None:
-    """A link to the report and the rate card of these runs, if any, in Prefect's UI."""
+    """A link to the report and its key tables of these runs, if any, in Prefect's UI."""
     at = Home(Path(home))
     if run_ids:
-        rows = [{key: str(value) for key, value in row.items()} for row in read_card(at, run_ids).costs.objects()]
-        await acreate_table_artifact(key="rate-card", table=rows, description=f"Rate card of {', '.join(run_ids)}")
+        for table in key_tables(at, run_ids):
+            rows = [{key: str(value) for key, value in row.items()} for row in table.rows]
+            await acreate_table_artifact(key=table.key, table=rows, description=table.description)
     await acreate_link_artifact(key="report", link=at.report.as_uri(), link_text=f"Report: {at.report}")
 
 

@@ -15,7 +15,7 @@ from warehouse.home import Home, resolve
 
 
 @task(name="retain", cache_policy=NO_CACHE, persist_result=False)
-async def _retain(home: Home, policy: Policy) -> list[retain.Outcome]:
+async def retain_old(home: Home, policy: Policy) -> list[retain.Outcome]:
     """Apply the policy as of today."""
     return await asyncio.to_thread(retain.apply, home, policy, datetime.now(UTC).date(), print)
 
@@ -30,7 +30,7 @@ async def retention(home: str | None = None, catalog: str | None = None) -> list
 
     """
     at = resolve(home)
-    outcomes = await _retain(at, load_policy(catalog_folder(catalog)))
+    outcomes = await retain_old(at, load_policy(catalog_folder(catalog)))
     rows = [outcome.as_row() for outcome in outcomes]
     if rows:
         table = [{name: str(value) for name, value in row.items()} for row in rows]

@@ -21,8 +21,8 @@ from schemas.columns import REQUEST_TRACES, Table
 from schemas.errors import PartError
 
 _ROWS_PER_BATCH = 64  # 1 to 2 ms with 200 gaps a row
-_ROWS_PER_GROUP = 4096
-_BYTES_PER_GROUP = 16 << 20
+_ROWS_PER_GROUP = 1024  # of one time in the level: few different gaps, short places in their dictionary
+_BYTES_PER_GROUP = 4 << 20
 _GROUPS_WAITING = 4
 
 

@@ -1,6 +1,6 @@
 """What the calculator on the page computes from: measured points, verdicts, time shares, price terms, demands.
 
-The arithmetic is `scripts/economics.js`; here rows of the warehouse only become JSON, under names that it knows.
+The arithmetic is in `scripts/` (fleet, costs, ledger, answer); here rows of the warehouse only become JSON, under names that it knows.
 """
 
 from collections.abc import Sequence

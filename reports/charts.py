@@ -51,9 +51,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart: `drawing` fills the template `curve`, null where no point has both values; `missing` counts points
-    not drawn.
-    """
+    """A drawn chart: `drawing` fills the template `curve`, null where no point has both; `missing` counts those left out."""
 
     axis: Axis
     throughput: str

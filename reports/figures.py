@@ -5,18 +5,20 @@ Each kind is drawn by one template (`vega.py`) from rows that the reader picks o
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
 from reports.loads import load_of
+from reports.moved import UNITS
 from reports.numbers import when
 from reports.source import Row, Source
-from reports.words import BUCKETS
+from reports.words import BUCKETS, mark_text
 
 NIGHTLY = 120
 """Nights, counted back from the last, that stand for themselves in a trend; older ones are a week's median."""
 SPAN_NIGHTS = 400
-TREND_POINTS = 16_000
+TREND_POINTS = 12_000
 """Most points that the page carries in all; the cheapest series come first."""
 _WEEK_MINUTES = 7 * 24 * 60
 
@@ -56,20 +58,18 @@ def ledgers(source: Source) -> dict[str, Any]:
 def trends(source: Source, last_night: datetime) -> dict[str, Any]:
     """Series over nights, what is left out of them, and where prices changed and regressions were told."""
     since, nightly = last_night - timedelta(days=SPAN_NIGHTS), last_night - timedelta(days=NIGHTLY)
-    changes: dict[tuple[str, ...], list[Row]] = {}
-    for row in source.rows("price_changes", [since]):
-        key = (row["endpoint"], row["workload"], row["price_plan"])
-        text = f"prices valid from {row['price_valid_from']}: {row['price_source']}"
-        changes.setdefault(key, []).append({"minute": row["minute"], "kind": "price", "text": text})
+    marks: dict[str, list[Row]] = {}
+    for row in source.rows("marks", [since]):
+        mark = {"minute": row["minute"], "kind": row["kind"], "text": mark_text(row)}
+        marks.setdefault(row["series_id"], []).append(mark)
     shown: list[Row] = []
     points, left_out, weekly_until = 0, 0, _minutes(nightly)
     for row in _cheapest_first(source.rows("trend", [since, nightly])):
-        key = (row["endpoint"], row["workload"], row["price_plan"])
         points += len(row["minutes"])
         if points > TREND_POINTS:
             left_out += 1
             continue
-        shown.append(_series(row, weekly_until) | {"marks": changes.get(key, [])})
+        shown.append(_series(row, weekly_until) | {"marks": marks.get(row["series_id"], [])})
     is_weekly = any(series["minutes"] and series["minutes"][0] < weekly_until for series in shown)
     return {"series": shown, "left_out": left_out, "weekly_until": when(nightly)[:10] if is_weekly else None}
 
@@ -87,7 +87,7 @@ def _cheapest_first(rows: Sequence[Row]) -> list[Row]:
 
 def _series(row: Row, weekly_until: int) -> Row:
     names = {"endpoint": "endpoint", "workload": "workload", "slo": "slo", "plan": "price_plan", "currency": "currency"}
-    per = "1M tokens" if row["is_per_mtok"] else "1,000 requests"
+    per = UNITS.get(row["measure"], "1M tokens")
     minutes, values, lows, highs = zip(*_with_gaps(row, weekly_until), strict=True)
     columns = {"minutes": minutes, "values": values, "lows": lows, "highs": highs}
     return {short: row[name] for short, name in names.items()} | {"per": per} | columns
@@ -96,10 +96,10 @@ def _series(row: Row, weekly_until: int) -> Row:
 def _with_gaps(row: Row, weekly_until: int) -> Iterator[tuple[int, float | None, float | None, float | None]]:
     """The points, and one without a value where nights are missing between two: a line must not bridge them."""
     minutes: list[int] = row["minutes"]
-    steps = [after - before for before, after in zip(minutes, minutes[1:], strict=False) if before >= weekly_until]
+    steps = [after - before for before, after in pairwise(minutes) if before >= weekly_until]
     usual = median(steps) if steps else _WEEK_MINUTES
     before: int | None = None
-    for at, *values in zip(minutes, row["values"], row["lows"], row["highs"], strict=True):
+    for at, *values in zip(minutes, row["values_usd"], row["lows_usd"], row["highs_usd"], strict=True):
         longest = max(usual, _WEEK_MINUTES) if before is not None and before < weekly_until else usual
         if before is not None and at - before > 1.6 * longest:
             yield before + 1, None, None, None

@@ -1,6 +1,6 @@
 """What moved: the changes that stand on the newest nights, for terminal, artifact, event and gate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,11 @@ where moved.state = 'open'
 order by moved.endpoint, moved.workload, moved.slo, abs(moved.change_share) desc nulls last, moved.series_id
 """
 
-UNITS = {"usd_per_request": "a request", "usd_per_mtok_input": "1M input tokens", "usd_per_mtok_output": "1M output tokens"}
+UNITS = {
+    "usd_per_request": "a request",
+    "usd_per_mtok_input": "1M input tokens",
+    "usd_per_mtok_output": "1M output tokens",
+}
 """What a measure is the price of; the others are of 1M tokens."""
 
 
@@ -73,12 +77,15 @@ def standing(home: Home, run_ids: Sequence[str] | None = None) -> list[Change]:
         WarehouseError: there is no warehouse.
 
     """
+    return grouped(row for row in ask(home, _STANDING).objects() if run_ids is None or row["run_id"] in run_ids)
+
+
+def grouped(rows: Iterable[Row]) -> list[Change]:
+    """Rows of `regressions` by the change that they are of, in their order."""
     groups: dict[str, list[Row]] = {}
-    for row in ask(home, _STANDING).objects():
-        if run_ids is not None and row["run_id"] not in run_ids:
-            continue
+    for row in rows:
         groups.setdefault(Change([row]).key, []).append(row)
-    return [Change(rows) for rows in groups.values()]
+    return [Change(of_one) for of_one in groups.values()]
 
 
 def said(changes: list[Change]) -> str:

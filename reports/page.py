@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import vl_convert
 from markupsafe import Markup
 
-from reports import figures, loads, numbers, vega
+from reports import bundle, figures, loads, numbers, vega
 from reports.calculator import calculator
 from reports.endpoint import describe
 from reports.glance import glance
@@ -26,7 +25,7 @@ OPEN_SECTIONS = 3
 """Endpoints that stand open; more than these are folded."""
 MOST_FLEETS = 60
 """Rows of the table of servers, over all endpoints."""
-SCRIPTS = ("numbers", "economics", "charts", "figures", "calculator")
+SCRIPTS = ("numbers", "known", "fleet", "costs", "ledger", "answer", "charts", "figures", "calculator")
 
 
 def write_report(home: Home, out: Path | None = None) -> Path:
@@ -56,7 +55,7 @@ def render(home: Home) -> str:
         return _environment().get_template("page.html").render(
             totals=totals,
             lacking=source.lacking,
-            css=Markup(_resource("templates", "report.css")),
+            css=Markup(resource("templates", "report.css")),
             built_at=datetime.now(UTC),
             published_at=datetime.fromtimestamp(home.warehouse.stat().st_mtime, UTC),
             warehouse=str(home.warehouse),
@@ -68,9 +67,10 @@ def render(home: Home) -> str:
 
 def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str, Any]:
     """Everything below the header."""
+    vega_script = bundle.begin()
     shown = [describe(section, index) for index, section in enumerate(sections)]
     trends = figures.trends(source, totals["last_night"])
-    data = {
+    data: dict[str, Any] = {
         "templates": vega.templates(),
         "words": BUCKETS,
         "curves": {c["id"]: c["about"].drawing for s in shown for c in s["charts"] if c["about"].drawing},
@@ -99,14 +99,16 @@ def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str
         "fleets_left_out": len(fleets) - len(fleets[:MOST_FLEETS]),
         "has": has,
         "parts": [(id_, title) for id_, title in PARTS if has.get(id_, True)],
-        "trend_tables": ["cost_per_million_tokens", "regressions"],
-        "more_tables": [table for table, rows in zip(("fleet_mixes", "savings", "break_even"), more.values(), strict=True) if rows],
+        "trend_tables": ["cost_trends", "regressions"],
+        "more_tables": [
+            table for table, rows in zip(("fleet_mixes", "savings", "break_even"), more.values(), strict=True) if rows
+        ],
         "nights": totals["nights"],
         "weekly_until": trends["weekly_until"],
         "trends_left_out": trends["left_out"],
         "data_json": _json(data),
-        "vega": _vega(),
-        "scripts": Markup("\n".join(_resource("scripts", f"{name}.js") for name in SCRIPTS)),
+        "vega": vega_script(),
+        "scripts": Markup("\n".join(resource("scripts", f"{name}.js") for name in SCRIPTS)),
     }
 
 
@@ -138,7 +140,7 @@ def _apis(sections: Sequence[Section]) -> list[Row]:
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: _resource("templates", name)),
+        loader=jinja2.FunctionLoader(lambda name: resource("templates", name)),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -157,7 +159,8 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _resource(folder: str, name: str) -> str:
+def resource(folder: str, name: str) -> str:
+    """A file of this package."""
     return files("reports").joinpath(folder, name).read_text(encoding="utf-8")
 
 
@@ -165,11 +168,3 @@ def _json(value: Any) -> Markup:
     """JSON that cannot end the script element it stands in, whatever the names in it say."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
-
-
-@cache
-def _vega() -> Markup:
-    """Vega as one script that defines `vegaEmbed`; made in a second, so once a process."""
-    source = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    # nothing in it may end the script element; both sequences can only stand in string literals
-    return Markup(source.replace("</script", "<\\/script").replace("<!--", "<\\!--"))

@@ -1,11 +1,11 @@
 """What a retention did, or would do, for a terminal: by action, table and rule."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from itertools import groupby
 
 from reports.tables import plain_table
-from warehouse.retain import Outcome
+from warehouse.retain import Amount, Outcome
 
 _COLUMNS = ("action", "table", "rule", "nights", "runs", "files", "rows", "MiB", "failed")
 
@@ -28,19 +28,16 @@ def _figures(outcomes: list[Outcome]) -> list[str | int]:
     return [
         len({o.step.run["night"] for o in outcomes}),
         len(runs),
-        _change([o.before.files for o in outcomes], [o.after and o.after.files for o in outcomes]),
-        _change([o.before.rows for o in outcomes], [o.after and o.after.rows for o in outcomes]),
-        _change(
-            [o.before.bytes / 2**20 for o in outcomes], [o.after and o.after.bytes / 2**20 for o in outcomes], digits=2
-        ),
+        _change(outcomes, lambda amount: f"{amount.files:,}"),
+        _change(outcomes, lambda amount: f"{amount.rows:,}"),
+        _change(outcomes, lambda amount: f"{amount.bytes / 2**20:,.2f}"),
         sum(o.problem is not None for o in outcomes),
     ]
 
 
-def _change(before: Sequence[float], after: Sequence[float | None], digits: int = 0) -> str:
+def _change(outcomes: list[Outcome], shown: Callable[[Amount], str]) -> str:
     """Sums before and after; what was not done stays as it was, and a dry run knows no after."""
-    first = f"{sum(before):,.{digits}f}"
-    if all(value is None for value in after):
-        return first
-    total = sum(was if value is None else value for was, value in zip(before, after, strict=True))
-    return f"{first} → {total:,.{digits}f}"
+    before = shown(Amount.sum(o.before for o in outcomes))
+    if all(o.after is None for o in outcomes):
+        return before
+    return f"{before} → {shown(Amount.sum(o.after or o.before for o in outcomes))}"

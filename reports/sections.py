@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from reports.source import Row, Source
 
@@ -75,7 +76,7 @@ def read_sections(source: Source) -> list[Section]:
 
 def _sections(source: Source, parts: dict[str, dict[tuple[str, str], list[Row]]]) -> Iterator[Section]:
     for row in source.shown():
-        own = {name: found.get((row["endpoint"], row["workload"]), []) for name, found in parts.items()}
+        own: dict[str, Any] = {name: found.get((row["endpoint"], row["workload"]), []) for name, found in parts.items()}
         bounds = [Bound(b["slo"], b["metric"], b["statistic"], b["limit_value"]) for b in own.pop("bounds")]
         yield Section(**row, **own, bounds=bounds)
 

@@ -35,7 +35,6 @@ _THEME: dict[str, Any] = {
 }
 _AS_GIVEN = 1
 """Height that stands for one that the chart brings along."""
-_AXIS = {"tickCount": 6, "grid": False}
 
 
 @cache
@@ -43,7 +42,7 @@ def templates() -> dict[str, dict[str, Any]]:
     """Every template by its kind."""
     drawn = {"curve": _curve(), "interactivity": _interactivity(), "ledger": _ledger(), "trend": _trend()}
     # the theme beside it as it is: altair's configure_* copies the whole chart each time
-    return {kind: _open(chart.to_dict()) | {"config": _THEME} for kind, chart in drawn.items()}
+    return {kind: _open(chart.to_dict(validate=False)) | {"config": _THEME} for kind, chart in drawn.items()}
 
 
 def _open(spec: dict[str, Any]) -> dict[str, Any]:
@@ -61,8 +60,12 @@ def _named(name: str) -> alt.Chart:
     return alt.Chart(alt.NamedData(name))
 
 
+def _axis() -> alt.Axis:
+    return alt.Axis(tickCount=6, grid=False)
+
+
 def _x(field: str = "x", **more: Any) -> alt.X:
-    return alt.X(field, type="quantitative", scale=alt.Scale(domain=[0, 1]), title="$x_title", axis=alt.Axis(**_AXIS), **more)
+    return alt.X(field, type="quantitative", scale=alt.Scale(domain=[0, 1]), title="$x_title", axis=_axis(), **more)
 
 
 def _y(field: str = "y", **more: Any) -> alt.Y:
@@ -178,7 +181,7 @@ def _trend() -> alt.LayerChart:
         marks.transform_filter(alt.datum.kind == "price").mark_rule(
             color="var(--soft)", strokeDash=[2, 3], strokeWidth=1.2
         ),
-        marks.transform_filter(alt.datum.kind == "change").mark_rule(
+        marks.transform_filter(alt.datum.kind == "scope").mark_rule(
             color="var(--faint)", strokeDash=[6, 4], strokeWidth=1.2
         ),
         nights.mark_line(color="var(--accent)", strokeWidth=2, invalid="break-paths-filter-domains").encode(
@@ -187,6 +190,9 @@ def _trend() -> alt.LayerChart:
         nights.mark_point(color="var(--accent)", filled=True, size=26, opacity=1).encode(y=_y(), tooltip=_tip()),
         marks.transform_filter(alt.datum.kind == "regression")
         .mark_point(shape="triangle-down", size=150, filled=True, color="var(--limit)", opacity=1, yOffset=-14)
+        .encode(y=_y(), tooltip=_tip()),
+        marks.transform_filter(alt.datum.kind == "better")
+        .mark_point(shape="triangle-up", size=150, filled=True, color="var(--chosen)", opacity=1, yOffset=-14)
         .encode(y=_y(), tooltip=_tip()),
         height=260,
     )

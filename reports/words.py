@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.loads import load_of
-from reports.numbers import DASH, interval, money, number, percent
+from reports.moved import certainty
+from reports.numbers import DASH, interval, money, number, percent, signed_percent
 
 Row = dict[str, Any]
 
@@ -44,7 +45,20 @@ BUCKETS = {
 }
 """Buckets of the ledger, from what served a request to what stood by."""
 
+
+def mark_text(row: Row) -> str:
+    """What is marked on a trend: a change of performance, of prices, or of what is asked."""
+    if row["kind"] in ("price", "scope"):
+        what = "prices changed" if row["kind"] == "price" else "what is asked changed (demand, SLO)"
+        return f"{what}: {signed_percent(row['share'])}"
+    suspects = f"; changed then: {', '.join(row['suspects'])}" if row["suspects"] else ""
+    since = f"since {row['step_night']:%Y-%m-%d}"
+    head = f"{signed_percent(row['share'])} GPU time for the same work {since}"
+    return f"{head}, {certainty(row['confidence'])} sure{suspects}"
+
+
 VALIDITY = {
+    "imported_summary": "figures of another tool over its whole test, without a steady-state window of ours: it may be chosen",
     "retracted": "its run was retracted after it was measured: kept and shown, never chosen",
     "client_bound": "the load generator was the limit (over 85 % of a core, over 1 % of the requests sent late, or "
     "event-loop lag without kernel stamps); the endpoint may be faster",
@@ -62,6 +76,8 @@ VALIDITY = {
 
 def client_error(run: Row) -> str:
     """The error bar of a run: how wrong its client was at the reference endpoint."""
+    if run.get("suite") == "imported":
+        return "not known: measured by another tool"
     if run["calibration_streams"] is None:
         return "not known: no calibration before this run"
     ttft, itl = (

@@ -17,14 +17,17 @@ OUTCOMES = (
     "ok", "http_error", "connect_error", "timeout", "truncated", "malformed", "empty", "cancelled", "interrupted",
 )  # fmt: skip
 PHASES = ("probe", "warmup", "measure")
-CLOCK_SOURCES = ("kernel", "user")
+CLOCK_SOURCES = ("kernel", "user", "imported")
 TRANSPORTS = ("socket", "httpx")
-TOKEN_SOURCES = ("usage",)
+TOKEN_SOURCES = ("usage", "tool")
 CHUNK_TOKEN_SOURCES = ("usage", "events", "chunk_mean")
 STOP_REASONS = (
     "count", "duration", "confidence", "error_share", "over_saturated", "max_duration", "interrupted",
 )  # fmt: skip
 ENGINE_PAGES = ("vllm", "sglang", "llama.cpp", "nim", "triton")
+
+IMPORT_TOOLS = ("aiperf", "genai-perf", "vllm", "sglang", "guidellm", "llmperf", "csv")
+"""Tools whose results `ratecard import` reads, and csv: operating points by the names of this page."""
 
 LATENCY_METRICS = {
     "ttft": "time to first token, first_token - sent",
@@ -119,18 +122,35 @@ REQUEST_TRACES = Table(
         _R("model", "VARCHAR", "Model name sent"),
         _R("api", "VARCHAR", "chat, completions or responses"),
         _R("config_hash", "VARCHAR", "Hash of endpoint, workload and load as planned"),
-        _R("client_version", "VARCHAR", "Version of the load generator"),
+        _R("client_version", "VARCHAR", "Version of the load generator; of an import the tool and its version"),
         _R("schema_version", "INTEGER", "Version of this list of columns"),
-        _N("transport", "VARCHAR", "socket (ours) or httpx (through a proxy or over HTTP/2)"),
+        _N("transport", "VARCHAR", "socket (ours) or httpx (through a proxy or over HTTP/2); null: imported, or older"),
         # clock
         _R("epoch_wall_at", "TIMESTAMP", "Wall clock (UTC) at the instant that all *_ns count from"),
-        _R("clock_source", "VARCHAR", "kernel (receive time of the socket) or user (when the client read)"),
+        _R(
+            "clock_source",
+            "VARCHAR",
+            "kernel (receive time of the socket), user (when the client read) or imported (another tool's)",
+        ),
         _R("clock_suspect", "BOOLEAN", "A kernel stamp was impossible and the user stamp was taken"),
-        _R("reads", "INTEGER", "Socket reads of the response"),
-        _R("merged_reads", "INTEGER", "Reads that held several token events because the client was late"),
-        _R("first_token_merged", "BOOLEAN", "The first token came in a merged read: TTFT is an upper bound"),
+        _N("reads", "INTEGER", "Socket reads of the response; null: imported"),
+        _N(
+            "merged_reads",
+            "INTEGER",
+            "Reads that held several token events because the client was late; null: imported",
+        ),
+        _N(
+            "first_token_merged",
+            "BOOLEAN",
+            "The first token came in a merged read: TTFT is an upper bound; null: imported",
+        ),
         # times
-        _R("scheduled_ns", "BIGINT", "The load plan wanted the request to start", "ns"),
+        _N(
+            "scheduled_ns",
+            "BIGINT",
+            "The load plan wanted the request to start; null: the imported file does not say",
+            "ns",
+        ),
         _N("sent_ns", "BIGINT", "First byte handed to the socket, connection already open", "ns"),
         _N("headers_ns", "BIGINT", "Response status line and headers received", "ns"),
         _N("first_chunk_ns", "BIGINT", "First SSE data event of any kind", "ns"),
@@ -145,21 +165,43 @@ REQUEST_TRACES = Table(
         _N("finish_reason", "VARCHAR", "As the server said"),
         _N("error", "VARCHAR", "Why it failed: at most 500 characters, secrets redacted"),
         # tokens
-        _N("input_tokens", "BIGINT", "Prompt tokens by the server's usage", "tokens"),
+        _N("input_tokens", "BIGINT", "Prompt tokens by the server's usage, or as input_token_source says", "tokens"),
         _N("cached_input_tokens", "BIGINT", "Part of input_tokens served from a cache", "tokens"),
-        _N("output_tokens", "BIGINT", "Generated tokens by the server's usage", "tokens"),
+        _N(
+            "output_tokens",
+            "BIGINT",
+            "Generated tokens by the server's usage, or as output_token_source says",
+            "tokens",
+        ),
         _N("reasoning_tokens", "BIGINT", "Part of output_tokens that was reasoning", "tokens"),
-        _N("input_token_source", "VARCHAR", "usage; null where the count is unknown"),
-        _N("output_token_source", "VARCHAR", "usage; null where the count is unknown"),
-        _R("target_input_tokens", "INTEGER", "Prompt length that the workload asked for", "tokens"),
-        _R("target_output_tokens", "INTEGER", "Output length that the workload asked for", "tokens"),
+        _N(
+            "input_token_source",
+            "VARCHAR",
+            "usage, or tool (an imported file's own count); null where the count is unknown",
+        ),
+        _N(
+            "output_token_source",
+            "VARCHAR",
+            "usage, or tool (an imported file's own count); null where the count is unknown",
+        ),
+        _N("target_input_tokens", "INTEGER", "Prompt length that the workload asked for; null: not known", "tokens"),
+        _N("target_output_tokens", "INTEGER", "Output length that the workload asked for; null: not known", "tokens"),
         # stream
-        _R("token_chunks", "INTEGER", "Chunks with generated text; events of one merged read are one chunk"),
-        _R("gaps_us", "INTEGER[]", "Gaps between consecutive token chunks: token_chunks - 1 values", "us"),
+        _N(
+            "token_chunks",
+            "INTEGER",
+            "Chunks with generated text; events of one merged read are one chunk; null: not known",
+        ),
+        _N(
+            "gaps_us",
+            "INTEGER[]",
+            "Gaps between consecutive token chunks: token_chunks - 1 values; null: not known",
+            "us",
+        ),
         _N("chunk_tokens", "INTEGER[]", "Tokens of each token chunk; null where only the mean is known", "tokens"),
         _N("chunk_token_source", "VARCHAR", "usage (per chunk), events (one token an event) or chunk_mean"),
-        _R("response_bytes", "BIGINT", "Body bytes as received", "bytes"),
-        _R("prompt_sha256", "VARCHAR", "Hash of the prompt text"),
+        _N("response_bytes", "BIGINT", "Body bytes as received; null: not known", "bytes"),
+        _N("prompt_sha256", "VARCHAR", "Hash of the prompt text; null: imported"),
         _N("text_sha256", "VARCHAR", "Hash of the generated text, reasoning included"),
     ),
 )
@@ -231,8 +273,62 @@ SERVER_METRICS = Table(
     ),
 )
 
-LANDED_TABLES = (REQUEST_TRACES, CLIENT_HEALTH, SERVER_METRICS)
-"""The tables whose parts the load generator writes and `warehouse.landing` checks."""
+_SUMMARY_STATISTICS = (*STATISTICS, "max")
+
+
+def _summary_latencies() -> tuple[Column, ...]:
+    return tuple(
+        _N(f"{metric}_{statistic}_ms", "DOUBLE", f"{statistic} of {meaning}, as the tool has it", "ms")
+        for metric, meaning in LATENCY_METRICS.items()
+        for statistic in _SUMMARY_STATISTICS
+    )
+
+
+SUMMARY_POINTS = Table(
+    "raw",
+    "summary_points",
+    ("run_id", "attempt", "level_index"),
+    "One row per load level that another tool measured and summed up: its figures over the whole test, as it says them.",
+    (
+        _R("run_id", "VARCHAR", "Imported endpoint x workload x tool on one day"),
+        _R("attempt", "INTEGER", "Attempt of the run"),
+        _R("endpoint", "VARCHAR", "Endpoint that was measured"),
+        _R("run_date", "DATE", "UTC date of the test"),
+        _R("level_index", "INTEGER", "Number made of the load and of what the file says of the test"),
+        _R("load_kind", "VARCHAR", "closed (fixed concurrency) or open (fixed arrival rate)"),
+        _N("concurrency", "INTEGER", "Requests kept in flight (closed loop)"),
+        _N("request_rate", "DOUBLE", "Scheduled arrivals (open loop)", "1/s"),
+        # provenance
+        _R("tool", "VARCHAR", "Tool that measured: aiperf, genai-perf, vllm, sglang, guidellm, llmperf or csv"),
+        _N("tool_version", "VARCHAR", "Its version, where the file says it"),
+        _R("source_file", "VARCHAR", "Name of the file"),
+        _R("content_sha256", "VARCHAR", "Hash of the figures as the file has them"),
+        _N("started_at", "TIMESTAMP", "Start of the test (UTC); null: the file does not say"),
+        _N("duration_s", "DOUBLE", "Length of the test, ramp and stragglers included", "s"),
+        # counts
+        _N("requests", "BIGINT", "Requests of the test, completed and failed; null: a CSV that does not say"),
+        _N("completed_requests", "BIGINT", "Completed ones"),
+        _R("failed_requests", "BIGINT", "Failed ones; 0 where the tool counts none"),
+        _N("token_gaps", "BIGINT", "Gaps that the statistics of itl and chunk_gap pool; null: not known"),
+        # rates, over the whole test
+        _N("request_rps", "DOUBLE", "Completed requests a second", "1/s"),
+        _N("output_tps", "DOUBLE", "Output tokens a second", "tokens/s"),
+        _N("input_tps", "DOUBLE", "Input tokens a second", "tokens/s"),
+        _N("mean_in_flight", "DOUBLE", "Mean requests in flight, as the tool has it"),
+        # tokens
+        _N("input_tokens_mean", "DOUBLE", "ISL: mean input tokens of a completed request", "tokens"),
+        _N("cached_input_tokens_mean", "DOUBLE", "CSL: mean cached part of it", "tokens"),
+        _N("output_tokens_mean", "DOUBLE", "OSL: mean output tokens of a completed request", "tokens"),
+        _N("reasoning_tokens_mean", "DOUBLE", "RSL: mean reasoning part of it", "tokens"),
+        _N("target_output_tokens", "DOUBLE", "Output length that was asked for", "tokens"),
+        # latency, of completed requests
+        *_summary_latencies(),
+        _N("interactivity_mean_tps", "DOUBLE", "Mean of 1 / TPOT over requests", "tokens/s/user"),
+    ),
+)
+
+LANDED_TABLES = (REQUEST_TRACES, CLIENT_HEALTH, SERVER_METRICS, SUMMARY_POINTS)
+"""The tables whose parts come from the load generator or an importer, and `warehouse.landing` checks."""
 
 RUNS_SOURCE = Table(
     "raw",
@@ -257,9 +353,9 @@ RUNS_SOURCE = Table(
         _R("rows_quarantined", "BIGINT", "Trace rows that broke the contract"),
         _R("catalog_hash", "VARCHAR", "Snapshot of SLOs, demands and prices in force that night"),
         _R("config_hash", "VARCHAR", "Hash of endpoint, workload and load as planned"),
-        _R("client_version", "VARCHAR", "Version of the load generator"),
-        _R("url", "VARCHAR", "API base, without credentials"),
-        _R("api", "VARCHAR", "chat, completions or responses"),
+        _R("client_version", "VARCHAR", "Version of the load generator; of an import the tool and its version"),
+        _N("url", "VARCHAR", "API base, without credentials; null: an import that does not say"),
+        _R("api", "VARCHAR", "chat, completions or responses; unknown: an import that does not say"),
         _R("model", "VARCHAR", "Model served"),
         _N("engine", "VARCHAR", "Serving engine, as the catalog says"),
         _N("engine_version", "VARCHAR", "Version of the engine"),
@@ -286,10 +382,10 @@ RUNS_SOURCE = Table(
             "Mean output length that the workload asks for; null: not known",
             "tokens",
         ),
-        _R("host", "VARCHAR", "Machine that sent the load"),
-        _R("platform", "VARCHAR", "Operating system and architecture of that machine"),
-        _R("python_version", "VARCHAR", "Python of the load generator"),
-        _R("cpu_count", "INTEGER", "Cores of that machine"),
+        _N("host", "VARCHAR", "Machine that sent the load; null: imported"),
+        _N("platform", "VARCHAR", "Operating system and architecture of that machine; null: imported"),
+        _N("python_version", "VARCHAR", "Python of the load generator; null: imported"),
+        _N("cpu_count", "INTEGER", "Cores of that machine; null: imported"),
         _N("chars_per_token", "DOUBLE", "Characters a prompt token, as the probe found it", "1/tokens"),
         _N("prompt_overhead_tokens", "DOUBLE", "Prompt tokens that the chat template adds", "tokens"),
         # the client's own error that night, against the reference endpoint
@@ -557,17 +653,17 @@ OPERATING_POINTS = Table(
         _R("catalog_hash", "VARCHAR", "Snapshot of SLOs, demands and prices in force that night"),
         _METRIC_VERSION,
         # verdict
-        _R("validity", "VARCHAR", "valid, or the reasons against it joined by commas"),
-        _R("is_valid", "BOOLEAN", "No reason against it; others are shown and never selected"),
+        _R("validity", "VARCHAR", "valid, imported_summary (another tool's figures), or the reasons against it joined by commas"),
+        _R("is_valid", "BOOLEAN", "No reason against it (imported_summary is none); others are shown and never selected"),
         _R("is_knee", "BOOLEAN", "First level after which the request rate grows less than 10 %"),
         _R("is_saturation", "BOOLEAN", "Level with the run's highest request rate"),
         # window and counts
         _N("window_started_at", "TIMESTAMP", "Start of the steady-state window (UTC); null: there was none"),
         _N("window_ended_at", "TIMESTAMP", "End of the steady-state window (UTC)"),
-        _N("window_s", "DOUBLE", "Length of the window", "s"),
+        _N("window_s", "DOUBLE", "Length of the window; of an imported summary the whole test", "s"),
         _N("window_share", "DOUBLE", "Window / whole level"),
         _R("shards", "BIGINT", "Worker processes that sent the level"),
-        _R("requests", "BIGINT", "Measured requests of the whole level"),
+        _N("requests", "BIGINT", "Measured requests of the whole level; null: an import that does not say"),
         _R("requests_in_window", "BIGINT", "Requests sent in the window, those cancelled by the plan left out"),
         _N("completions_in_window", "BIGINT", "Completions in the window, whatever their outcome"),
         _N("error_share", "DOUBLE", "Failed / requests_in_window; of the whole level where there was no window"),
@@ -579,7 +675,7 @@ OPERATING_POINTS = Table(
         # the load as it was
         _N("mean_in_flight", "DOUBLE", "Time-weighted requests in flight over the window, sent to closed"),
         _N("littles_law_ratio", "DOUBLE", "Completions/s x their mean e2e_to_close / mean_in_flight, any outcome"),
-        _R("level_s", "DOUBLE", "Whole level, first request sent to last closed", "s"),
+        _N("level_s", "DOUBLE", "Whole level, first request sent to last closed; null: an import that does not say", "s"),
         _N("level_request_rps", "DOUBLE", "Ok completions / level_s, ramp and stragglers included", "1/s"),
         _N("output_tps_wall", "DOUBLE", "Output tokens of ok requests / level_s (vLLM's throughput)", "tokens/s"),
         _N("level_error_share", "DOUBLE", "Failed / requests of the whole level, cancelled left out"),
@@ -628,6 +724,14 @@ CURATED_SERVER_METRICS = Table(
     SERVER_METRICS.grain,
     SERVER_METRICS.comment,
     (*SERVER_METRICS.columns, *_POINT),
+)
+
+IMPORTED_SUMMARIES = Table(
+    "curated",
+    "imported_summaries",
+    SUMMARY_POINTS.grain,
+    "What other tools say of their tests, word for word: operating_points has of it what our definitions allow.",
+    (*SUMMARY_POINTS.columns, *_POINT),
 )
 
 SLO_ATTAINMENT = Table(
@@ -762,14 +866,14 @@ TIME_SHARES = Table(
         _R("workload", "VARCHAR", "Workload of the catalog"),
         _R("night", "TIMESTAMP", "Scheduled start of the night (UTC)"),
         _METRIC_VERSION,
-        _R("basis", "VARCHAR", "traces: the times of each request"),
-        _R("window_s", "DOUBLE", "Length of the window", "s"),
-        _R("idle_share", "DOUBLE", "Share of the window without a request in flight"),
-        _N("failed_share", "DOUBLE", "Of the time of failed, missed and good requests; null where one is unjudged"),
+        _R("basis", "VARCHAR", "traces: the times of each request; summary: request counts of an imported summary"),
+        _N("window_s", "DOUBLE", "Length of the window; of a summary the whole test, null where it does not say", "s"),
+        _N("idle_share", "DOUBLE", "Share of the window without a request in flight; null: an open loop's summary"),
+        _N("failed_share", "DOUBLE", "Of the time (basis summary: of the count) of failed, missed and good requests; null where one is unjudged"),
         _N("missed_share", "DOUBLE", "Of that time, the share of ok requests that miss the SLO"),
         _N("input_share", "DOUBLE", "Of the good requests' time, the share before the first token, queueing included"),
         _N("output_share", "DOUBLE", "Of the good requests' time, the share after the first token"),
-        _R("judged_requests", "BIGINT", "Requests sent in the window, those cancelled by the plan left out"),
+        _N("judged_requests", "BIGINT", "Requests sent in the window, those cancelled by the plan left out; of a summary all, where known"),
         _R("failed_requests", "BIGINT", "Failed ones among them"),
         _N("missed_requests", "BIGINT", "Ok ones among them that miss the SLO; null where one cannot be judged"),
         _N("good_requests", "BIGINT", "Ok ones among them within every bound; null where one cannot be judged"),
@@ -1401,6 +1505,7 @@ CURATED_TABLES = (
     OPERATING_POINTS,
     CURATED_CLIENT_HEALTH,
     CURATED_SERVER_METRICS,
+    IMPORTED_SUMMARIES,
     SLO_ATTAINMENT,
     SLO_BOUNDS,
     PARETO_FRONTIER,

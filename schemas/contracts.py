@@ -17,10 +17,14 @@ from schemas.columns import (
     CLIENT_HEALTH,
     CLOCK_SOURCES,
     ENGINE_PAGES,
+    IMPORT_TOOLS,
+    LATENCY_METRICS,
     OUTCOMES,
     PHASES,
     REQUEST_TRACES,
     SERVER_METRICS,
+    STATISTICS,
+    SUMMARY_POINTS,
     TOKEN_SOURCES,
     TRANSPORTS,
     Table,
@@ -49,7 +53,13 @@ _ORDER = (
     "closed_ns",
 )
 _OK = pl.col("outcome") == "ok"
+_IMPORTED = pl.col("clock_source") == "imported"
+"""Other tools keep less of a request: what they never say is null in their rows, and in theirs alone."""
 _CLOCK_SET = pa.Check.ge(datetime(2020, 1, 1), name="clock_set")
+_ALWAYS_OURS = (
+    "reads", "merged_reads", "first_token_merged", "scheduled_ns", "target_input_tokens", "target_output_tokens",
+    "token_chunks", "gaps_us", "response_bytes", "prompt_sha256",
+)  # fmt: skip
 _COUNTS = (
     "input_tokens",
     "cached_input_tokens",
@@ -76,7 +86,15 @@ def _earlier(position: int) -> pl.Expr:
 
 
 def _unique_in_grain(table: Table) -> pa.Check:
-    return _rule("unique_in_grain", pl.struct(list(table.grain)).is_first_distinct())
+    """No two rows of one grain. Where its last column alone tells rows apart, as in most parts, the rest is not looked at."""
+    last, whole = pl.col(table.grain[-1]), pl.struct(list(table.grain))
+
+    def check(data: pa.PolarsData) -> pl.LazyFrame:
+        suspects = data.lazyframe.select(last.is_duplicated().any()).collect().item()
+        unique = whole.is_first_distinct() if suspects else pl.repeat(True, pl.len())
+        return data.lazyframe.select(unique.alias("check_output"))
+
+    return pa.Check(check, name="unique_in_grain")
 
 
 def _trace_rules() -> dict[str, list[pa.Check]]:
@@ -106,7 +124,7 @@ def _trace_rules() -> dict[str, list[pa.Check]]:
         ],
         "last_token_ns": [_rule("iff_first_token", pl.col("last_token_ns").is_not_null() == pl.col("first_token_ns").is_not_null())],
         "sent_ns": [_rule("ok_was_sent", ~_OK | pl.col("sent_ns").is_not_null())],
-        "finish_reason": [_rule("ok_has_a_finish_reason", ~_OK | pl.col("finish_reason").is_not_null())],
+        "finish_reason": [_rule("ok_has_a_finish_reason", ~_OK | pl.col("finish_reason").is_not_null() | _IMPORTED)],
         "cached_input_tokens": [_rule("within_input", pl.col("cached_input_tokens") <= pl.col("input_tokens"))],
         "reasoning_tokens": [_rule("within_output", pl.col("reasoning_tokens") <= pl.col("output_tokens"))],
         "output_tokens": [
@@ -128,6 +146,8 @@ def _trace_rules() -> dict[str, list[pa.Check]]:
     }  # fmt: skip
     for name in _COUNTS:
         rules.setdefault(name, []).insert(0, pa.Check.ge(0))
+    for name in _ALWAYS_OURS:
+        rules.setdefault(name, []).append(_rule("null_only_if_imported", pl.col(name).is_not_null() | _IMPORTED))
     for position, name in enumerate(_ORDER):
         if position:
             rules.setdefault(name, []).append(_rule("in_order", pl.col(name) >= _earlier(position)))
@@ -172,6 +192,46 @@ def _server_rules() -> dict[str, list[pa.Check]]:
         **{name: [*_finite(name), pa.Check.in_range(0, 1)] for name in _SERVER_SHARES},
         **{name: [*_finite(name), pa.Check.ge(0)] for name in _SERVER_AMOUNTS},
     }
+
+
+_SUMMARY_AMOUNTS = (
+    "duration_s", "request_rps", "output_tps", "input_tps", "mean_in_flight", "input_tokens_mean",
+    "cached_input_tokens_mean", "output_tokens_mean", "reasoning_tokens_mean", "target_output_tokens",
+    "interactivity_mean_tps", *(f"{metric}_{statistic}_ms" for metric in LATENCY_METRICS for statistic in (*STATISTICS, "max")),
+)  # fmt: skip
+_RATE_TOLERANCE = 0.05
+
+
+def _summary_rules() -> dict[str, list[pa.Check]]:
+    # a rate that differs from its count / duration by a factor is in another unit
+    rules: dict[str, list[pa.Check]] = {
+        "level_index": [pa.Check.ge(1), _unique_in_grain(SUMMARY_POINTS)],
+        "load_kind": [pa.Check.isin(("closed", "open"))],
+        "concurrency": [_rule("closed_loop_has_concurrency", (pl.col("load_kind") != "closed") | (pl.col("concurrency").fill_null(0) > 0))],
+        "request_rate": [_rule("open_loop_has_rate", (pl.col("load_kind") != "open") | (pl.col("request_rate").fill_null(0) > 0))],
+        "tool": [pa.Check.isin(IMPORT_TOOLS)],
+        "started_at": [_CLOCK_SET],
+        "completed_requests": [pa.Check.ge(0)],
+        "failed_requests": [pa.Check.ge(0)],
+        "requests": [pa.Check.ge(1), _rule("completed_and_failed", pl.col("requests") == pl.col("completed_requests") + pl.col("failed_requests"))],
+        **{name: [*_finite(name), pa.Check.ge(0)] for name in _SUMMARY_AMOUNTS},
+    }  # fmt: skip
+    rate = pl.col("completed_requests") / pl.col("duration_s")
+    rules["duration_s"].append(pa.Check.gt(0))
+    rules["request_rps"].append(
+        _rule("completed_by_duration", (pl.col("request_rps") - rate).abs() <= _RATE_TOLERANCE * rate)
+    )
+    rules["cached_input_tokens_mean"].append(
+        _rule("within_input", pl.col("cached_input_tokens_mean") <= pl.col("input_tokens_mean"))
+    )
+    rules["reasoning_tokens_mean"].append(
+        _rule("within_output", pl.col("reasoning_tokens_mean") <= pl.col("output_tokens_mean"))
+    )
+    for metric in LATENCY_METRICS:
+        rising = [f"{metric}_{statistic}_ms" for statistic in (*list(STATISTICS)[1:], "max")]
+        for position, name in enumerate(rising[1:], start=1):
+            rules[name].append(_rule("rises", pl.col(name) >= pl.max_horizontal(*rising[:position])))
+    return rules
 
 
 def _finite(name: str) -> list[pa.Check]:
@@ -239,6 +299,7 @@ SPLITTERS: dict[str, Splitter] = {
     REQUEST_TRACES.name: split_request_traces,
     CLIENT_HEALTH.name: splitter(CLIENT_HEALTH, _health_rules()),
     SERVER_METRICS.name: splitter(SERVER_METRICS, _server_rules()),
+    SUMMARY_POINTS.name: splitter(SUMMARY_POINTS, _summary_rules()),
 }
 """The contract of each landed table."""
 

@@ -12,7 +12,8 @@
     │   ├── PartError             the Parquet part cannot be written
     │   └── WorkerError           a worker ended without its last word
     ├── LandingError              a part, a manifest or a folder that cannot be landed
-    │   └── PartRefusedError      a part with other columns or types than the contract: quarantined whole
+    │   ├── PartRefusedError      a part with other columns or types than the contract: quarantined whole
+    │   └── ResultFileError       a result file of another tool that cannot be imported
     ├── FeedError                 a feed (Parquet, Postgres, FOCUS) cannot be published
     └── WarehouseError            the warehouse cannot be built, published or asked
         └── BuildError            a table could not be built or is not what it promises
@@ -82,6 +83,10 @@ class LandingError(RatecardError):
 
 class PartRefusedError(LandingError):
     """A part has other columns or types than the contract: no row of it can be judged."""
+
+
+class ResultFileError(LandingError):
+    """A result file of another tool cannot be imported: the message names file, line, field, what was expected and what to do."""
 
 
 class FeedError(RatecardError):

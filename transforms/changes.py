@@ -28,8 +28,8 @@ _WORSE = {1: 6.0, _STEP: 2.85, _DRIFT: 3.4}
 _BETTER = {1: 6.0, _STEP: 3.6, _DRIFT: 4.0}
 _SHOWN = {_STEP: (2, 1.0), _DRIFT: (_DRIFT // 2, 0.4)}
 """A change shows on so many nights of the window, by so many sigmas: two of a step's, half of a drift's."""
-_MOST_OF_A_NIGHT = 4.0
-"""Sigmas that one night can bring into a mean."""
+_MOST_OF_A_NIGHT = {1: float("inf"), _STEP: 4.0, _DRIFT: 2.0}
+"""Sigmas that one night can bring into the mean of a window."""
 _PASSED = 1.0
 """Below so many sigmas a change has passed."""
 KEPT_NIGHTS = BASELINE_NIGHTS + 2 * _DRIFT
@@ -230,7 +230,8 @@ class _Level:
         """How far the mean of the newest nights is off, in its own sigmas."""
         nights, centre = self._before(window)
         offs = self._offs(window, centre)
-        capped = offs if window == 1 else [max(-_MOST_OF_A_NIGHT, min(_MOST_OF_A_NIGHT, off)) for off in offs]
+        most = _MOST_OF_A_NIGHT[window]
+        capped = [max(-most, min(most, off)) for off in offs]
         return sum(capped) / sqrt(window * (self.noise.grown(window) + window / nights))
 
     def _offs(self, window: int, centre: float) -> list[float]:
@@ -282,8 +283,8 @@ def _step(values: Array, first: int, night: int, noise: _Noise, level: _Level) -
     """The night from which on the nights from `first` to `night` are best told apart from those before."""
     import ruptures
 
-    most = _MOST_OF_A_NIGHT * noise.spread
-    nights = np.clip(values[first : night + 1], level.centre - 2 * most, level.centre + 2 * most)
+    most = 2 * _MOST_OF_A_NIGHT[_STEP] * noise.spread
+    nights = np.clip(values[first : night + 1], level.centre - most, level.centre + most)
     if len(nights) < 2:
         return night
     found = ruptures.KernelCPD(kernel="linear", min_size=1).fit(nights.reshape(-1, 1)).predict(n_bkps=1)

@@ -73,7 +73,7 @@ def write(home: Home, con: duckdb.DuckDBPyConnection, night: str, tables: Sequen
     """
     folder = folder_of(home, night)
     try:
-        (folder / "archive.json").unlink(missing_ok=True)
+        _empty(folder)
         written = {name: _write(con, _TABLES[name], night, folder / f"{name}.parquet") for name in tables}
         versions = con.execute("select max(metric_version) from curated.runs where night = ?", [night]).fetchall()
     except (OSError, duckdb.Error) as error:
@@ -85,11 +85,17 @@ def write(home: Home, con: duckdb.DuckDBPyConnection, night: str, tables: Sequen
     return archive
 
 
+def _empty(folder: Path) -> None:
+    """Take away what was archived before or half-way; first what makes it an archive."""
+    (folder / "archive.json").unlink(missing_ok=True)
+    for path in folder.glob("*"):
+        path.unlink()
+
+
 def _write(con: duckdb.DuckDBPyConnection, table: Table, night: str, path: Path) -> dict[str, Any]:
     rows = f"select * from curated.{table.name} where {_of_night(table)}"
     [(count,)] = con.execute(f"select count(*) from ({rows})", {"night": night}).fetchall()
     if not count:
-        path.unlink(missing_ok=True)
         return {"rows": 0, "sha256": None}
 
     def copy(temporary: Path) -> None:
@@ -159,7 +165,8 @@ def _insert(con: duckdb.DuckDBPyConnection, table: Table, files: Sequence[Path])
     there = {row[0] for row in con.execute(f"describe from {source}").fetchall()}
     columns = ", ".join(f'"{column.name}"' for column in table.columns if column.name in there)
     new = ""
-    if "catalog_hash" in table.grain:  # of a catalog, which other nights may have had too
+    names = {column.name for column in table.columns}
+    if "catalog_hash" in names and "night" not in names:  # of a catalog, which other nights may have had too
         columns = f"distinct {columns}"
         new = f" where catalog_hash not in (select catalog_hash from curated.{table.name})"
     con.execute(f"insert into curated.{table.name} by name select {columns} from {source}{new}")

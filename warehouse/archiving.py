@@ -22,7 +22,9 @@ def archived(home: Home, run_date: str, night: str) -> bool:
         archive.read(home, night)  # it is there, and whole
         return False
     if opened := _open_runs(home, night):
-        raise WarehouseError(f"{opened[0]} of the night {night} is being measured: the night is left as it is until then")
+        raise WarehouseError(
+            f"{opened[0]} of the night {night} is being measured: the night is left as it is until then"
+        )
     with duckdb.connect(str(home.warehouse), read_only=True) as con:
         _check_published(con, _landed(home, run_date, night))
         archive.write(home, con, night, curated_of_nights(con))
@@ -45,6 +47,8 @@ def _check_published(con: duckdb.DuckDBPyConnection, landed: Inventory) -> None:
     try:
         built = published.origin(con).inventory
     except published.UnusableError as error:
-        raise WarehouseError(f"the warehouse cannot be archived from: {error}. `ratecard build` makes it anew") from error
+        raise WarehouseError(
+            f"the warehouse cannot be archived from: {error}. `ratecard build` makes it anew"
+        ) from error
     if changed := sorted(name for name, print_ in landed.items() if built.get(name) != print_):
         raise WarehouseError(f"{changed[0]} changed while the night was to be archived: the next retention takes it up")

@@ -1,8 +1,8 @@
 """Landing: checks a part from `incoming/` and moves it into `raw/`; what breaks the contract goes to `quarantine/`.
 
 The only module that writes parts under `raw/`. A part's name says level and table: `a1-l001-s000.parquet` and
-`a1-l001-s000-p001.parquet` are traces, `a1-l001-s000.client_health.parquet` and `a1-l001.server_metrics.parquet` what
-their names say. A part that keeps the contract is renamed as it is; it is rewritten only where rows are rejected.
+`a1-l001-s000-p001.parquet` are traces, `a1-l001-s000.client_health.parquet`, `a1-l001.server_metrics.parquet` and
+`a1-l001.summary_points.parquet` what their names say. A part that keeps the contract is renamed as it is; it is rewritten only where rows are rejected.
 Landing a part twice changes nothing.
 """
 
@@ -28,7 +28,7 @@ from warehouse.home import Home
 
 _TABLES = {table.name: table for table in LANDED_TABLES}
 _PART = re.compile(
-    r"a(?P<attempt>\d+)-l(?P<level>\d+)(-s\d+)?(-p\d+)?(\.(?P<table>client_health|server_metrics))?\.parquet"
+    r"a(?P<attempt>\d+)-l(?P<level>\d+)(-s\d+)?(-p\d+)?(\.(?P<table>client_health|server_metrics|summary_points))?\.parquet"
 )
 
 

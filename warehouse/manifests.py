@@ -127,9 +127,14 @@ def read_one(home: Home, path: Path) -> Manifest:
 
 def attempts(home: Home, run_id: str, run_date: str) -> list[dict[str, Any]]:
     """The `run` part of every closed attempt at `run_id`, oldest first, retracted or not."""
-    folder = home.raw / "manifests" / f"run_date={run_date}"
-    found = [_read(home, path).run for path in folder.glob(f"{run_id}-a*.json")]
+    found = [manifest.run for manifest in of_run(home, run_id, run_date)]
     return sorted(found, key=lambda run: int(run["attempt"]))
+
+
+def of_run(home: Home, run_id: str, run_date: str) -> list[Manifest]:
+    """Every closed attempt at `run_id`, in no order."""
+    folder = home.raw / "manifests" / f"run_date={run_date}"
+    return [_read(home, path) for path in folder.glob(f"{run_id}-a*.json")]
 
 
 def check_parts(home: Home, manifest: Manifest) -> Iterator[str]:

@@ -138,7 +138,8 @@ def _add(con: duckdb.DuckDBPyConnection, home: Home, found: Inventory, closed: M
         con,
         INPUTS,
         [
-            {"manifest": name, "fingerprint": found[name], "night": m.night, "is_archived": m.run["night"] in frozen} | stamps
+            {"manifest": name, "fingerprint": found[name], "night": m.night, "is_archived": m.run["night"] in frozen}
+            | stamps
             for name, m in closed.items()
         ],
     )

@@ -65,7 +65,9 @@ def commit(home: Home, replacement: Replacement) -> None:
 
     """
     step, old, new = replacement.step, replacement.old, replacement.new
-    closed = manifests.read_one(home, manifests.path_of(home, step.run))  # its other tables may have changed since the step was planned
+    closed = manifests.read_one(
+        home, manifests.path_of(home, step.run)
+    )  # its other tables may have changed since the step was planned
     staying = [part for part in closed.parts if part not in old]
     manifests.rewrite(home, step.run, [*staying, *new])
     _remove(home, {str(part["path"]) for part in old} - {str(part["path"]) for part in new})

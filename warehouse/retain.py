@@ -37,6 +37,12 @@ class Amount:
         there = [part for part in parts if part["path"]]
         return cls(len(there), sum(part["rows"] for part in there), sum(size_of(home, part) for part in there))
 
+    @classmethod
+    def sum(cls, amounts: "Iterable[Amount]") -> "Amount":
+        """All of them together."""
+        each = list(amounts)
+        return cls(sum(a.files for a in each), sum(a.rows for a in each), sum(a.bytes for a in each))
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,7 +37,9 @@ def rewrite(table: Table, parts: Sequence[Path], target: Path, keep_share: float
                 writer.write_table(group, row_group_size=group.num_rows)
                 rows += group.num_rows
         if not _reads_back(_groups(table, parts, keep_share), temporary):
-            raise LandingError(f"{target} did not read back as it was written: check the disk; its parts are as they were")
+            raise LandingError(
+                f"{target} did not read back as it was written: check the disk; its parts are as they were"
+            )
 
     write_whole(target, write)
     return rows
@@ -73,8 +76,7 @@ def _of_this_version(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     if strange := sorted(set(rows.column_names) - set(schema.names)):
         raise LandingError(f"a part has the column {strange[0]}, of a newer Ratecard: upgrade ratecard to rewrite it")
     columns = [
-        rows[field.name] if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type)
-        for field in schema
+        rows[field.name] if field.name in rows.column_names else pa.nulls(rows.num_rows, field.type) for field in schema
     ]
     return pa.table(columns, names=schema.names).cast(schema)
 
@@ -82,7 +84,8 @@ def _of_this_version(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 def _kept(rows: pa.Table, share: float, seen: Counter[int]) -> pa.BooleanArray:
     """Which rows to keep; `seen` counts those of each level so far."""
     kept = []
-    for level in rows["level_index"].to_pylist():
+    levels: list[Any] = rows["level_index"].to_pylist()
+    for level in levels:
         number = seen[level]
         kept.append(int(number * share) > int((number - 1) * share) if number else True)
         seen[level] += 1

@@ -1,4 +1,4 @@
-// The calculator's controls: what is asked is read from the form, answered by economics.js and written beside it.
+// The calculator's controls: what is asked is read from the form, answered by answer.js and written beside it.
 
 function calculatorForm(form) {
   const field = (name) => form.elements.namedItem(name);
@@ -116,6 +116,10 @@ function calculatorForm(form) {
       out(`${basis}.served_rps`, number(cost.served_rps), cost.served_rps);
       for (const name of ["usd_per_1k_prompts", "usd_per_mtok", "usd_per_mtok_input", "usd_per_mtok_cached_input", "usd_per_mtok_output", "usd_per_mtok_lo", "usd_per_mtok_hi"])
         out(`${basis}.${name}`, money(cost[name], currency, /_(lo|hi)$/.test(name) ? 3 : 4), cost[name]);
+    }
+    for (const basis of ["capacity", "slo", "demand"]) {
+      const [low, high] = ["lo", "hi"].map((end) => money(costs?.[basis][`usd_per_mtok_${end}`], currency, 3));
+      form.querySelector(`[data-interval="${basis}"]`).hidden = low === high;
     }
     showLedger(book, currency);
     form.querySelector("[data-out=said]").textContent = sentence(m, slo, plan, wanted, found);

@@ -125,7 +125,7 @@ function trendFigure(figure) {
   const [which, plan] = [picked(figure, "series"), picked(figure, "plan")];
   const name = (s) => `${s.endpoint} × ${s.workload}, ${s.slo}`;
   // where something moved comes first
-  const moved = series.filter((s) => s.marks.some((mark) => mark.kind === "regression"));
+  const moved = series.filter((s) => s.marks.some((mark) => mark.kind === "regression" || mark.kind === "better"));
   offer(which, distinct([...moved, ...series].map(name)));
   const redraw = () => {
     const here = series.filter((s) => name(s) === which.value);

@@ -3,13 +3,19 @@
 const DASH = "–";
 const SIGNS = { USD: "$", EUR: "€", GBP: "£" };
 
+/** To a whole number, a half to the even one, as Python rounds. */
+function evenly(x) {
+  const whole = Math.round(x);
+  return Math.abs(x % 1) === 0.5 && whole % 2 ? whole - 1 : whole;
+}
+
 /** Four significant figures, thousands separated, never in scientific notation; a dash for what is not known. */
 function number(value, digits = 4) {
   if (value === null || value === undefined || Number.isNaN(value)) return DASH;
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   if (value === 0) return "0";
   const decimals = digits - 1 - Math.floor(Math.log10(Math.abs(value)));
-  const shown = decimals <= 0 ? Math.round(value / 10 ** -decimals) * 10 ** -decimals : value;
+  const shown = decimals <= 0 ? evenly(value / 10 ** -decimals) * 10 ** -decimals : value;
   const places = Math.min(Math.max(decimals, 0), 100);
   const [whole, fraction] = shown.toFixed(places).split(".");
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");

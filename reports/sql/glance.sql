@@ -59,7 +59,7 @@ earlier as (
         max(costs.night) as night,
         arg_max(costs.usd_per_mtok, costs.night) as usd_per_mtok,
     from cheapest
-    inner join costs on cheapest.series_id = costs.series_id and costs.night < cheapest.night
+    inner join costs on cheapest.series_id = costs.series_id and cheapest.night > costs.night
     where costs.usd_per_mtok is not null
     group by cheapest.series_id
 )

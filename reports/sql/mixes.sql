@@ -2,4 +2,4 @@
 select *
 from fleet_mixes
 where night = (select max(night) from runs)
-order by demand, currency, fleet_year_usd desc nulls last, endpoint
+order by demand asc, currency asc, fleet_year_usd desc nulls last, endpoint asc

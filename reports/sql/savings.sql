@@ -18,6 +18,7 @@ select
     count(*) over () as found,
 from savings
 semi join shown using (endpoint, workload, night)
-where saving_share > 0
-order by saving_share desc, endpoint, demand, price_plan, lever, alternative
+-- what rounding leaves is no saving
+where saving_share > 0.0005
+order by saving_share desc, endpoint asc, demand asc, price_plan asc, lever asc, alternative asc
 limit 20

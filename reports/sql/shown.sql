@@ -1,10 +1,16 @@
 -- Every endpoint x workload with its latest night, newest first; a night on which nothing landed counts too.
+with latest as (
+    select
+        endpoint,
+        workload,
+        max(night) as night,
+        count(distinct night) as nights,
+    from runs
+    group by endpoint, workload
+)
+
 select
-    endpoint,
-    workload,
-    max(night) as night,
-    count(distinct night) as nights,
-    max(night) = (select max(night) from runs) as is_last_night,
-from runs
-group by endpoint, workload
-order by max(night) desc, endpoint asc, workload asc
+    *,
+    night = max(night) over () as is_last_night,
+from latest
+order by night desc, endpoint asc, workload asc

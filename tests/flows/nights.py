@@ -14,6 +14,8 @@ from tests.flows.conftest import ROOT
 from tests.traces import STARTER
 from warehouse.home import Home
 
+REQUESTS = 40
+"""Of a level."""
 RUN = r"{date}_e_in64-out4_\w+"
 """Id of the run of a date, as a pattern."""
 
@@ -52,7 +54,7 @@ def nights_of(folder: Path) -> Iterator[Nights]:
     what = AdHoc(
         endpoint={"url": "http://e.invalid", "model": "m"},
         workload={"input_tokens": 64, "output_tokens": 4},
-        load={"concurrency": [1, 2], "requests": 40, "warmup_requests": 0, "shards": 1},
+        load={"concurrency": [1, 2], "requests": REQUESTS, "warmup_requests": 0, "shards": 1},
         name="e",
     )
     write_adhoc(what, STARTER, folder)

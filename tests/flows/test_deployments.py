@@ -1,29 +1,37 @@
 """`prefect.yaml` as the guide says: a server, a worker of the pool, schedules, events, late runs, shards."""
 
 import asyncio
+import io
 import json
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from flows.catalogs import AdHoc, write_adhoc
+from flows.progress import Progress
+from flows.slots import LEASE_S, endpoint_slot
 from schemas.catalog import Load
+from schemas.errors import EndpointBusyError
 from tests.flows.conftest import ROOT, child, environment, free_port
 from tests.traces import STARTER
+from tests.history import History, Planted, land
 from warehouse import manifests
 from warehouse.ask import ask
 from warehouse.build import build
 from warehouse.home import Home
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = pytest.mark.timeout(1200)
 PREFECT = Path(sys.executable).with_name("prefect")
 
 
@@ -36,6 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
         "PREFECT_HOME": str(folder),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "5",
         # the second of two nights asks again sooner than after half a minute
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "3",
         "DO_NOT_TRACK": "1",
@@ -108,6 +117,12 @@ def _until_healthy(api: str) -> None:
             time.sleep(0.5)
 
 
+@pytest.fixture(scope="module")
+def killed_holders() -> list[str]:
+    """Limits whose holder was killed while the tests of this file went on."""
+    return []
+
+
 def asked(environ: dict[str, str], path: str, **body: Any) -> Any:
     """The answer of the server's API."""
     request = urllib.request.Request(
@@ -115,11 +130,11 @@ def asked(environ: dict[str, str], path: str, **body: Any) -> Any:
         data=json.dumps(body).encode(),
         headers={"content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.loads(answer.read() or "null")
 
 
-def ended(environ: dict[str, str], deployment: str, log: Path, patience_s: float = 150) -> list[dict[str, Any]]:
+def ended(environ: dict[str, str], deployment: str, log: Path, patience_s: float = 500) -> list[dict[str, Any]]:
     """Flow runs of a deployment that have ended, once there is one; the oldest first."""
     deadline = time.monotonic() + patience_s
     while True:
@@ -164,12 +179,58 @@ def worker(server: dict[str, str], clone: Path) -> Iterator[Path]:
 
 def test_all_deployments_are_made(server: dict[str, str], clone: Path) -> None:
     made = {found["name"]: found for found in asked(server, "deployments/filter")}
-    assert set(made) >= {"nightly", "canary", "weekly-saturation", "build", "report", "rebuild", "demo", "shard"}
+    assert set(made) >= {
+        "nightly",
+        "canary",
+        "weekly-saturation",
+        "build",
+        "report",
+        "rebuild",
+        "retention",
+        "demo",
+        "shard",
+    }
     slugs = {name: [schedule["slug"] for schedule in found["schedules"]] for name, found in made.items()}
     assert (slugs["nightly"], slugs["canary"], slugs["weekly-saturation"]) == (["nightly"], ["hourly"], ["sunday"])
     assert made["canary"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     [of_the_schedule] = [schedule["parameters"]["parameters"] for schedule in made["weekly-saturation"]["schedules"]]
     assert of_the_schedule == {"schedule": "weekly-saturation", "publish": False, "wait_s": 7200, "late_h": 48}
+
+
+HOLD = """
+import asyncio, io
+from rich.console import Console
+from flows.progress import Progress
+from flows.slots import endpoint_slot
+
+async def hold():
+    async with endpoint_slot("held", wait_s=0, stop=asyncio.Event(), progress=Progress(Console(file=io.StringIO()))):
+        print("held", flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(hold())
+"""
+
+
+async def test_a_slot_is_one_load_s_until_its_holder_is_gone_a_while(
+    server: dict[str, str], killed_holders: list[str]
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD], env=server, cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as holder,
+        temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}),
+    ):
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(EndpointBusyError, match="prefect gcl update ratecard-endpoint-held --active-slots 0"):
+            async with endpoint_slot(
+                "held", wait_s=0, stop=asyncio.Event(), progress=Progress(Console(file=io.StringIO()))
+            ):
+                pass
+        holder.kill()
+    killed_holders.append("ratecard-endpoint-held")  # the last test looks whether it came free
 
 
 def test_a_schedule_a_worker_and_the_events_make_a_night_although_one_endpoint_is_down(
@@ -216,7 +277,7 @@ async def test_a_night_that_starts_hours_late_and_twice_is_the_night_that_was_sc
     due = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=5)
     with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
         asked_for = [
-            arun_deployment("night/nightly", scheduled_time=due, timeout=150, poll_interval=1) for _ in range(2)
+            arun_deployment("night/nightly", scheduled_time=due, timeout=500, poll_interval=1) for _ in range(2)
         ]
         await asyncio.gather(*asked_for)
     attempts = [m.run for m in manifests.read_all(Home(clone / "data")) if m.run["night"] == f"{due:%Y-%m-%dT%H:%M:%S}"]
@@ -243,7 +304,7 @@ async def test_shards_run_by_a_deployment_are_one_level_and_a_stop_lands_what_th
 
     stopper = asyncio.create_task(stop_in_the_second_level())
     with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
-        outcome = await asyncio.wait_for(night.measure(reference("--slots", "2"), load), 200)
+        outcome = await asyncio.wait_for(night.measure(reference("--slots", "2"), load), 400)
     await stopper
     assert outcome.status == "interrupted", f"{outcome}\n{worker.read_text()}"
     [manifest] = manifests.read_all(night.home)
@@ -252,3 +313,89 @@ async def test_shards_run_by_a_deployment_are_one_level_and_a_stop_lands_what_th
     points = "select level_index, shards, requests from operating_points where level_index = 1"
     assert ask(night.home, points).rows == [(1, 2, 40)]
     assert not list(night.home.incoming.iterdir())
+
+
+class _Inbox(BaseHTTPRequestHandler):
+    """What was posted, in the server's `told`."""
+
+    def do_POST(self) -> None:  # noqa: N802
+        self.server.told.append(self.rfile.read(int(self.headers["content-length"])).decode())  # type: ignore[attr-defined]
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def inbox() -> Iterator[HTTPServer]:
+    with HTTPServer(("127.0.0.1", 0), _Inbox) as server:
+        server.told = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+TELL = """
+import asyncio, sys
+from prefect import flow
+from flows.alerts import tell_changes
+
+@flow
+async def told(home: str) -> list[str]:
+    return await tell_changes(home)
+
+print(*asyncio.run(told(sys.argv[1])), sep="\\n")
+"""
+
+
+async def test_a_regression_is_an_event_once_and_the_automation_of_the_docs_notifies(
+    server: dict[str, str], inbox: HTTPServer, tmp_path: Path
+) -> None:
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    home = Home(tmp_path / "home")
+    land(home, History(nights=9, noise=0.0, planted=Planted(steps={8: 1.2}, engine_version={8: "2.0"})))
+    build(home)
+    with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
+        block = CustomWebhookNotificationBlock(
+            name="inbox", url=f"http://127.0.0.1:{inbox.server_port}", json_data={"text": "{{subject}}: {{body}}"}
+        )
+        saved = await block.save("inbox")
+    automation = (ROOT / "docs" / "regression-automation.yaml").read_text()
+    (tmp_path / "automation.yaml").write_text(automation.replace("BLOCK_DOCUMENT_ID", str(saved)))
+    prefect(server, tmp_path, "automation", "create", "--from-file", "automation.yaml")
+
+    def tell() -> str:
+        command = [sys.executable, "-c", TELL, str(home.root)]
+        done = subprocess.run(command, env=server, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    line = tell()
+    assert line.startswith("e0 x w, SLO slo: worse since 2026-01-09: 20.0% more GPU time for the same work")
+    assert "engine_version: 1.0 -> 2.0" in line
+    assert tell() == "", "told once, although the night ran twice"
+
+    deadline = time.monotonic() + 60
+    while not inbox.told:  # type: ignore[attr-defined]
+        assert time.monotonic() < deadline, "the automation did not notify"
+        time.sleep(0.2)
+    [posted] = inbox.told  # type: ignore[attr-defined]
+    assert json.loads(posted)["text"] == f"Ratecard: e0 x w, SLO slo got worse: {line}"
+    found = asked(server, "events/filter", filter={"event": {"name": ["ratecard.regression.found"]}})
+    [event] = found["events"]
+    assert event["resource"]["ratecard.endpoint"] == "e0" and event["resource"]["ratecard.cause"] == "performance"
+    assert event["payload"]["regression_id"] == "e0/w/slo/gpu_seconds@2026-01-09T02:00:00"
+    assert event["payload"]["performance_change_share"] == pytest.approx(0.2)
+    shown = asked(server, "artifacts/filter", artifacts={"key": {"any_": ["regressions"]}})
+    assert shown and line in shown[0]["data"]
+def test_the_slot_of_a_holder_that_was_killed_has_come_free(server: dict[str, str], killed_holders: list[str]) -> None:
+    [name] = killed_holders
+    deadline = time.monotonic() + LEASE_S + 60
+    while {limit["name"]: limit["active_slots"] for limit in asked(server, "v2/concurrency_limits/filter")}[name]:
+        assert time.monotonic() < deadline, "the lease did not end"
+        time.sleep(1)

@@ -1,17 +1,20 @@
 """The flow of a night against the reference endpoint: what lands, what is told, what a second night adds."""
 
 import asyncio
+import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.artifacts import Artifact
 
 from flows.catalogs import SUITE, AdHoc, write_adhoc
 from flows.night import NightParameters, night
 from schemas.errors import NightFailedError, WarehouseError
 from tests.traces import STARTER
+from warehouse import manifests
 from warehouse.ask import ask
 from warehouse.calibration import Comparison
 from warehouse.home import Home, endpoint_lock
@@ -35,8 +38,9 @@ def parameters(tmp_path: Path, home: Home) -> Callable[..., NightParameters]:
     """Parameters that measure `url` at concurrency 1 and 2; `changes` are the endpoint's."""
 
     def make(
-        url: str, *, night: datetime = NIGHT, wait_s: float = 0.0, calibrate: bool = False, **changes: Any
-    ) -> NightParameters:
+        url: str, *, night: datetime = NIGHT, wait_s: float = 0.0, calibrate: bool = False, publish: bool = True,
+        late_h: float | None = None, **changes: Any,
+    ) -> NightParameters:  # fmt: skip
         endpoint = {"url": url, "model": "reference", "gpus_per_instance": 2, "timeout_s": 5.0} | changes
         what = AdHoc(
             endpoint=endpoint,
@@ -48,10 +52,16 @@ def parameters(tmp_path: Path, home: Home) -> Callable[..., NightParameters]:
         folder.mkdir(exist_ok=True)
         write_adhoc(what, STARTER, folder)
         return NightParameters(
-            suite=SUITE, home=str(home.root), catalog=str(folder), night=night, wait_s=wait_s, calibrate=calibrate
-        )
+            suite=SUITE, home=str(home.root), catalog=str(folder), night=night, wait_s=wait_s, calibrate=calibrate,
+            publish=publish, late_h=late_h,
+        )  # fmt: skip
 
     return make
+
+
+def statuses(home: Home) -> list[tuple[int, str]]:
+    """Of each attempt that has been closed."""
+    return [(manifest.run["attempt"], manifest.run["status"]) for manifest in manifests.read_all(home)]
 
 
 async def test_a_night_lands_traces_and_prices_them(
@@ -145,9 +155,20 @@ async def test_the_same_night_twice_at_once_is_measured_once(
     home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
 ) -> None:
     url = reference()
-    ids = await asyncio.gather(night(parameters(url, wait_s=60)), night(parameters(url, wait_s=60)))
+    twice = [night(parameters(url, wait_s=60, publish=False)) for _ in range(2)]
+    ids = await asyncio.gather(*twice)
     assert ids[0] == ids[1]
-    assert ask(home, "select attempt, status from runs").rows == [(1, "complete")]
+    assert statuses(home) == [(1, "complete")]
+
+
+async def test_a_night_that_is_long_over_stays_a_gap(
+    home: Home, parameters: Callable[..., NightParameters], capsys: pytest.CaptureFixture[str]
+) -> None:
+    due = datetime.now(UTC) - timedelta(hours=21)
+    assert await night.fn(parameters("http://127.0.0.1:9", night=due, late_h=20)) == []
+    assert "is over" in capsys.readouterr().err
+    assert not home.incoming.exists() or not list(home.incoming.iterdir())
+    assert manifests.read_all(home) == []
 
 
 async def test_a_build_that_fails_is_told_beside_the_run_that_failed(
@@ -159,13 +180,20 @@ async def test_a_build_that_fails_is_told_beside_the_run_that_failed(
     monkeypatch.setattr("flows.publish.build", full)
     with pytest.raises(NightFailedError, match=r"(?s)connect_error.*no space left"):
         await night(parameters("http://127.0.0.1:9"))
+    shown = await Artifact.aget("night")
+    assert shown is not None and shown.description == "2 of 2 failed"
+    run, build = json.loads(str(shown.data))
+    assert (run["endpoint"], run["status"]) == ("e", "failed")
+    assert "is the server up" in run["message"]
+    assert (build["what"], build["message"]) == ("build and report", "no space left")
 
 
 async def test_completions_are_measured_too(
     home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
 ) -> None:
-    await night(parameters(reference(), api="completions"))
-    assert ask(home, "select distinct api, status from runs").rows == [("completions", "complete")]
+    await night(parameters(reference(), api="completions", publish=False))
+    [manifest] = manifests.read_all(home)
+    assert (manifest.run["api"], manifest.run["status"]) == ("completions", "complete")
 
 
 @pytest.mark.parametrize(
@@ -182,11 +210,11 @@ async def test_an_endpoint_that_cannot_be_measured_fails_with_advice_and_leaves_
     options: list[str], changes: dict[str, Any], says: str,
 ) -> None:  # fmt: skip
     with pytest.raises(NightFailedError, match=says):
-        await night(parameters(reference(*options), **changes))
-    [run] = ask(home, "select status, failure, rows_landed from runs").objects()
-    assert run["status"] == "failed"
+        await night(parameters(reference(*options), publish=False, **changes))
+    [manifest] = manifests.read_all(home)
+    assert manifest.run["status"] == "failed"
     # the first requests of the probe, each a row with its outcome
-    assert 1 <= run["rows_landed"] <= 2
+    assert 1 <= sum(part["rows"] for part in manifest.parts if part["table"] == "request_traces") <= 2
     assert not list(home.incoming.iterdir())
 
 
@@ -200,7 +228,7 @@ async def test_a_missing_key_variable_is_named(
     home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
 ) -> None:
     with pytest.raises(NightFailedError, match="environment variable NO_SUCH_KEY, which is not set"):
-        await night(parameters(reference(), api_key_env="NO_SUCH_KEY"))
+        await night(parameters(reference(), api_key_env="NO_SUCH_KEY", publish=False))
 
 
 async def test_the_key_reaches_the_server_and_no_file(
@@ -210,8 +238,8 @@ async def test_the_key_reaches_the_server_and_no_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REFERENCE_KEY", "sesame-7391")
-    await night(parameters(reference("--api-key", "sesame-7391"), api_key_env="REFERENCE_KEY"))
-    assert ask(home, "select status from runs").rows == [("complete",)]
+    await night(parameters(reference("--api-key", "sesame-7391"), api_key_env="REFERENCE_KEY", publish=False))
+    assert statuses(home) == [(1, "complete")]
     assert not [path for path in home.root.rglob("*") if path.is_file() and b"sesame-7391" in path.read_bytes()]
 
 
@@ -225,12 +253,9 @@ async def test_without_usage_rates_are_measured_and_token_costs_stay_unknown(
     assert "sends no usage" in capsys.readouterr().err
     points = ask(home, "select request_rps, output_tps, output_tokens_mean, tpot_mean_ms from operating_points").rows
     assert all(rps > 0 and (tps, tokens, tpot) == (None, None, None) for rps, tps, tokens, tpot in points)
-    costs = ask(
-        home,
-        "select usd_per_1k_prompts, usd_per_mtok from cost_per_million_tokens where slo = 'offline' and cost_basis = 'capacity' and price_kind <> 'api'",
-    ).rows
-    assert costs
-    assert all(per_prompt > 0 and per_token is None for per_prompt, per_token in costs)
+    # whether a point is valid, and so priced by the request, is up to how busy the machine is: transforms/test_economics
+    costs = ask(home, "select usd_per_mtok from cost_per_million_tokens where price_kind <> 'api'").rows
+    assert {per_token for (per_token,) in costs} == {None}
 
 
 async def test_a_held_endpoint_is_not_loaded_twice(
@@ -238,8 +263,9 @@ async def test_a_held_endpoint_is_not_loaded_twice(
 ) -> None:
     home.prepare()
     with endpoint_lock(home, "e", "the other run"), pytest.raises(NightFailedError, match=r"the other run.*--wait"):
-        await night(parameters(reference()))
-    await night(parameters(reference()))
+        await night(parameters(reference(), publish=False))
+    await night(parameters(reference(), publish=False))
+    assert statuses(home) == [(1, "complete")]
 
 
 async def test_a_failed_attempt_is_followed_by_a_second_that_stands_for_the_night(
@@ -248,8 +274,8 @@ async def test_a_failed_attempt_is_followed_by_a_second_that_stands_for_the_nigh
     url = reference()
     port = url.rsplit(":", 1)[1]
     with pytest.raises(NightFailedError):
-        await night(parameters(f"http://127.0.0.1:{port}/nowhere"))
-    assert ask(home, "select attempt, status from runs").rows == [(1, "failed")]
+        await night(parameters(f"http://127.0.0.1:{port}/nowhere", publish=False))
+    assert statuses(home) == [(1, "failed")]
     with pytest.raises(NightFailedError):
         await night(parameters(f"http://127.0.0.1:{port}/nowhere"))
     assert ask(home, "select attempt, status from runs order by attempt").rows == [(1, "failed"), (2, "failed")]

@@ -38,3 +38,10 @@ async def test_a_night_is_measured_again_after_a_retraction_and_with_again_and_n
     assert (await night.measure(url, LOAD, again=True)).status == "complete"
     assert attempts() == [1, 2, 3]
     assert (await night.measure(url, LOAD)).status == "skipped"
+
+    # what is measured today is not of a night whose traces are gone
+    monkeypatch.setattr("warehouse.archive.is_frozen", lambda home, run_date, night: night == "2026-11-20T02:00:00")
+    refused = await night.measure(url, LOAD, again=True)
+    assert refused.status == "failed"
+    assert "the night 2026-11-20T02:00:00 is archived" in str(refused.message)
+    assert attempts() == [1, 2, 3]

@@ -75,6 +75,7 @@ def test_a_killed_server_is_started_again_and_a_stop_lands_the_night(serving: Se
     while not list(serving.home.incoming.glob("*/a1-l002-s*.tmp")):  # the night is in its second level
         assert time.monotonic() < deadline, serving.log.read_text()
         time.sleep(0.1)
+    time.sleep(1)
     serving.process.terminate()
     assert serving.process.wait(120) == 0, serving.log.read_text()
     assert marked(serving.mark) == {}

@@ -288,23 +288,35 @@ def uncounted_nvidia_home(root: Path) -> Home:
     return nvidia_home(root, input_tokens=None, output_tokens=None, cached_input_tokens=None)
 
 
-def pool_home(root: Path, role: str) -> Home:
-    """A pool of a disaggregated fleet: of prefill one token an answer is asked for."""
-    return nvidia_home(root, RICH, run={"role": role})
+KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "plain": ({}, {}),
+    "rich": ({"gpus_per_instance": 3, "shares_prefix": True, "instances_measured": 2},
+             {"cached_input_tokens": 250, "reasoning_tokens": 400}),
+    "wide": ({"gpus_per_instance": 16}, {}),
+    "uncounted": ({}, {"input_tokens": None, "output_tokens": None, "cached_input_tokens": None}),
+    "troubled": ({}, {}),
+    "prefill": ({"role": "prefill"}, {}),
+    "decode": ({"role": "decode"}, {}),
+}  # fmt: skip
+"""Endpoints by what is special: of the run, and of its requests. Of the troubled one three requests fail."""
 
 
-def troubled_home(root: Path) -> Home:
-    """Three of a hundred requests fail; an API bills what one of them reported."""
+def kinds_home(root: Path) -> Home:
+    """Every kind of endpoint, each as fast as the NVIDIA chain's, under every kind of plan."""
     home = Home(root)
     catalog_hash = manifests.write_catalog(home, RICH)
+    known = {"gpus_per_instance": 2, "catalog_hash": catalog_hash, "accelerator": "h100"}
+    counts = {"input_tokens": 1000, "output_tokens": 1000, "target_output_tokens": 1000}
 
     def fill(given: Given) -> None:
-        given.run(gpus_per_instance=2, catalog_hash=catalog_hash, accelerator="h100")
-        counts = {"input_tokens": 1000, "output_tokens": 1000, "target_output_tokens": 1000}
-        given.closed_loop(10, 12, **counts)
+        for endpoint, (run, requests) in KINDS.items():
+            given.run(**known | {"run_id": endpoint, "endpoint": endpoint, "model": endpoint} | run)
+            given.closed_loop(10, 12, run=endpoint, **counts | requests)
         for number in range(3):
+            # an API bills what one of them reported
             billed = {"input_tokens": 1000, "output_tokens": 100} if number == 0 else {}
-            given.request(3000.0 + 1000 * number, gaps_ms=(30.0,), concurrency=10, outcome="timeout", **billed)
+            failed = {"concurrency": 10, "outcome": "timeout"}
+            given.request(3000.0 + 1000 * number, gaps_ms=(30.0,), run="troubled", **failed, **billed)
         given.rows["slos"] += sources.slo_rows(catalog_hash, RICH)
         given.rows["slo_bounds"] += sources.bound_rows(catalog_hash, RICH)
         given.rows["price_plans"] += sources.price_rows(catalog_hash, RICH)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from reports.page import write_report
 from tests.reports.conftest import opened
-from tests.reports.houses import (
-    measured_home,
-    nvidia_home,
-    pool_home,
-    rich_home,
-    troubled_home,
-    uncounted_nvidia_home,
-    wide_home,
-)
+from tests.reports.houses import KINDS, kinds_home, measured_home
 from warehouse import scenarios
 from warehouse.ask import ask
 from warehouse.home import Home
@@ -31,25 +22,8 @@ from warehouse.sizing import Question
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Case:
-    """A home, and which endpoint and SLO of it is asked about."""
-
-    home: Callable[[Path], Home]
-    endpoint: str = "endpoint"
-    slo: str = "offline"
-
-
-CASES = {
-    "nvidia": Case(nvidia_home),
-    "rich": Case(rich_home),
-    "wide": Case(wide_home),
-    "uncounted": Case(uncounted_nvidia_home),
-    "troubled": Case(troubled_home),
-    "prefill": Case(partial(pool_home, role="prefill")),
-    "decode": Case(partial(pool_home, role="decode")),
-    "missing the SLO": Case(measured_home, "llama-8b-h200", "interactive"),
-}
+CASES = {kind: (kind, "offline") for kind in KINDS} | {"missing the SLO": ("llama-8b-h200", "interactive")}
+"""Endpoints and SLOs: every kind of endpoint under every kind of plan, and one where some requests miss the SLO."""
 # 100 with 10 % headroom at 10 rps is where a bare ceiling of doubles would add an instance
 PEAKS, HEADROOMS, SPARES = (0.7, 95.0, 100.0, 12_345.6), (0, 10, 37), (0, 2)
 MEANS, UPTIMES_AND_BUDGETS = (None, 0.4, 1.0), ((100, None), (97, 5), (99, 0))
@@ -58,9 +32,9 @@ GRID = [
      "max_instances": budget}
     for number, (peak, headroom, spares, mean, (uptime, budget)) in enumerate(
         product(PEAKS, HEADROOMS, SPARES, MEANS, UPTIMES_AND_BUDGETS))
-    if number % 5 == 0
+    if number % 7 == 0
 ]  # fmt: skip
-"""A fifth of all combinations, each value among them with each other: shares in percent, as the form has them."""
+"""A seventh of all combinations (7 divides no length above); shares in percent, as the form has them."""
 
 ASK = """
 ([demands, plans]) => {
@@ -93,26 +67,39 @@ ASK = """
 """
 
 
-@pytest.fixture(scope="module", params=list(CASES))
-def asked(request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> "Asked":
-    case: Case = CASES[request.param]
-    home = case.home(tmp_path_factory.mktemp("calculator"))
-    page = opened(browser, write_report(home)).page
-    page.locator("[name=slo]").select_option(case.slo)
-    return Asked(case, home, page)
+@pytest.fixture(scope="module")
+def pages(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> dict[Callable[[Path], Home], tuple[Home, Page]]:
+    homes = {make: make(tmp_path_factory.mktemp("calculator")) for make in (kinds_home, measured_home)}
+    return {make: (home, opened(browser, write_report(home)).page) for make, home in homes.items()}
+
+
+@pytest.fixture(params=list(CASES))
+def asked(request: pytest.FixtureRequest, pages: dict[Callable[[Path], Home], tuple[Home, Page]]) -> "Asked":
+    endpoint, slo = CASES[request.param]
+    home, page = pages[kinds_home if endpoint in KINDS else measured_home]
+    page.locator("[name=measured]").select_option(index=by_name(page).index(endpoint))
+    page.locator("[name=slo]").select_option(slo)
+    return Asked(endpoint, slo, home, page)
+
+
+def by_name(page: Page) -> list[str]:
+    return [text.split(" × ")[0] for text in page.locator("[name=measured] option").all_inner_texts()]
 
 
 @dataclass(frozen=True)
 class Asked:
     """A case in the browser."""
 
-    case: Case
+    endpoint: str
+    slo: str
     home: Home
     page: Page
 
 
 def test_every_figure_is_sqls_over_a_grid_of_demands(asked: Asked) -> None:
-    sql = by_sql(asked.home, asked.case, GRID)
+    sql = by_sql(asked, GRID)
     plans = sorted({row["price_plan"] for row in sql["cost_per_million_tokens"][scenario(0)]})
     answers = asked.page.evaluate(ASK, [GRID, plans])
     differing = []
@@ -127,17 +114,21 @@ def test_every_figure_is_sqls_over_a_grid_of_demands(asked: Asked) -> None:
     assert differing[:3] == []
 
 
-def by_sql(home: Home, case: Case, demands: list[Row]) -> dict[str, dict[str, list[Row]]]:
+def by_sql(asked: Asked, demands: list[Row]) -> dict[str, dict[str, list[Row]]]:
     """Rows of the warehouse's tables by table and scenario: its SQL over the same point, all demands at once."""
-    sizing = size(home, Question(case.endpoint, case.slo, {"peak_rps": 1.0}), what_ifs=False)
+    sizing = size(asked.home, Question(asked.endpoint, asked.slo, {"peak_rps": 1.0}), what_ifs=False)
     assert sizing.inputs is not None
-    runs = ask(home, "from runs where night = (select max(night) from runs)").objects()
+    runs = ask(asked.home, f"from runs where {last_night(asked)}").objects()
     inputs = sizing.inputs
     changed = {
         scenario(number): replace(inputs, demand=inputs.demand | as_catalog(demand))
         for number, demand in enumerate(demands)
     }
     return scenarios.run(sizing.best, runs, changed)
+
+
+def last_night(asked: Asked) -> str:
+    return f"endpoint = '{asked.endpoint}' and night = (select max(night) from runs)"
 
 
 def scenario(number: int) -> str:
@@ -152,7 +143,9 @@ def as_catalog(demand: Row) -> Row:
 def fleet(sql: Any, plan: str, number: int) -> Row:
     [row] = sql["server_counts"][scenario(number)]
     names = ("servers", "instances", "gpus", "stranded_gpus", "utilisation", "utilisation_at_mean")
-    is_api = any(r["price_plan"] == plan and r["price_kind"] == "api" for r in sql["cost_per_million_tokens"][scenario(number)])
+    is_api = any(
+        r["price_plan"] == plan and r["price_kind"] == "api" for r in sql["cost_per_million_tokens"][scenario(number)]
+    )
     return {name: None if is_api else row[name] for name in names}
 
 
@@ -197,7 +190,7 @@ def same(found: Any, expected: Any) -> bool:
 
 def test_another_slo_chooses_the_point_that_sql_chose(asked: Asked) -> None:
     form = asked.page.locator("#calculator-form")
-    rows = ask(asked.home, "from best_operating_points where night = (select max(night) from runs)").objects()
+    rows = ask(asked.home, f"from best_operating_points where {last_night(asked)}").objects()
     assert len(rows) >= 2
     for row in rows:
         form.locator("[name=slo]").select_option(row["slo"])
@@ -205,4 +198,3 @@ def test_another_slo_chooses_the_point_that_sql_chose(asked: Asked) -> None:
         if row["status"] != "chosen":
             assert "no valid point meets it" in form.locator("[data-out=said]").inner_text()
             assert form.locator("[data-out=servers]").first.inner_text() == "–"
-    form.locator("[name=slo]").select_option(asked.case.slo)

@@ -98,8 +98,8 @@ def test_a_frame_of_version_1_is_read_as_one_of_today_with_nulls() -> None:
 
 
 def test_a_frame_that_lacks_a_required_column_stays_refused() -> None:
-    with pytest.raises(PartRefusedError, match="reads"):
-        split_request_traces(of_this_version(REQUEST_TRACES, of_version_1(row(0)).drop("reads")))
+    with pytest.raises(PartRefusedError, match="closed_ns"):
+        split_request_traces(of_this_version(REQUEST_TRACES, of_version_1(row(0)).drop("closed_ns")))
 
 
 @pytest.mark.parametrize(

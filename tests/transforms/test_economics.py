@@ -121,6 +121,17 @@ def test_the_nvidia_chain_through_the_tables(given: Given) -> None:
     assert (priced["server_year_usd"], priced["price_valid_from"]) == (87_500, date(2025, 1, 1))
 
 
+def test_a_fleet_whose_server_counts_no_tokens_has_a_price_by_the_request_alone(given: Given) -> None:
+    # the fleet and the dollars of a 1k prompts are those above; nobody knows how many tokens they were
+    nvidia(given)
+    for request in given.rows["request_traces"]:
+        request.update(input_tokens=None, output_tokens=None, cached_input_tokens=None)
+    given.slo().demand().plan().build()
+    priced = cost(given)
+    assert priced["usd_per_1k_prompts"] == pytest.approx(0.0693652, rel=2e-6)
+    assert [priced[name] for name in ("usd_per_mtok", "usd_per_mtok_input", "usd_per_mtok_output")] == [None] * 3
+
+
 def test_the_interval_sizes_the_fleet_anew_at_both_ends_of_the_rate(given: Given) -> None:
     # Fewer requests a second need more servers, and each of their requests costs more: price x rate / rate_lo
     nvidia(given).slo().demand().plan().build()

@@ -113,8 +113,10 @@ def test_a_disk_that_is_full_when_a_run_begins_leaves_nothing_that_looks_like_on
         home = Home(tmp_path / str(step))
         with disk_full_at(step) as calls, pytest.raises(LandingError, match="No space left on device"):
             begin(home)
-        assert recovery.recover(home) == [], calls
-        land(home, row(0))
+        # only where the last step failed was there a run: interrupted, without a level
+        closed = recovery.recover(home)
+        assert len(closed) == (step == len(undisturbed)), calls
+        land(home, row(0, attempt=1 + len(closed)), attempt=runs.next_attempt(home, "r", "2026-11-20"))
         assert landed(home)[0] == 1
 
 
@@ -139,8 +141,8 @@ def test_a_disk_that_is_full_in_a_build_leaves_what_was_published(home: Home) ->
     build(home)
     measure(home, 1)
     before, size = content(home), home.warehouse.stat().st_size
-    # no file may be larger: the copy is cut, the blocks that a checkpoint adds are, the header alone is not
-    for limit in (4096, size // 2, size - 1, size + 4096):
+    # no file may be larger: the header does not fit, or the copy, nor what is made of all nights then
+    for limit in (4096, size // 4, size // 2):
         full = subprocess.run(
             [sys.executable, "-c", BUILD_WITHIN, str(home.root), str(limit)],
             capture_output=True,
@@ -272,7 +274,7 @@ def test_a_catalog_snapshot_of_a_newer_version_says_to_upgrade(home: Home) -> No
     land(home, row(0))
     [snapshot] = home.raw.rglob("catalogs/*.json")
     snapshot.write_text(json.dumps(json.loads(snapshot.read_bytes()) | {"of_the_future": {}}))
-    with pytest.raises(LandingError, match=r"of_the_future.*upgrade ratecard"):
+    with pytest.raises(LandingError, match=r"(?s)of_the_future.*upgrade ratecard"):
         build(home)
 
 

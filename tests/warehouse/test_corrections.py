@@ -168,7 +168,7 @@ def test_the_beginning_of_an_id_will_do_and_an_exact_one_goes_before_longer_ones
         UsageError, match="begins the ids of 2 runs: which\\?\n  2026-11-20_e_w_1a\n  2026-11-20_e_w_1ab"
     ):
         retract(home, "2026-11-20_e", "x")
-    with pytest.raises(UsageError, match="no run '2026-11-20_g_w_2b'. The nearest ids:\n  2026-11-20_f_w_2b"):
+    with pytest.raises(UsageError, match=r"no run '2026-11-20_g_w_2b'\. The nearest ids:\n  2026-11-20_f_w_2b"):
         retract(home, "2026-11-20_g_w_2b", "x")
     with pytest.raises(UsageError, match="has no attempt 7: expected one of 1"):
         retract(home, "2026-11-20_f_w_2b", "x", attempt=7)
@@ -220,7 +220,7 @@ def test_a_full_disk_leaves_nothing_half_said(home: Home, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("warehouse.files.os.fsync", full)
-    with pytest.raises(LandingError, match="cannot write .*No space left"):
+    with pytest.raises(LandingError, match=r"cannot write .*No space left"):
         restore(home, "r", "second")
     monkeypatch.undo()
     folder = retractions.path_of(home, "r", 1).parent
@@ -240,13 +240,11 @@ def test_two_retractions_at_once_are_one(home: Home) -> None:
         )
         for why in ("one", "two")
     ]
-    answers = []
     for child in children:
         assert child.stdin is not None
         child.stdin.write("go\n")
         child.stdin.flush()
-    for child in children:
-        answers.append(child.communicate(timeout=60)[0].strip())
+    answers = [child.communicate(timeout=60)[0].strip() for child in children]
     assert sorted(answers) == ["False", "True"]
     assert len(retractions.words(home, "r", 1)) == 1
 

@@ -147,7 +147,8 @@ def test_a_home_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
 def test_a_manifest_of_a_newer_version_is_refused(home: Home) -> None:
     folder = begin(home)
     path = folder.close("complete", None)
-    path.write_text(path.read_text().replace('"manifest_version": 2', '"manifest_version": 3'))
+    newer = json.loads(path.read_bytes()) | {"manifest_version": manifests.MANIFEST_VERSION + 1}
+    path.write_text(json.dumps(newer))
     with pytest.raises(LandingError, match=r"newer Ratecard.*upgrade"):
         manifests.read_all(home)
 

@@ -3,7 +3,7 @@
 -- columns: comments in schemas/columns.py. Among the current and valid points that meet the SLO, the highest request
 --   rate per GPU; ties: lower mean e2e, lower load, id. An SLO without bounds is met by every point, which leaves
 --   the saturation point. None chosen is said as such, never replaced: no_valid_point with the reasons, undecided
---   where a valid point cannot be judged, infeasible with the nearest miss.
+--   where a valid point cannot be judged or has no rate, infeasible with the nearest miss.
 -- assertions (best_operating_points.test.sql): chosen points are valid, current and meet the SLO
 with attempts as (
     select * from staging.attempts
@@ -40,6 +40,11 @@ candidates as (
         attainment.worst_excess,
         coalesce(points.is_valid and attainment.meets_slo and points.request_rps_per_gpu is not null, false)
             as is_feasible,
+        -- what cannot be judged, or has no rate to be chosen for
+        points.is_valid
+        and (
+            attainment.verdict = 'undecided' or (attainment.verdict = 'met' and points.request_rps_per_gpu is null)
+        ) as is_undecided,
     from curated.operating_points as points
     inner join curated.slo_attainment as attainment using (operating_point_id)
     where points.is_current
@@ -72,12 +77,17 @@ counted as (
         count(*) as points,
         count(*) filter (where is_valid) as valid_points,
         count(*) filter (where is_feasible) as feasible_points,
-        count(*) filter (where is_valid and verdict = 'undecided') as undecided_points,
+        count(*) filter (where is_undecided) as undecided_points,
         string_agg(distinct validity, '; ' order by validity) as invalid_for,
         string_agg(
-            distinct concat_ws(' ', worst_metric, worst_statistic, 'unknown'), '; '
-            order by concat_ws(' ', worst_metric, worst_statistic, 'unknown')
-        ) filter (where is_valid and verdict = 'undecided') as undecided_for,
+            distinct case verdict
+                when 'met' then 'request_rps unknown' else concat_ws(' ', worst_metric, worst_statistic, 'unknown')
+            end,
+            '; '
+            order by case verdict
+                when 'met' then 'request_rps unknown' else concat_ws(' ', worst_metric, worst_statistic, 'unknown')
+            end
+        ) filter (where is_undecided) as undecided_for,
     from candidates
     group by endpoint, workload, slo, night
 ),

@@ -12,26 +12,45 @@ with nights as (
         points.sigmas,
         points.change_id,
         greatest(nights.baseline_from, coalesce(points.baseline_since, nights.baseline_from)) as from_night,
-        least(
-            nights.baseline_to,
-            case when points.state in ('open', 'passed') then points.step_night else nights.night end
-        ) as until_night,
+        case when points.state in ('open', 'passed') then points.step_night else nights.night end as moved_at,
     from staging.series_nights as nights
     left join curated.change_points as points
         on nights.performance_id = points.performance_id and nights.night = points.night
 ),
 
-framed as (
+-- where changes follow each other closely, too few nights lie before all of them that are not yet the new normal:
+-- then only those of performance are left out, and then none
+counted as (
     select
         series_id,
         night,
         lineage,
         value_usd,
         from_night,
-        -- where one change follows the other at once no night lies between: all since the first
-        case when until_night > from_night then until_night else night end as until_night,
+        moved_at,
+        least(baseline_to, moved_at) as unmoved_until,
+        count(*) over (
+            partition by series_id, lineage
+            order by night
+            range between (night - from_night) preceding
+            and greatest(night - unmoved_until + interval 1 microsecond, interval 0 second) preceding
+        ) as unmoved_nights,
+        count(*) over (
+            partition by series_id, lineage
+            order by night
+            range between (night - from_night) preceding
+            and greatest(night - moved_at + interval 1 microsecond, interval 0 second) preceding
+        ) as steady_nights,
     from nights
     where is_valid
+),
+
+framed as (
+    select
+        *,
+        case when unmoved_nights >= 5 then unmoved_until when steady_nights >= 5 then moved_at else night end
+            as until_night,
+    from counted
 ),
 
 baselines as (

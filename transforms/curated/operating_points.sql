@@ -4,6 +4,8 @@
 --   validity joins its reasons in this order: retracted, client_bound, unsteady, under_sampled, cache_contaminated,
 --   osl_mismatch, errors_high, clock_suspect (more than 1 % of the window's requests, a wall clock that was stepped, or
 --   a calibration error above its bound), littles_law. A level without a window is under_sampled.
+--   An imported summary has no window: its figures are those of the tool over its whole test, its validity begins with
+--   imported_summary, which alone is no reason against it; errors_high, osl_mismatch and cache_contaminated are.
 -- assertions (operating_points.test.sql): intervals hold their rate; shares are shares; one saturation level a run;
 --   valid means no reason
 with attempts as (
@@ -11,10 +13,11 @@ with attempts as (
 ),
 
 levels as (
-    select
-        *,
-        (level_ended_ns - level_started_ns) / 1e9 as level_s,
-    from staging.levels
+    select * from staging.levels
+),
+
+summaries as (
+    select * from staging.summaries
 ),
 
 requests as (
@@ -33,6 +36,14 @@ whole_levels as (
         bool_and(clock_source = 'kernel') filter (where is_ok) as has_kernel_stamps,
     from requests
     group by level_no
+    union all
+    select
+        level_no,
+        completed_requests as ok_requests,
+        error_share,
+        output_tokens_mean * completed_requests as output_tokens,
+        false as has_kernel_stamps,
+    from summaries
 ),
 
 in_window as (
@@ -42,7 +53,7 @@ in_window as (
         count(*) filter (where is_failed) / nullif(count(*) filter (where is_ok or is_failed), 0) as error_share,
         count(*) filter (where is_clock_suspect) / count(*) as clock_suspect_share,
         count(*) filter (where is_ok and first_token_merged)
-        / nullif(count(*) filter (where is_ok), 0) as first_token_merged_share,
+        / nullif(count(*) filter (where is_ok and first_token_merged is not null), 0) as first_token_merged_share,
         count(*) filter (where is_late_send)
         / nullif(count(*) filter (where is_late_send is not null), 0) as late_send_share,
         count(*) filter (where is_on_reused)
@@ -72,6 +83,18 @@ in_window as (
     from requests
     where sent_in_window
     group by level_no
+    union all by name
+    select
+        level_no,
+        requests,
+        error_share,
+        input_tokens_mean,
+        cached_input_tokens_mean,
+        output_tokens_mean,
+        reasoning_tokens_mean,
+        cached_input_tokens_mean / nullif(input_tokens_mean, 0) as cached_share,
+        output_tokens_mean / nullif(target_output_tokens, 0) as osl_ratio,
+    from summaries
 ),
 
 reported as (
@@ -129,12 +152,17 @@ judged as (
             end,
             case
                 when
-                    (load_kind = 'closed' and mean_in_flight < 0.95 * concurrency)
+                    (load_kind = 'closed' and not is_summary and mean_in_flight < 0.95 * concurrency)
                     or (load_kind = 'open' and stop_reason = 'over_saturated')
                     then 'unsteady'
             end,
             case
-                when window_started_ns is null or (load_kind = 'closed' and completions_in_window < 5 * concurrency)
+                when
+                    not is_summary
+                    and (
+                        window_started_ns is null
+                        or (load_kind = 'closed' and completions_in_window < 5 * concurrency)
+                    )
                     then 'under_sampled'
             end,
             case when cached_share > 0.01 and not shares_prefix then 'cache_contaminated' end,
@@ -212,7 +240,10 @@ select
     judged.config_hash,
     judged.catalog_hash,
     metric_version.metric_version,
-    coalesce(nullif(judged.reasons, ''), 'valid') as validity,
+    coalesce(
+        nullif(concat_ws(',', case when judged.is_summary then 'imported_summary' end, nullif(judged.reasons, '')), ''),
+        'valid'
+    ) as validity,
     judged.reasons = '' as is_valid,
     shape.is_knee,
     shape.is_saturation,

@@ -1,8 +1,9 @@
 -- curated.price_terms: what each price plan in force on a night charges for an endpoint (docs/economics.md, Own, rent,
 -- or buy tokens), whatever is asked of it: a fleet's cost follows from these, its size and its operating point.
 -- grain: endpoint, workload, night, price_plan
--- columns: comments in schemas/columns.py. Plans of the night's own catalog snapshot that apply, and those that a demand
---   of it names.
+-- columns: comments in schemas/columns.py. Plans of the night's own catalog snapshot that apply, or that a demand of it
+--   names.
+-- assertions (price_terms.test.sql): every cost stands on terms that are stated; an API is paid by the token
 with hardware as (
     select * from staging.hardware
 ),

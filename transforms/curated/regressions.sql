@@ -14,7 +14,8 @@ with scope as (
     from raw.build_scope
 ),
 
-nights as (
+-- materialized where the order of joins must not be turned round: all nights of a series against each other are many
+nights as materialized (
     select
         trends.*,
         row_number() over (partition by trends.series_id order by trends.night) as night_no,
@@ -23,17 +24,14 @@ nights as (
     where trends.value_usd is not null and trends.night >= scope.earliest
 ),
 
-performance as (
+changed as materialized (
     select
         nights.series_id,
         nights.night,
-        'performance' as cause,
         points.change_id as regression_id,
         points.state,
         points.first_night,
-        began.night_no as step_no,
-        began.night_no - 2 as from_no,
-        found.night_no as to_no,
+        points.step_night,
         points.direction,
         points.change_share as performance_change_share,
         -- what tonight's cost would be at the baseline's performance
@@ -44,9 +42,17 @@ performance as (
     cross join scope
     inner join curated.change_points as points
         on nights.performance_id = points.performance_id and nights.night = points.night
-    inner join nights as began on nights.series_id = began.series_id and points.step_night = began.night
-    inner join nights as found on nights.series_id = found.series_id and points.first_night = found.night
     where nights.night >= scope.since and points.state in ('open', 'settled')
+),
+
+performance as materialized (
+    select
+        changed.* exclude (step_night),
+        'performance' as cause,
+        began.night_no as step_no,
+        began.night_no - 2 as from_no,
+    from changed
+    inner join nights as began on changed.series_id = began.series_id and changed.step_night = began.night
 ),
 
 known as (
@@ -58,7 +64,7 @@ known as (
     from nights
 ),
 
-steps as (
+steps as materialized (
     select * from known
     where abs(effect_usd) >= least_share * previous_value_usd
 ),
@@ -89,14 +95,18 @@ exact as (
     where nights.night >= scope.since
 ),
 
-candidates as (
-    select * from performance
+candidates as materialized (
+    select
+        performance.*,
+        found.night_no as to_no,
+    from performance
+    inner join nights as found on performance.series_id = found.series_id and performance.first_night = found.night
     union all by name
     select * from exact
 ),
 
 -- what each factor did from the step on
-grown as (
+grown as materialized (
     select
         candidates.series_id,
         candidates.night,
@@ -114,7 +124,7 @@ grown as (
     group by candidates.series_id, candidates.night, candidates.cause, candidates.regression_id
 ),
 
-sized as (
+sized as materialized (
     select
         candidates.*,
         began.night as step_night,

@@ -5,6 +5,7 @@
 --   Requests are judged in staging.judged_requests; attainment is null where one of them cannot be.
 --   Verdict: with an attainment_share that share decides; without, each bound by its error-adjusted statistic, a
 --   mean only while error_share <= max_error_share. A least quality score is a bound like the others.
+--   An imported summary has no requests to be judged one by one: its attainment is null, its statistics decide.
 -- assertions (slo_attainment.test.sql): good requests are judged requests; Wilson's interval holds the attainment;
 --   the worst bound agrees with the verdict
 with points as (
@@ -21,8 +22,10 @@ with points as (
         points.metric_version,
         points.catalog_hash,
         points.window_s,
+        points.requests_in_window,
         points.error_share,
         points.quality_score,
+        levels.is_summary,
         attempts.role,
     from curated.operating_points as points
     inner join staging.levels as levels using (operating_point_id)
@@ -65,7 +68,8 @@ attained as (
     select
         applicable.* exclude (catalog_hash),
         applicable.catalog_hash,
-        coalesce(counted.judged_requests, 0) as judged_requests,
+        coalesce(counted.judged_requests, case when applicable.is_summary then applicable.requests_in_window end, 0)
+            as judged_requests,
         case when counted.unknown_requests = 0 then counted.known_good_requests end as good_requests,
         case when counted.unknown_requests = 0 then counted.known_good_requests / nullif(counted.judged_requests, 0) end
             as attainment,

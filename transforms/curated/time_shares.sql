@@ -5,7 +5,9 @@
 --   the requests sent in it. What the plan cancelled or the client's end interrupted held time too, which stands in no
 --   class: the classes split what is left. A request that was never sent held none, and counts as failed.
 --   Unknown stays null: the split by classes where a request cannot be judged, a sum of tokens where one is unknown;
---   a failed request is billed for what usage it reported.
+--   a failed request is billed for what usage it reported. Of an imported summary (basis summary) the shares are of
+--   request counts: failed ones by its count, missed ones where its largest latencies show that none did; a closed loop
+--   keeps a request in flight; input and output have no times to be told apart by.
 -- assertions (time_shares.test.sql): shares are shares, input and output add up; all requests' time and the idle time
 --   add up to the window
 with chosen as (
@@ -88,6 +90,27 @@ by_class as (
     group by classes.level_no, classes.slo_no, classes.class
 ),
 
+-- none missed where even the worst completed request is within every bound; else nobody counted them
+summarised as (
+    select
+        chosen.*,
+        levels.load_kind,
+        summaries.duration_s as window_s,
+        summaries.requests,
+        summaries.failed_requests,
+        summaries.error_share,
+        summaries.input_tokens_mean,
+        summaries.cached_input_tokens_mean,
+        summaries.output_tokens_mean,
+        summaries.reasoning_tokens_mean,
+        case when coalesce(worst.is_within, true) then 0 end as missed_requests,
+        case when coalesce(worst.is_within, true) then summaries.completed_requests end as good_requests,
+    from chosen
+    inner join staging.levels as levels on chosen.level_no = levels.level_no
+    inner join staging.summaries as summaries on chosen.level_no = summaries.level_no
+    left join staging.summary_worst as worst on chosen.level_no = worst.level_no and chosen.slo_no = worst.slo_no
+),
+
 known as (
     select
         by_class.*,
@@ -168,3 +191,37 @@ select
 from chosen
 inner join staging.level_idle as idle using (level_no)
 inner join laid_out using (level_no, slo_no)
+where not chosen.is_summary
+union all
+select
+    operating_point_id,
+    slo,
+    run_id,
+    endpoint,
+    workload,
+    night,
+    metric_version,
+    'summary' as basis,
+    window_s,
+    case load_kind when 'closed' then 0 end as idle_share,
+    error_share as failed_share,
+    missed_requests / requests as missed_share,
+    cast(null as double) as input_share,
+    cast(null as double) as output_share,
+    requests as judged_requests,
+    failed_requests,
+    missed_requests,
+    good_requests,
+    0 as failed_input_tokens,
+    0 as failed_cached_input_tokens,
+    0 as failed_output_tokens,
+    0 as failed_reasoning_tokens,
+    missed_requests * input_tokens_mean as missed_input_tokens,
+    missed_requests * cached_input_tokens_mean as missed_cached_input_tokens,
+    missed_requests * output_tokens_mean as missed_output_tokens,
+    missed_requests * reasoning_tokens_mean as missed_reasoning_tokens,
+    good_requests * input_tokens_mean as good_input_tokens,
+    good_requests * cached_input_tokens_mean as good_cached_input_tokens,
+    good_requests * output_tokens_mean as good_output_tokens,
+    good_requests * reasoning_tokens_mean as good_reasoning_tokens,
+from summarised

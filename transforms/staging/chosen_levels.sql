@@ -11,6 +11,7 @@ select
     best.night,
     best.metric_version,
     levels.level_no,
+    levels.is_summary,
     limits.slo_no,
 from curated.best_operating_points as best
 inner join staging.levels as levels using (operating_point_id)

@@ -1,7 +1,7 @@
 -- staging.judged_requests: which measured requests are good by each SLO of their workload (docs/metrics.md).
 -- grain: level_no, slo_no, shard, request_index
 -- columns: is_good: ok and within the limit of every bound, null where that is not known. One chunk has no TPOT and is
---   within; a TPOT that is unknown because the server gave no token count is not known to be within. A request's own
+--   within; a TPOT that is unknown for want of a token or chunk count is not known to be within. A request's own
 --   itl and chunk_gap are its means. is_failed; is_judged: sent in the window, counts for attainment;
 --   completed_in_window, counts for rates; output_tokens.
 -- Ok and failed requests that have anything to do with the window. SLOs are those of the run's own catalog.
@@ -25,7 +25,9 @@ requests as (
     select
         *,
         -- no TPOT for want of tokens after the first chunk, not for want of a count
-        tpot_ms is null and (output_tokens is not null or token_chunks = 1) as is_single_chunk,
+        tpot_ms is null
+        and token_chunks is not null
+        and (output_tokens is not null or token_chunks = 1) as is_single_chunk,
     from staging.requests
     where (is_ok or is_failed) and (sent_in_window or completed_in_window or is_in_flight_in_window)
 )

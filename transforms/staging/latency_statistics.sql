@@ -5,6 +5,8 @@
 --   A percentile is null below min_samples. itl and chunk_gap pool the gaps of all requests: n counts gaps, itl
 --   takes each as often as its chunk has tokens, and a failed request stands for as many infinite values as an
 --   ok one has on average. The percentiles of interactivity are those of TPOT turned over: its p99 is the slow tail.
+-- Of an imported summary they are the tool's own; adjusted_value is known where none failed, and infinite where so many
+--   failed that the percentile is one of them; n counts completed requests (token_gaps for itl and chunk_gap).
 -- Means are rounded far below a nanosecond: threads add in any order, and a rebuild is to be equal.
 -- Interpolating between two infinities gives NaN, so that 1e300 stands for infinity until the end.
 with requests as (
@@ -113,13 +115,26 @@ weighted as (
     where missing_weight > 0
 ),
 
-cumulated as (
+-- to find the sample at a rank not all are sorted: bins of 1/16 ms are counted up first, then the samples of those bins
+-- that a rank falls into
+binned as (
     select
         level_no,
         metric,
-        sample,
-        cast(sum(weight) over (partition by level_no, metric order by sample) as double) as reached,
+        floor(sample * 16) as bin,
+        cast(sum(weight) as double) as weight,
     from weighted
+    group by level_no, metric, bin
+),
+
+bins as (
+    select
+        level_no,
+        metric,
+        bin,
+        weight,
+        cast(sum(weight) over (partition by level_no, metric order by bin) as double) as reached,
+    from binned
 ),
 
 -- linear interpolation between the samples at ranks floor(h) and ceil(h), h = p (n - 1), counted from 0
@@ -141,6 +156,38 @@ ranks as (
         unnest(['below', 'above', 'adjusted_below', 'adjusted_above']) as side,
         unnest([floor(h), ceil(h), floor(adjusted_h), ceil(adjusted_h)]) as rank_wanted,
     from positions
+),
+
+bins_wanted as (
+    select distinct
+        ranks.level_no,
+        ranks.metric,
+        bins.bin,
+        bins.reached - bins.weight as before,
+    from ranks
+    asof inner join bins
+        on
+            ranks.level_no = bins.level_no
+            and ranks.metric = bins.metric
+            and ranks.rank_wanted < bins.reached
+),
+
+cumulated as (
+    select
+        weighted.level_no,
+        weighted.metric,
+        weighted.sample,
+        bins_wanted.before + cast(
+            sum(weighted.weight) over (
+                partition by weighted.level_no, weighted.metric, bins_wanted.bin order by weighted.sample
+            ) as double
+        ) as reached,
+    from weighted
+    inner join bins_wanted
+        on
+            weighted.level_no = bins_wanted.level_no
+            and weighted.metric = bins_wanted.metric
+            and floor(weighted.sample * 16) = bins_wanted.bin
 ),
 
 found as (
@@ -190,6 +237,34 @@ pooled_percentiles as (
     inner join missing using (level_no, metric)
 ),
 
+told as (
+    unpivot (
+        select
+            level_no,
+            completed_requests,
+            failed_requests,
+            token_gaps,
+            columns('_(mean|p[0-9_]+)_ms$'),
+        from staging.summaries
+    )
+    on columns('_ms$')
+    into name figure value value
+),
+
+summarised as (
+    select
+        level_no,
+        regexp_extract(figure, '^(.*)_(mean|p[0-9]+|p99_9)_ms$', 1) as metric,
+        regexp_extract(figure, '^(.*)_(mean|p[0-9]+|p99_9)_ms$', 2) as statistic,
+        case
+            when metric in ('itl', 'chunk_gap') then coalesce(token_gaps, completed_requests) else completed_requests
+        end as n,
+        failed_requests,
+        n + failed_requests as adjusted_n,
+        value,
+    from told
+),
+
 every_percentile as (
     select
         request_quantiles.level_no,
@@ -212,6 +287,20 @@ every_percentile as (
         value,
         adjusted_value,
     from pooled_percentiles
+    union all
+    select
+        summarised.level_no,
+        summarised.metric,
+        summarised.statistic,
+        summarised.n,
+        summarised.adjusted_n,
+        summarised.value,
+        case
+            when summarised.failed_requests = 0 then summarised.value
+            when statistics.probability * (summarised.adjusted_n - 1) > summarised.n - 1 then 1e300
+        end as adjusted_value,
+    from summarised
+    inner join staging.statistics as statistics using (statistic)
 ),
 
 percentiles as (
@@ -221,7 +310,8 @@ percentiles as (
         every_percentile.statistic,
         every_percentile.n,
         every_percentile.adjusted_n,
-        case when every_percentile.n >= statistics.min_samples then every_percentile.value end as value,
+        -- how many samples an imported summary has may not be known
+        case when coalesce(every_percentile.n >= statistics.min_samples, true) then every_percentile.value end as value,
         case
             when every_percentile.adjusted_n < statistics.min_samples then null
             when every_percentile.adjusted_value > 1e200 then cast('infinity' as double)
@@ -239,6 +329,23 @@ means as (
         adjusted_n,
         mean,
     from request_quantiles
+    union all
+    select
+        level_no,
+        metric,
+        n,
+        adjusted_n,
+        value as mean,
+    from summarised
+    where statistic = 'mean'
+    union all
+    select
+        level_no,
+        'interactivity' as metric,
+        completed_requests as n,
+        requests as adjusted_n,
+        interactivity_mean_tps as mean,
+    from staging.summaries
     union all
     select
         level_no,

@@ -4,7 +4,8 @@
 --   the window, so that only differences between edges mean anything. Input tokens count when the first token
 --   shows that the prompt was done. Output tokens count as their chunks arrive: a request that straddles an edge
 --   gives the share that its chunks before the edge had, and only such requests are taken apart chunk by chunk.
---   Null where a request has no token count.
+--   Null where a request has no token count. Where an imported request has no chunk times its tokens are spread evenly
+--   from the first to the last.
 with windows as (
     select
         level_no,
@@ -57,6 +58,8 @@ straddling as (
             and delivered.last_token_ns > edges.edge_ns
 ),
 
+-- how many of its gaps lie before the edge: steps that halve, taken where the sum of so many still fits
+counted as (
 -- the few requests first: their keys filter the scan of the long lists
 straddlers as (
     select
@@ -82,6 +85,7 @@ chunks as (
         generate_subscripts(list_prepend(0, traces.gaps_us), 1) as chunk,
     from raw.request_traces as traces
     inner join straddlers using (run_id, attempt, level_index, shard, request_index)
+    where traces.gaps_us is not null
 ),
 
 arrivals as (
@@ -102,11 +106,38 @@ arrived as (
         straddling.shard,
         straddling.request_index,
         straddling.edge,
-        coalesce(sum(arrivals.weight) filter (where arrivals.arrived_ns <= straddling.edge_ns), 0)
-        / sum(arrivals.weight) as share,
+        traces.token_chunks,
+        traces.chunk_tokens,
+        list_reduce(  -- noqa: PRS
+            [
+                1048576, 524288, 262144, 131072, 65536, 32768, 16384, 8192, 4096, 2048,
+                1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1
+            ],
+            lambda gaps, step: case
+                when
+                    gaps + step <= len(traces.gaps_us)
+                    and list_sum(traces.gaps_us[:gaps + step]) <= (straddling.edge_ns - straddling.first_token_ns) // 1000
+                    then gaps + step
+                else gaps
+            end,
+            0
+        ) as gaps_before,
     from straddling
-    inner join arrivals using (level_no, shard, request_index)
-    group by straddling.level_no, straddling.shard, straddling.request_index, straddling.edge
+    inner join windows using (level_no)
+    inner join raw.request_traces as traces using (run_id, attempt, level_index, shard, request_index)
+),
+
+arrived as (
+    select
+        level_no,
+        shard,
+        request_index,
+        edge,
+        case
+            when chunk_tokens is null then (gaps_before + 1) / token_chunks
+            else list_sum(chunk_tokens[:gaps_before + 1]) / list_sum(chunk_tokens)
+        end as share,
+    from counted
 ),
 
 flows as (
@@ -122,7 +153,12 @@ flows as (
                 case
                     when delivered.last_token_ns <= edges.edge_ns then delivered.output_tokens
                     when delivered.first_token_ns > edges.edge_ns then 0
-                    else delivered.output_tokens * arrived.share
+                    else
+                        delivered.output_tokens * coalesce(
+                            arrived.share,
+                            (edges.edge_ns - delivered.first_token_ns)
+                            / nullif(delivered.last_token_ns - delivered.first_token_ns, 0)
+                        )
                 end
             ),
             6

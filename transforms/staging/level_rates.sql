@@ -5,6 +5,7 @@
 --   and has_interval says whether 10 C completions (open loop: 10 x the mean in flight) allow showing any;
 --   completions_in_window of any outcome; mean_in_flight, time-weighted, sent to closed; residence_s, the mean
 --   e2e_to_close of those completions, failed ones too, since they took slots as well.
+-- Of an imported summary: the tool's rates over its whole test, without intervals.
 with slices as (
     select
         level_no,
@@ -69,3 +70,19 @@ select
         as has_interval,
 from presence
 left join batches using (level_no)
+union all
+select
+    level_no,
+    duration_s as window_s,
+    completed_requests as completions_in_window,
+    mean_in_flight,
+    cast(null as double) as residence_s,
+    case when request_rps > 0 then request_rps end as request_per_s,
+    case when request_rps > 0 then input_tps end as input_per_s,
+    case when request_rps > 0 then output_tps end as output_per_s,
+    cast(null as double) as request_half,
+    cast(null as double) as input_half,
+    cast(null as double) as output_half,
+    cast(null as double) as total_half,
+    false as has_interval,
+from staging.summaries

@@ -1,7 +1,8 @@
 -- staging.levels: load levels with measured requests, and the steady-state window of each (docs/metrics.md).
 -- grain: operating_point_id
 -- columns: identity; level_no, a small number for joins within one build; times in nanoseconds of the wall clock,
---   so that the shards of a level, each with its own epoch, are one level; requests, the measured ones.
+--   so that the shards of a level, each with its own epoch, are one level; requests, the measured ones; level_s, the
+--   whole level. is_summary: figures of another tool (raw.summary_points), which has no window of ours and no requests.
 --   Closed loop at concurrency C: from the C-th completion, whatever its outcome, to the last request sent. Open
 --   loop: from the first arrival after warm-up to the last. Null where the level ended before its window began.
 --   A request that never got a connection counts as sent when the plan wanted it.
@@ -24,7 +25,9 @@ measured as (
         concurrency,
         request_rate,
         epoch_us(epoch_wall_at) * 1000
-        + case load_kind when 'open' then scheduled_ns else coalesce(sent_ns, scheduled_ns) end as sent_ns,
+        + case load_kind
+            when 'open' then coalesce(scheduled_ns, sent_ns) else coalesce(sent_ns, scheduled_ns)
+        end as sent_ns,
         epoch_us(epoch_wall_at) * 1000 + closed_ns as closed_ns,
     from raw.request_traces
     semi join attempts using (run_id, attempt)
@@ -57,6 +60,43 @@ bounds as (
         max(sent_ns) as ended_ns,
     from completions
     group by run_id, attempt, level_index
+),
+
+placed as (
+    select
+        run_id,
+        attempt,
+        level_index,
+        load_kind,
+        concurrency,
+        request_rate,
+        false as is_summary,
+        requests,
+        shards,
+        level_started_ns,
+        level_ended_ns,
+        (level_ended_ns - level_started_ns) / 1e9 as level_s,
+        case when ended_ns > started_ns then started_ns end as window_started_ns,
+        case when ended_ns > started_ns then ended_ns end as window_ended_ns,
+    from bounds
+    union all
+    select
+        run_id,
+        attempt,
+        level_index,
+        load_kind,
+        concurrency,
+        request_rate,
+        true as is_summary,
+        requests,
+        1 as shards,
+        epoch_us(started_at) * 1000 as level_started_ns,
+        epoch_us(started_at) * 1000 + cast(duration_s * 1e9 as bigint) as level_ended_ns,
+        duration_s as level_s,
+        cast(null as bigint) as window_started_ns,
+        cast(null as bigint) as window_ended_ns,
+    from raw.summary_points
+    semi join attempts using (run_id, attempt)
 )
 
 select
@@ -68,10 +108,12 @@ select
     load_kind,
     concurrency,
     request_rate,
+    is_summary,
     requests,
     shards,
     level_started_ns,
     level_ended_ns,
-    case when ended_ns > started_ns then started_ns end as window_started_ns,
-    case when ended_ns > started_ns then ended_ns end as window_ended_ns,
-from bounds
+    level_s,
+    window_started_ns,
+    window_ended_ns,
+from placed

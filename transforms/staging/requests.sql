@@ -5,8 +5,8 @@
 --   sent_in_window (latencies and attainment count these), completed_in_window (rates count these; the completion
 --   that opens the window belongs to the time before it), is_in_flight_in_window (sent to closed, for any time of the
 --   window; never one that was not sent); is_late_send (more than 5 ms after schedule, connecting
---   left out) and is_on_reused (no connection had to be opened), null where it was never sent; streamed_tokens,
---   output tokens that came as text: billed but unstreamed reasoning is left out; *_ms, the metrics of
+--   left out) and is_on_reused (no connection had to be opened), null where it was never sent or another tool did;
+--   streamed_tokens, output tokens that came as text: billed but unstreamed reasoning is left out; *_ms, the metrics of
 --   LATENCY_METRICS in schemas/columns.py that one request has, null where they never happened or the token count is
 --   unknown.
 -- The probe and warm-up requests are not measured.
@@ -23,13 +23,16 @@ placed as (
         levels.window_ended_ns,
         epoch_us(traces.epoch_wall_at) * 1000 as epoch_ns,
         case traces.load_kind
-            when 'open' then traces.scheduled_ns else coalesce(traces.sent_ns, traces.scheduled_ns)
+            when 'open' then coalesce(traces.scheduled_ns, traces.sent_ns)
+            else coalesce(traces.sent_ns, traces.scheduled_ns)
         end
             as placed_ns,
         traces.sent_ns is not null as was_sent,
         coalesce(traces.sent_ns, traces.scheduled_ns) as sent_ns,
         traces.sent_ns - traces.scheduled_ns - coalesce(traces.connect_ns, 0) > 5000000 as is_late_send,
-        case when traces.sent_ns is not null then traces.connect_ns is null end as is_on_reused,
+        case
+            when traces.sent_ns is not null and traces.clock_source <> 'imported' then traces.connect_ns is null
+        end as is_on_reused,
     from traces
     inner join staging.levels as levels using (run_id, attempt, level_index)
 ),

@@ -1,0 +1,130 @@
+"""Opening result files: plain or gzip, UTF-8 with or without a byte-order mark, one JSON document or one a line."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from schemas.errors import ResultFileError
+
+_GZIP = b"\x1f\x8b"
+_OTHER_BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+BOM = b"\xef\xbb\xbf"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of `path`, unpacked.
+
+    Raises:
+        ResultFileError: it cannot be read, is empty, or is not UTF-8.
+
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(3)
+            file.seek(0)
+            if not start:
+                raise ResultFileError(f"{path}: is empty: was the benchmark interrupted before it wrote its results?")
+            if coding := _OTHER_BOMS.get(start[:2]):
+                raise ResultFileError(f"{path}: is {coding}, expected UTF-8: iconv -f {coding} -t UTF-8 FILE")
+            if start[:2] == _GZIP:
+                with gzip.open(file, "rb") as unpacked:
+                    yield unpacked  # type: ignore[misc]
+            else:
+                yield file
+    except IsADirectoryError:
+        raise ResultFileError(f"{path}: is a directory, expected a file") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ResultFileError(
+            f"{path}: the gzip stream is damaged or cut short ({error}): copy the file again"
+        ) from None
+    except OSError as error:
+        raise ResultFileError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def read_text(path: Path) -> bytes:
+    """All of `path`, without a byte-order mark. Raises ResultFileError."""
+    with opened(path) as file:
+        content = file.read().removeprefix(BOM)
+    if not content.strip():
+        raise ResultFileError(f"{path}: is empty: was the benchmark interrupted before it wrote its results?")
+    return content
+
+
+def read_documents(path: Path) -> list[dict[str, Any]]:
+    """JSON objects of `path`: one, a list of them, or one a line.
+
+    Raises:
+        ResultFileError: no JSON, cut short, or something else than objects.
+
+    """
+    content = read_text(path)
+    try:
+        found = parse(content)
+    except ValueError as error:
+        found = _by_line(path, content, error)
+    documents = found if isinstance(found, list) else [found]
+    if not documents or not all(isinstance(document, dict) for document in documents):
+        raise ResultFileError(f"{path}: found a JSON {type(found).__name__}, expected an object or a list of objects")
+    return documents
+
+
+def parse(content: bytes) -> Any:
+    """`content` as JSON; NaN and Infinity, which Python writes and JSON has not, are null. Raises ValueError."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content, parse_constant=lambda _: None)
+
+
+def _by_line(path: Path, content: bytes, error: ValueError) -> list[Any]:
+    lines = [line for line in content.splitlines() if line.strip()]
+    try:
+        first = parse(lines[0])
+    except ValueError:
+        first = None
+    if not isinstance(first, dict):
+        raise ResultFileError(f"{path}: {_said(error, content)}") from None
+    documents = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            documents.append(parse(line))
+        except ValueError as problem:
+            raise ResultFileError(f"{path}:{number}: {_said(problem, line)}") from None
+    return documents
+
+
+def _said(error: ValueError, content: bytes) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"is not UTF-8 at byte {error.start}: convert it with iconv"
+    position = error.pos if isinstance(error, json.JSONDecodeError) else 0
+    if position >= len(content.rstrip()) - 1 or str(error).startswith("Unterminated string"):
+        return f"the JSON ends in the middle after {len(content):,} bytes: the file is cut short; copy it again"
+    return f"is not JSON ({error}): is it the result file of the tool that was named?"
+
+
+def expand(paths: list[Path], suffixes: tuple[str, ...]) -> list[Path]:
+    """`paths`, with the result files in a folder in its place.
+
+    Raises:
+        ResultFileError: nothing is there.
+
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.removesuffix(".gz").endswith(suffixes))
+        if not inside:
+            raise ResultFileError(
+                f"{path}: is a directory without a result file ({', '.join(f'*{s}' for s in suffixes)})"
+            )
+        found += inside
+    return list(dict.fromkeys(found))

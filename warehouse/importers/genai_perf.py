@@ -1,0 +1,168 @@
+"""GenAI-Perf: its summary `profile_export_genai_perf.json`, and perf_analyzer's `profile_export.json` with every response.
+
+The responses have times in nanoseconds of the wall clock and, through OpenAI's API, their event streams: which of them
+carried text, and the usage, are read from there. Other APIs say text alone: their token counts stay unknown.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import ResultFileError
+from warehouse.importers import nvidia_summary
+from warehouse.importers.files import parse, read_documents
+from warehouse.importers.levels import Level, Rejected, Said, closed_or_open
+from warehouse.importers.recognise import expect
+from warehouse.importers.traces import Record
+
+TOOL = "genai-perf"
+SUFFIXES = (".json",)
+_BATCH = 4096
+_SINCE_NS = 1_500_000_000_000_000_000
+
+
+def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
+    """Summaries, and the experiments of profile exports; of a test that has both, the requests count."""
+    profiles = {path.parent / path.name.replace(".json", "_genai_perf.json") for path in paths if not _is_summary(path)}
+    for path in paths:
+        try:
+            if _is_summary(path):
+                if path not in profiles:
+                    yield nvidia_summary.level(path, TOOL, said)
+                continue
+            for document in read_documents(path):
+                expect(path, document, TOOL)
+                if "experiments" not in document:
+                    yield nvidia_summary.level(path, TOOL, said)
+                    continue
+                for position, experiment in enumerate(document["experiments"]):
+                    yield _level(path, document, experiment, said, f"experiments[{position}]")
+        except ResultFileError as error:
+            yield error
+
+
+def _is_summary(path: Path) -> bool:
+    return path.name.endswith("_genai_perf.json")
+
+
+def _level(path: Path, document: dict[str, Any], experiment: dict[str, Any], said: Said, where: str) -> Level:
+    what, requests = experiment.get("experiment") or {}, experiment.get("requests") or []
+    if not requests:
+        raise ResultFileError(f"{path}: {where}: requests: found none: was the benchmark interrupted?")
+    mode, value = what.get("mode"), what.get("value")
+    shape = closed_or_open(
+        path, said, value if mode == "concurrency" else None, value if mode == "request_rate" else None, where=where
+    )
+    stamps = [r["timestamp"] for r in requests if isinstance(r, dict) and isinstance(r.get("timestamp"), int)]
+    if not stamps:
+        raise ResultFileError(
+            f"{path}: {where}: no request has a timestamp: without them there is no window to measure in"
+        )
+    if min(stamps) < _SINCE_NS:
+        raise ResultFileError(
+            f"{path}: {where}: timestamp: {min(stamps)} is in {datetime.fromtimestamp(min(stamps) / 1e9, UTC).year} as nanoseconds since 1970: "
+            "is it in another unit?"
+        )
+    level = Level(
+        TOOL,
+        path,
+        **shape,
+        model=_model(requests[0]),
+        api=document.get("service_kind") if document.get("service_kind") in ("chat", "completions") else None,
+        started_at=datetime.fromtimestamp(min(stamps) / 1e9, UTC).replace(tzinfo=None, microsecond=0),
+        test_id=str(min(stamps)),
+    )
+    first = [record for record in _batch(level, where, requests[:200]) if record.outcome == "ok"]
+    level.rejected.clear()
+    for name in ("input_tokens", "output_tokens"):
+        counts = [count for record in first if (count := getattr(record, name)) is not None]
+        setattr(level, name, sum(counts) / len(counts) if counts else None)
+    level.records = lambda: (
+        [*_batch(level, where, requests[i : i + _BATCH], i)] for i in range(0, len(requests), _BATCH)
+    )
+    return level
+
+
+def _model(request: dict[str, Any]) -> str | None:
+    inputs = request.get("request_inputs") or {}
+    try:
+        found = parse(str(inputs.get("payload") or "{}").encode()).get("model")
+    except ValueError:
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _batch(level: Level, where: str, requests: list[Any], start: int = 0) -> list[Record]:
+    found = []
+    for index, request in enumerate(requests, start=start):
+        try:
+            found.append(_record(index, request))
+        except (KeyError, TypeError, AttributeError) as error:
+            reason = f"{type(error).__name__} {error}: expected timestamp and response_timestamps in nanoseconds"
+            level.rejected.append(Rejected(str(level.source), f"{where}.requests[{index}]", reason, None))
+    return found
+
+
+def _record(index: int, request: dict[str, Any]) -> Record:
+    sent, stamps = request["timestamp"] + 0, [stamp + 0 for stamp in request["response_timestamps"]]
+    chunks, usage, finish = _read(request.get("response_outputs"), stamps)
+    first, last = (chunks[0], chunks[-1]) if chunks else (None, None)
+    tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    ok = first is not None and not request.get("error")
+    return Record(
+        request_index=index, scheduled_ns=None, sent_ns=sent, headers_ns=None, first_token_ns=first, first_answer_ns=None, last_token_ns=last,
+        closed_ns=max([sent, *stamps]), phase="measure", outcome="ok" if ok else "empty" if not request.get("error") else "malformed",
+        http_status=None, error=str(request["error"])[:500] if request.get("error") else None, input_tokens=tokens_in,
+        cached_input_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"), output_tokens=tokens_out,
+        reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
+        input_token_source=None if tokens_in is None else "usage", output_token_source=None if tokens_out is None else "usage",
+        gaps_ms=[(b - a) / 1e6 for a, b in pairwise(chunks)] if chunks else None, response_bytes=None,
+        finish_reason=finish,
+    )  # fmt: skip
+
+
+def _read(outputs: Any, stamps: list[int]) -> tuple[list[int], dict[str, Any], str | None]:
+    """When text came, the usage, and the finish reason; without the responses each of them counts as text."""
+    if not isinstance(outputs, list) or len(outputs) != len(stamps):
+        return stamps, {}, None
+    chunks: list[int] = []
+    usage: dict[str, Any] = {}
+    finish = None
+    for stamp, output in zip(stamps, outputs, strict=True):
+        events, text = _events(output)
+        for event in events:
+            usage = event.get("usage") or usage
+            for choice in event.get("choices") or []:
+                finish = choice.get("finish_reason") or finish
+                delta = choice.get("delta") or {}
+                text = text or bool(
+                    choice.get("text")
+                    or delta.get("content")
+                    or delta.get("reasoning_content")
+                    or delta.get("reasoning")
+                )
+        if text:
+            chunks.append(stamp)
+    return chunks, usage, finish
+
+
+def _events(output: Any) -> tuple[list[dict[str, Any]], bool]:
+    """The events of one response, or whether it is plain text of another API."""
+    if not isinstance(output, dict):
+        return [], bool(output)
+    response = output.get("response")
+    if response is None:
+        return [], bool(str(output.get("text_output") or "").strip())
+    events = []
+    for line in str(response).split("\n"):
+        body = line.removeprefix("data:").strip()
+        if body and body != "[DONE]":
+            try:
+                event = parse(body.encode())
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                events.append(event)
+    return events, False
