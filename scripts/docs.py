@@ -25,7 +25,9 @@ def command_help() -> str:
 def _helps(command: click.Command, context: click.Context) -> Iterator[str]:
     """The help of a command, then of those below it."""
     yield from ("```text", command.get_help(context), "```")
-    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+    if not isinstance(command, click.Group):
+        return
+    for name in command.list_commands(context):
         below = command.get_command(context, name)
         assert below is not None
         within = click.Context(below, info_name=name, parent=context, terminal_width=100)

@@ -12,8 +12,9 @@ from transforms.runner import comments
 from warehouse.home import Home
 
 NIGHT = datetime(2026, 11, 20, 2)
+DAY = NIGHT.date()
 MADE_UP: dict[str, Any] = {
-    "VARCHAR": "x", "DOUBLE": 1.5, "BIGINT": 1, "INTEGER": 1, "BOOLEAN": True, "DATE": NIGHT.date(), "TIMESTAMP": NIGHT,
+    "VARCHAR": "x", "DOUBLE": 1.5, "BIGINT": 1, "INTEGER": 1, "BOOLEAN": True, "DATE": DAY, "TIMESTAMP": NIGHT,
 }  # fmt: skip
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -46,7 +47,7 @@ def _value(column: Column, row: Mapping[str, Any]) -> Any:
 
 
 def fleet(
-    day: date = NIGHT.date(), *, endpoint: str = "llama", demand: str = "chat", hour: int = 2
+    day: date = DAY, *, endpoint: str = "llama", demand: str = "chat", hour: int = 2
 ) -> dict[str, list[dict[str, Any]]]:
     """Rows of the worked fleet of docs/economics.md at a mean of 40 rps: $262,500 a year, 3 servers at $87,500.
 

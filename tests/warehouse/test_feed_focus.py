@@ -305,7 +305,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("change", "rule"), BROKEN, ids=[f"{rule} {list(change.values())[0]}" for change, rule in BROKEN]
+    ("change", "rule"), BROKEN, ids=[f"{rule} {next(iter(change.values()))}" for change, rule in BROKEN]
 )
 def test_a_broken_row_is_found_by_the_rule_that_it_breaks(
     good: pl.DataFrame, tmp_path: Path, change: Mapping[str, Any], rule: str

@@ -44,7 +44,7 @@ def violations(path: Path, suffix: str = "") -> list[Violation]:
     with duckdb.connect() as con:
         con.execute("set timezone = 'UTC'")
         con.execute(
-            f"create view written as from {'read_csv' if as_text else 'read_parquet'}({literal(str(path))}{options})"
+            f"create table written as from {'read_csv' if as_text else 'read_parquet'}({literal(str(path))}{options})"
         )
         types = {row[0]: str(row[1]) for row in con.execute("describe written").fetchall()}
         missing = list(_missing(types, as_text))

@@ -106,10 +106,10 @@ def _write(con: duckdb.DuckDBPyConnection, table: Table, parts: dict[str, _Part]
     """Write the missing files, the rows of each in the order of the grain."""
     columns = ", ".join(quoted(c.name) for c in table.columns if not (c.name == PARTITION and "" not in parts))
     grain = ", ".join(quoted(name) for name in table.grain)
-    reader = con.execute(
+    reader = con.sql(
         f"select {columns}, {day_of(table)} as partition_day from curated.{table.name} "
         f"where partition_day in (select unnest($days)) order by partition_day, {grain}",
-        {"days": list(parts)},
+        params={"days": list(parts)},
     ).to_arrow_reader(_BATCH_ROWS)
     schema = _described(pa.schema([field for field in reader.schema if field.name != "partition_day"]), table)
     writers: dict[str, pq.ParquetWriter] = {}

@@ -110,9 +110,7 @@ def _load(
     columns = ", ".join(f"{quoted(c.name)} {postgres_type(c.type)}" for c in table.columns)
     session.run(f"create table {whole} ({columns})")
     items = ", ".join(select_item(column) for column in table.columns)
-    rows = session.load(
-        con.execute(f"select {items} from curated.{table.name}").to_arrow_reader(_BATCH_ROWS), name, schema
-    )
+    rows = session.load(con.sql(f"select {items} from curated.{table.name}").to_arrow_reader(_BATCH_ROWS), name, schema)
     session.run(
         f"create unique index {quoted(f'{name}_grain')} on {whole} ({', '.join(quoted(c) for c in table.grain)})",
         f"comment on table {whole} is {literal(f'{table.description} {MARK}')}",
