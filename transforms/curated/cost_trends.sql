@@ -18,56 +18,64 @@ with nights as (
         on nights.performance_id = points.performance_id and nights.night = points.night
 ),
 
--- where changes follow each other closely, too few nights lie before all of them that are not yet the new normal:
--- then only those of performance are left out, and then none
-counted as (
+new as (
+    select
+        *,
+        least(baseline_to, moved_at) as unmoved_until,
+    from nights
+    where is_new and is_valid
+),
+
+past as (
     select
         series_id,
-        night,
         lineage,
+        night,
         value_usd,
-        from_night,
-        moved_at,
-        least(baseline_to, moved_at) as unmoved_until,
-        count(*) over (
-            partition by series_id, lineage
-            order by night
-            range between (night - from_night) preceding -- noqa: PRS
-            and greatest(night - unmoved_until + interval 1 microsecond, interval 0 second) preceding
-        ) as unmoved_nights,
-        count(*) over (
-            partition by series_id, lineage
-            order by night
-            range between (night - from_night) preceding -- noqa: PRS
-            and greatest(night - moved_at + interval 1 microsecond, interval 0 second) preceding
-        ) as steady_nights,
-    from nights
+    from staging.series_nights
     where is_valid
 ),
 
+-- where changes follow each other closely, too few nights lie before all of them that are not yet the new normal:
+-- then only those of performance are left out, and then none
 framed as (
     select
-        *,
-        case when unmoved_nights >= 5 then unmoved_until when steady_nights >= 5 then moved_at else night end
-            as until_night,
-    from counted
+        new.series_id,
+        new.night,
+        any_value(new.lineage) as lineage,
+        any_value(new.from_night) as from_night,
+        case
+            when count(*) filter (where past.night < new.unmoved_until) >= 5 then any_value(new.unmoved_until)
+            when count(*) filter (where past.night < new.moved_at) >= 5 then any_value(new.moved_at)
+            else new.night
+        end as until_night,
+    from new
+    inner join past
+        on
+            new.series_id = past.series_id
+            and new.lineage = past.lineage
+            and past.night >= new.from_night
+            and past.night < new.night
+    group by new.series_id, new.night
 ),
 
 baselines as (
     select
-        series_id,
-        night,
-        count(value_usd) over baseline as baseline_nights,
-        min(night) over baseline as baseline_since,
-        max(night) over baseline as baseline_until,
-        median(value_usd) over baseline as middle_usd,
-        mad(value_usd) over baseline as deviation_usd,
+        framed.series_id,
+        framed.night,
+        count(*) as baseline_nights,
+        min(past.night) as baseline_since,
+        max(past.night) as baseline_until,
+        median(past.value_usd) as middle_usd,
+        mad(past.value_usd) as deviation_usd,
     from framed
-    window baseline as (
-        partition by series_id, lineage
-        order by night
-        range between (night - from_night) preceding and (night - until_night + interval 1 microsecond) preceding -- noqa: PRS
-    )
+    inner join past
+        on
+            framed.series_id = past.series_id
+            and framed.lineage = past.lineage
+            and past.night >= framed.from_night
+            and past.night < framed.until_night
+    group by framed.series_id, framed.night
 ),
 
 final as (

@@ -101,31 +101,49 @@ costs as (
     where costs.night >= scope.earliest
 ),
 
-ordered as (
+-- narrow, with numbers for what windows are ordered within: sorts carry nothing that is not asked
+keyed as (
     select
-        *,
-        lag(night) over (partition by series_id, loads, measure, metric_version order by night) as comparable_before,
-        lag(lineage) over (partition by series_id order by night) as lineage_before,
-        lag(night, 120) over lineages as reach,
-        count(*) over lineages > 1 and (
-            lag(price_terms) over lineages is distinct from price_terms
-            or lag(demand_terms) over lineages is distinct from demand_terms
-        ) as is_step,
+        night,
+        hash(series_id) as series_key,
+        hash(series_id, lineage) as lineage_key,
+        hash(series_id, loads, measure, metric_version) as comparable_key,
+        hash(price_terms, demand_terms) as terms_key,
     from costs
     where is_valid
-    window lineages as (partition by series_id, lineage order by night)
+),
+
+ordered as (
+    select
+        series_key,
+        lineage_key,
+        night,
+        lag(night) over (partition by comparable_key order by night) as comparable_before,
+        lag(lineage_key) over (partition by series_key order by night) as lineage_key_before,
+        lag(night, 120) over lineages as reach,
+        lag(terms_key, 1, terms_key) over lineages <> terms_key as is_step,
+    from keyed
+    window lineages as (partition by lineage_key order by night)
+),
+
+lineages as (
+    select
+        hash(series_id, lineage) as lineage_key,
+        any_value(lineage) as lineage,
+    from costs
+    group by hash(series_id, lineage)
 ),
 
 stepped as (
     select
         *,
         max(case when is_step then night end) over (
-            partition by series_id, lineage
+            partition by lineage_key
             order by night
             rows between unbounded preceding and 14 preceding
         ) as settled_step,
         min(case when is_step then night end) over (
-            partition by series_id, lineage
+            partition by lineage_key
             order by night
             rows between 13 preceding and current row
         ) as fresh_step,
@@ -137,7 +155,7 @@ final as (
         costs.*,
         case when stepped.comparable_before >= costs.night - interval 400 days then stepped.comparable_before end
             as previous_night,
-        stepped.lineage_before,
+        before.lineage as lineage_before,
         coalesce(stepped.is_step, false) as is_step,
         greatest(
             costs.night - interval 400 days, coalesce(stepped.reach, '-infinity'::timestamp),
@@ -145,7 +163,8 @@ final as (
         ) as baseline_from,
         least(costs.night, coalesce(stepped.fresh_step, costs.night)) as baseline_to,
     from costs
-    left join stepped using (series_id, night)
+    left join stepped on hash(costs.series_id) = stepped.series_key and costs.night = stepped.night
+    left join lineages as before on stepped.lineage_key_before = before.lineage_key
     where costs.is_new or costs.is_valid
 )
 
