@@ -54,8 +54,8 @@ framed as (
         on
             new.series_id = past.series_id
             and new.lineage = past.lineage
-            and past.night >= new.from_night
-            and past.night < new.night
+            and new.from_night <= past.night
+            and new.night > past.night
     group by new.series_id, new.night
 ),
 
@@ -73,8 +73,8 @@ baselines as (
         on
             framed.series_id = past.series_id
             and framed.lineage = past.lineage
-            and past.night >= framed.from_night
-            and past.night < framed.until_night
+            and framed.from_night <= past.night
+            and framed.until_night > past.night
     group by framed.series_id, framed.night
 ),
 
