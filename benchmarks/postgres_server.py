@@ -53,12 +53,26 @@ def server(*settings: str) -> Iterator[Server]:
     try:
         who = _unprivileged(folder)
         data = folder / "data"
-        init = [found / "initdb", "-D", data, "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        init: list[str | Path] = [
+            found / "initdb",
+            "-D",
+            data,
+            "-U",
+            OWNER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
         subprocess.run(init, check=True, capture_output=True, cwd=folder, **who)
         options = [f"-c{setting}" for setting in ("listen_addresses=", "fsync=off", *settings)]
-        command = [found / "postgres", "-D", data, "-k", folder, *options]
+        command: list[str | Path] = [found / "postgres", "-D", data, "-k", folder, *options]
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, cwd=folder, **who)
+            process: subprocess.Popen[bytes] = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=log, cwd=folder, **who
+            )
         try:
             _wait_for(process, Server(folder, found))
             yield Server(folder, found)
