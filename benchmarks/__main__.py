@@ -25,6 +25,7 @@ from benchmarks import (
     sharing,
     tls,
     transforms,
+    trends,
 )
 from benchmarks.tables import Section, as_json, as_text
 
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Section]]] = {
     "transforms": transforms.run,
     "sharing": sharing.run,
     "economics": economics.run,
+    "trends": trends.run,
     "importing": importing.run,
     "report": report.run,
     "feeds": feeds.run,

@@ -1,6 +1,7 @@
 """`ratecard gate`: exit code 3 where a cost rose by more than a limit, and by more than its own noise."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ def _share(_ctx: click.Context, _parameter: click.Parameter, value: str) -> floa
     return share
 
 
-def _series(option: str, help_: str) -> Any:
+def _series(option: str, help_: str) -> Callable[..., Any]:
     return in_section(_WHICH, option, metavar="NAME", multiple=True, help=help_)
 
 

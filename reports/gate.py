@@ -102,14 +102,20 @@ def judge(
 def _verdict(row: Row, limit: float, against: str) -> Verdict:
     if row["value_usd"] is None:
         if row["status"] == "infeasible" and row["had_value"]:
-            return Verdict(row, "tripped", None, 1.0, "no operating point meets the SLO any more: there is no cost to compare")
+            return Verdict(
+                row, "tripped", None, 1.0, "no operating point meets the SLO any more: there is no cost to compare"
+            )
         return Verdict(row, "no_value", None, None, f"not judged: {row['no_value']}")
     before = row["baseline_usd"] if against == "baseline" else row["previous_value_usd"]
     if before is None and against == "baseline" and row["direction"] == "worse":
         before = row["reference_usd"]
     if before is None:
         because = f"; {row['baseline_break']} is new" if row["baseline_break"] else ""
-        what = f"{row['baseline_nights']} valid nights before it, a baseline takes 5" if against == "baseline" else "no valid night before it"
+        what = (
+            f"{row['baseline_nights']} valid nights before it, a baseline takes 5"
+            if against == "baseline"
+            else "no valid night before it"
+        )
         return Verdict(row, "no_baseline", None, None, f"not judged: {what}{because}")
     change = row["value_usd"] / before - 1
     unit = UNITS.get(row["measure"], "1M tokens")

@@ -6,6 +6,7 @@ nights against the nights since the last step, in units of their robust spread. 
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import erf, sqrt
 
 import numpy as np
@@ -162,7 +163,7 @@ class _Noise:
         if known.last.is_open and known.last.episode is not None:
             starts.add(known.last.episode.step)
         cuts = [reach, *sorted(s for s in starts if reach < s < end), end]
-        parts = [values[a:b] for a, b in zip(cuts, cuts[1:], strict=False) if b - a >= 3]
+        parts = [values[a:b] for a, b in pairwise(cuts) if b - a >= 3]
         if not parts:
             return None
         rest = np.concatenate([part - _median(part) for part in parts])

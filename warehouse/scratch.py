@@ -104,5 +104,5 @@ def scratch(home: Home, wait_s: float) -> Iterator[Scratch]:
 def one_at_a_time(home: Home, wait_s: float) -> Iterator[None]:
     """Hold the lock of the builds: whoever has it may take parts away that a build would read."""
     busy = WarehouseError("another process is building the warehouse: try again when it is done")
-    with exclusive_in_turn(home.locks / "build.lock", wait_s, busy):
+    with exclusive_in_turn(home.locks / ".build.lock", wait_s, busy):
         yield

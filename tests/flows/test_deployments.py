@@ -24,8 +24,8 @@ from flows.slots import LEASE_S, endpoint_slot
 from schemas.catalog import Load
 from schemas.errors import EndpointBusyError
 from tests.flows.conftest import ROOT, child, environment, free_port
-from tests.traces import STARTER
 from tests.history import History, Planted, land
+from tests.traces import STARTER
 from warehouse import manifests
 from warehouse.ask import ask
 from warehouse.build import build
@@ -318,7 +318,7 @@ async def test_shards_run_by_a_deployment_are_one_level_and_a_stop_lands_what_th
 class _Inbox(BaseHTTPRequestHandler):
     """What was posted, in the server's `told`."""
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self.server.told.append(self.rfile.read(int(self.headers["content-length"])).decode())  # type: ignore[attr-defined]
         self.send_response(204)
         self.end_headers()
@@ -393,6 +393,8 @@ async def test_a_regression_is_an_event_once_and_the_automation_of_the_docs_noti
     assert event["payload"]["performance_change_share"] == pytest.approx(0.2)
     shown = asked(server, "artifacts/filter", artifacts={"key": {"any_": ["regressions"]}})
     assert shown and line in shown[0]["data"]
+
+
 def test_the_slot_of_a_holder_that_was_killed_has_come_free(server: dict[str, str], killed_holders: list[str]) -> None:
     [name] = killed_holders
     deadline = time.monotonic() + LEASE_S + 60

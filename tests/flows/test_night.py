@@ -174,7 +174,7 @@ async def test_a_night_that_is_long_over_stays_a_gap(
 async def test_a_build_that_fails_is_told_beside_the_run_that_failed(
     home: Home, parameters: Callable[..., NightParameters], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise WarehouseError("no space left")
 
     monkeypatch.setattr("flows.publish.build", full)

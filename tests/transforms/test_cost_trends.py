@@ -20,7 +20,9 @@ NEW = {"run_id": "new", "night": NEXT, "run_date": NEXT.date(), "started_at": NE
 def two_nights(given: Given, new_ms: float, new_run: dict[str, Any] | None = None, **both: Any) -> Given:
     """A slot with requests of 1 s (1 request/s) on the first night, and of `new_ms` on the second."""
     given.run(**both).closed_loop(1, 30)
-    given.run(**{**NEW, **both, **(new_run or {})}).closed_loop(1, 30, each_ms=new_ms, run="new", gaps_ms=(new_ms / 10,) * 9)
+    given.run(**{**NEW, **both, **(new_run or {})}).closed_loop(
+        1, 30, each_ms=new_ms, run="new", gaps_ms=(new_ms / 10,) * 9
+    )
     given.slo(("e2e", "mean", 5000.0)).slo(("e2e", "mean", 5000.0), catalog_hash="new")
     return given
 
@@ -89,7 +91,9 @@ def test_another_slo_chooses_another_point_and_that_is_scope(given: Given) -> No
     given.run().closed_loop(1, 30).closed_loop(2, 30, each_ms=1111.0, level_index=2)
     given.run(**NEW).closed_loop(1, 30, run="new").closed_loop(2, 30, each_ms=1111.0, level_index=2, run="new")
     given.slo(("e2e", "mean", 5000.0)).slo(("e2e", "mean", 1050.0), catalog_hash="new")
-    given.demand().demand(catalog_hash="new").plan(**RENT).plan(**{**RENT, "usd_per_hour": 3.0}, catalog_hash="new").build()
+    given.demand().demand(catalog_hash="new").plan(**RENT).plan(
+        **{**RENT, "usd_per_hour": 3.0}, catalog_hash="new"
+    ).build()
     row = trend(given)
     assert row["value_usd"] == pytest.approx(3 / 3600 / 110e-6, rel=1e-3)
     assert row["previous_value_usd"] == pytest.approx(2 / 3600 / (110e-6 * 2 / 1.111), rel=2e-2)

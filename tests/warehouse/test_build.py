@@ -89,7 +89,7 @@ def test_a_missing_catalog_snapshot_is_named(home: Home) -> None:
 
 
 def test_two_builds_at_once_wait_for_each_other(home: Home) -> None:
-    with exclusive(home.locks / "build.lock"), pytest.raises(WarehouseError, match="another process is building"):
+    with exclusive(home.locks / ".build.lock"), pytest.raises(WarehouseError, match="another process is building"):
         build(home, wait_s=0.1)
 
 

@@ -153,7 +153,7 @@ def test_a_build_under_way_is_waited_for_and_two_retentions_are_not_at_once(
 ) -> None:
     measure(home)
     monkeypatch.setattr("warehouse.retain._BUILD_WAIT_S", 0.1)
-    with exclusive(home.locks / "build.lock"):
+    with exclusive(home.locks / ".build.lock"):
         [first, *_] = retain.apply(home, COMPACT, LATER, silent)
     assert "another process is building" in str(first.problem)
     assert [str(p) for m in manifests.read_all(home) for p in manifests.check_parts(home, m)] == []

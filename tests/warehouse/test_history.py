@@ -94,7 +94,10 @@ def test_more_demand_is_scope_through_the_ceilings(home: Home) -> None:
     scope = ((cost(old, 120) - cost(old, 95)) + (cost(new, 120) - cost(new, 95))) / 2
     performance = ((cost(new, 95) - cost(old, 95)) + (cost(new, 120) - cost(old, 120))) / 2
     assert row["value_usd"] == pytest.approx(cost(new, 120))
-    assert (row["scope_effect_usd"], row["performance_effect_usd"]) == (pytest.approx(scope), pytest.approx(performance))
+    assert (row["scope_effect_usd"], row["performance_effect_usd"]) == (
+        pytest.approx(scope),
+        pytest.approx(performance),
+    )
     assert row["price_effect_usd"] == pytest.approx(0)
 
 
@@ -109,7 +112,9 @@ def test_the_planted_step_is_found_within_three_nights_with_its_suspect(home: Ho
     # the mean of five nights at 2 % noise against twenty: 10 % +/- 1 %, three of those
     assert last["change_share"] == pytest.approx(0.10, abs=0.03)
     assert "engine_version: 1.0 -> 1.1" in first["suspects"]
-    print(f"found on {first['run_date']}, planted on {day(24)}: {last['change_share']:+.1%}, {first['confidence']:.2%} sure")
+    print(
+        f"found on {first['run_date']}, planted on {day(24)}: {last['change_share']:+.1%}, {first['confidence']:.2%} sure"
+    )
 
 
 def test_nothing_else_was_found(home: Home) -> None:

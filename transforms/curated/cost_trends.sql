@@ -32,13 +32,13 @@ counted as (
         count(*) over (
             partition by series_id, lineage
             order by night
-            range between (night - from_night) preceding
+            range between (night - from_night) preceding -- noqa: PRS
             and greatest(night - unmoved_until + interval 1 microsecond, interval 0 second) preceding
         ) as unmoved_nights,
         count(*) over (
             partition by series_id, lineage
             order by night
-            range between (night - from_night) preceding
+            range between (night - from_night) preceding -- noqa: PRS
             and greatest(night - moved_at + interval 1 microsecond, interval 0 second) preceding
         ) as steady_nights,
     from nights
@@ -66,7 +66,7 @@ baselines as (
     window baseline as (
         partition by series_id, lineage
         order by night
-        range between (night - from_night) preceding and (night - until_night + interval 1 microsecond) preceding
+        range between (night - from_night) preceding and (night - until_night + interval 1 microsecond) preceding -- noqa: PRS
     )
 ),
 

@@ -119,8 +119,8 @@ grown as materialized (
     inner join nights
         on
             candidates.series_id = nights.series_id
-            and nights.night_no >= candidates.step_no
-            and nights.night <= candidates.night
+            and candidates.step_no <= nights.night_no
+            and candidates.night >= nights.night
     group by candidates.series_id, candidates.night, candidates.cause, candidates.regression_id
 ),
 

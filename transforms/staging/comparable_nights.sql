@@ -13,7 +13,9 @@ with measured as (
         night,
         string_agg(distinct load, ', ' order by load) as loads,
         concat_ws(
-            ' -> ', coalesce(max(input_tokens_target)::varchar, 'any'), coalesce(max(output_tokens_target)::varchar, 'any')
+            ' -> ',
+            coalesce(max(input_tokens_target)::varchar, 'any'),
+            coalesce(max(output_tokens_target)::varchar, 'any')
         ) as lengths,
     from curated.runs
     where is_current and retracted_at is null and levels_measured > 0
@@ -56,7 +58,10 @@ final as (
         end as measure,
     from curated.server_counts as fleets
     inner join curated.demands as demands
-        on fleets.catalog_hash = demands.catalog_hash and fleets.demand = demands.demand and fleets.night = demands.night
+        on
+            fleets.catalog_hash = demands.catalog_hash
+            and fleets.demand = demands.demand
+            and fleets.night = demands.night
     left join measured
         on fleets.endpoint = measured.endpoint and fleets.workload = measured.workload and fleets.night = measured.night
     left join tokens using (operating_point_id)

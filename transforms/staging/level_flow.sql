@@ -60,47 +60,6 @@ straddling as (
 
 -- how many of its gaps lie before the edge: steps that halve, taken where the sum of so many still fits
 counted as (
--- the few requests first: their keys filter the scan of the long lists
-straddlers as (
-    select
-        windows.run_id,
-        windows.attempt,
-        windows.level_index,
-        keys.level_no,
-        keys.shard,
-        keys.request_index,
-        keys.first_token_ns,
-    from (select distinct level_no, shard, request_index, first_token_ns, from straddling) as keys
-    inner join windows using (level_no)
-),
-
-chunks as (
-    select
-        straddlers.level_no,
-        straddlers.shard,
-        straddlers.request_index,
-        straddlers.first_token_ns,
-        unnest(list_prepend(0, traces.gaps_us)) as gap_us,
-        unnest(coalesce(traces.chunk_tokens, repeat([1], traces.token_chunks))) as weight,
-        generate_subscripts(list_prepend(0, traces.gaps_us), 1) as chunk,
-    from raw.request_traces as traces
-    inner join straddlers using (run_id, attempt, level_index, shard, request_index)
-    where traces.gaps_us is not null
-),
-
-arrivals as (
-    select
-        level_no,
-        shard,
-        request_index,
-        weight,
-        first_token_ns + 1000 * sum(gap_us) over (
-            partition by level_no, shard, request_index order by chunk
-        ) as arrived_ns,
-    from chunks
-),
-
-arrived as (
     select
         straddling.level_no,
         straddling.shard,
@@ -125,6 +84,7 @@ arrived as (
     from straddling
     inner join windows using (level_no)
     inner join raw.request_traces as traces using (run_id, attempt, level_index, shard, request_index)
+    where traces.gaps_us is not null
 ),
 
 arrived as (

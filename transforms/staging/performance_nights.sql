@@ -1,9 +1,13 @@
--- staging.performance_nights: what a night's performance was, prices and demands left out, for all that costs follow from.
+-- staging.performance_nights: what a night's performance was, prices and demands left out, for all that costs follow
+--   from.
 -- grain: performance_id, night
 -- spans: nights
--- columns: performance_value, less is better: GPU-seconds for 1M tokens (or a request, where tokens were not counted) of
---   all requests (gpu_seconds: costs on the bases capacity and demand) or of good ones (gpu_seconds_good: slo); how many
---   requests one good one takes (good_share: a provisioned unit, whose rate is promised); the bill of an API plan at one
+-- columns: performance_value, less is better: GPU-seconds for 1M tokens (or a request, where tokens were not counted)
+--   of
+--   all requests (gpu_seconds: costs on the bases capacity and demand) or of good ones (gpu_seconds_good: slo); how
+--   many
+--   requests one good one takes (good_share: a provisioned unit, whose rate is promised); the bill of an API plan at
+--   one
 --   price list, for all or for good answers; own_error_share, of the night's own rate; lineage, see comparable_nights.
 with nights as (
     select distinct on (endpoint, workload, slo, night)
@@ -50,7 +54,9 @@ bills as (
         -- at other prices it is another bill
         any_value(concat_ws(
             ' | ', nights.lineage,
-            concat_ws(' ', plans.price_in, 'cached', plans.price_cached, plans.price_out, 'thought', plans.price_reasoning)
+            concat_ws(
+                ' ', plans.price_in, 'cached', plans.price_cached, plans.price_out, 'thought', plans.price_reasoning
+            )
         )) as lineage,
         0.0 as own_error_share,
         costs.price_plan || case costs.cost_basis when 'slo' then ' bill of good answers' else ' bill' end as measure,

@@ -21,7 +21,16 @@ plans as (
         md5(
             concat_ws(
                 '|', kind, gpus_per_server, server_price, 'salvage', salvage, depreciation_years, hosting_year,
-                software_year, licence_basis, 'kw', power_kw, pue, usd_per_kwh, 'staff', staff_year, 'other', other_year,
+                software_year,
+                licence_basis,
+                'kw',
+                power_kw,
+                pue,
+                usd_per_kwh,
+                'staff',
+                staff_year,
+                'other',
+                other_year,
                 rent_unit, usd_per_hour, tokens_per_s, price_in, 'cached', price_cached, price_out, 'thought',
                 price_reasoning
             )
@@ -61,14 +70,20 @@ costs as (
         -- ends of the interval: the split of a pool's tokens has none of its own
         case nights.measure
             when 'usd_per_mtok' then [costs.usd_per_mtok, costs.usd_per_mtok_lo, costs.usd_per_mtok_hi]
-            when 'usd_per_mtok_input' then [
-                costs.usd_per_mtok_input, costs.usd_per_mtok_input * costs.usd_per_request_lo / costs.usd_per_request,
-                costs.usd_per_mtok_input * costs.usd_per_request_hi / costs.usd_per_request
-            ]
-            when 'usd_per_mtok_output' then [
-                costs.usd_per_mtok_output, costs.usd_per_mtok_output * costs.usd_per_request_lo / costs.usd_per_request,
-                costs.usd_per_mtok_output * costs.usd_per_request_hi / costs.usd_per_request
-            ]
+            when 'usd_per_mtok_input'
+                then
+                    [
+                        costs.usd_per_mtok_input,
+                        costs.usd_per_mtok_input * costs.usd_per_request_lo / costs.usd_per_request,
+                        costs.usd_per_mtok_input * costs.usd_per_request_hi / costs.usd_per_request
+                    ]
+            when 'usd_per_mtok_output'
+                then
+                    [
+                        costs.usd_per_mtok_output,
+                        costs.usd_per_mtok_output * costs.usd_per_request_lo / costs.usd_per_request,
+                        costs.usd_per_mtok_output * costs.usd_per_request_hi / costs.usd_per_request
+                    ]
             else [costs.usd_per_request, costs.usd_per_request_lo, costs.usd_per_request_hi]
         end as cost,
         cost[1] as value_usd,
@@ -79,7 +94,10 @@ costs as (
     cross join scope
     inner join staging.comparable_nights as nights using (fleet_id)
     inner join plans
-        on nights.catalog_hash = plans.catalog_hash and costs.price_plan = plans.price_plan and costs.night = plans.night
+        on
+            nights.catalog_hash = plans.catalog_hash
+            and costs.price_plan = plans.price_plan
+            and costs.night = plans.night
     where costs.night >= scope.earliest
 ),
 

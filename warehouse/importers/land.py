@@ -74,7 +74,7 @@ def land(
 @contextmanager
 def _alone(home: Home, endpoint: str) -> Iterator[None]:
     """One import of an endpoint at a time; what one that died left in `incoming/` is removed, since none of it counts."""
-    with exclusive(home.locks / f"{_PREFIX}{endpoint}.lock") as descriptor:
+    with exclusive(home.locks / f".{_PREFIX}{endpoint}.lock") as descriptor:
         if descriptor is None:
             raise EndpointBusyError(f"another import for endpoint {endpoint} is going on: try again when it is done")
         for left in home.incoming.glob(f"{_PREFIX}*_{endpoint}_*"):

@@ -157,7 +157,7 @@ def test_two_imports_of_an_endpoint_at_once_do_not_mix(home: Home, tmp_path: Pat
     paths = sweep(tmp_path / "results")
     home.prepare()
     with (
-        exclusive(home.locks / "import-e.lock"),
+        exclusive(home.locks / ".import-e.lock"),
         pytest.raises(EndpointBusyError, match="another import for endpoint e"),
     ):
         imported(home, "vllm", *paths)
