@@ -1,11 +1,9 @@
 -- staging.night_pairs: each new valid night of a series beside the valid night before it, and what differs.
 -- grain: series_id, night
 -- spans: nights
--- columns: of staging.series_nights; previous_*, of the night before; same_price, same_scope, whether prices, and
---   what is
---   asked, are as they were; is_tied, whether the SLO or the lengths that the workload aims at changed: another point
---   was
---   chosen, or other requests were sent, so that what was measured belongs to what was asked.
+-- columns: of staging.series_nights; previous_*, of the night before; same_price, same_scope, whether prices, and what
+--   is asked, are as they were; is_tied, whether the SLO or the lengths that the workload aims at changed: another
+--   point was chosen, or other requests were sent, so that what was measured belongs to what was asked.
 select
     new.series_id,
     new.night,
