@@ -3,12 +3,10 @@
 -- grain: performance_id, night
 -- spans: nights
 -- columns: performance_value, less is better: GPU-seconds for 1M tokens (or a request, where tokens were not counted)
---   of
---   all requests (gpu_seconds: costs on the bases capacity and demand) or of good ones (gpu_seconds_good: slo); how
---   many
---   requests one good one takes (good_share: a provisioned unit, whose rate is promised); the bill of an API plan at
---   one
---   price list, for all or for good answers; own_error_share, of the night's own rate; lineage, see comparable_nights.
+--   of all requests (gpu_seconds: costs on the bases capacity and demand) or of good ones (gpu_seconds_good: slo); how
+--   many requests one good one takes (good_share: a provisioned unit, whose rate is promised); the bill of an API plan
+--   at one price list, for all or for good answers; own_error_share, of the night's own rate; lineage, see
+--   comparable_nights.
 with nights as (
     select distinct on (endpoint, workload, slo, night)
         nights.*,
