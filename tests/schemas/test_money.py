@@ -33,7 +33,7 @@ AZURE = DATA / "azure" / "AzureLLMInferenceTrace_code_first3000.csv"
         ("demands", "peak_rps: 100\n  peak_to_average: 3", "peak_rps: 100\n  trace: {file: demands.yaml, format: azure}", "chat: a trace brings its own rates: leave peak_rps"),
         ("demands", "peak_rps: 100\n  peak_to_average: 3", "trace: {file: demands.yaml, format: azure}", "chat.trace: "),
         ("demands", "peak_rps: 100\n  peak_to_average: 3", "trace: {file: gone.csv, format: azure}", "chat.trace.file: found 'gone.csv', expected a file"),
-        ("demands", "peak_rps: 100\n", "peak_rps: 100\n  trace_rates: [{rps: 1, share: 1}]\n", "trace_rates: is measured from trace: leave it out"),
+        ("demands", "peak_rps: 100\n  peak_to", "peak_rps: 100\n  trace_rates: [{rps: 1, share: 1}]\n  peak_to", "trace_rates: is measured from trace: leave it out"),
         ("demands", "  peak_rps: 20\n", "  peak_rps: 20\n  max_power_kw: 0\n", "demo-assistant.max_power_kw: found 0, expected: greater than 0"),
     ],
 )  # fmt: skip

@@ -272,7 +272,8 @@ def test_every_column_has_its_comment_and_unit(given: Given) -> None:
     bare = "select table_name, column_name from duckdb_columns() where schema_name = 'curated' and comment is null"
     assert given.all(bare) == []
     comment = given.all(
-        "select comment from duckdb_columns() where column_name = 'ttft_p99_ms' order by comment nulls last"
+        "select comment from duckdb_columns() "
+        "where table_name = 'operating_points' and column_name = 'ttft_p99_ms' order by comment nulls last"
     )
     assert comment[0]["comment"] == "p99 of time to first token, first_token - sent; null under 662 [ms]"
     assert given.one("select comment from duckdb_tables() where table_name = 'server_counts'")["comment"].endswith(
