@@ -140,7 +140,7 @@ where costs.allocation_method <> 'processor_sharing'
 def build(con: duckdb.DuckDBPyConnection) -> None:
     """Price the worlds; an empty table where there are none."""
     con.execute(_EMPTY)
-    if con.execute("select count(*) from staging.price_worlds").fetchone() == (0,):
+    if con.execute("select count(*) from staging.price_worlds").fetchall() == [(0,)]:
         return
     with duckdb.connect(":memory:") as other:
         other.execute("attach ':memory:' as raw; attach ':memory:' as staging; create schema curated")
@@ -151,7 +151,7 @@ def build(con: duckdb.DuckDBPyConnection) -> None:
         other.execute(_NO_MIXES)
         given = [*_GIVEN, *(f"curated.{table.name}" for table, _ in _ROWS if table.schema == "curated")]
         run_transforms(other, wanted=["curated.cost_per_million_tokens"], given=given)
-        con.register("priced_worlds", other.execute(_PRICED).to_arrow_table())
+        con.register("priced_worlds", other.sql(_PRICED).to_arrow_table())
         con.execute("insert into staging.repriced by name from priced_worlds")
         con.unregister("priced_worlds")
 
@@ -160,7 +160,7 @@ def _carry(
     con: duckdb.DuckDBPyConnection, other: duckdb.DuckDBPyConnection, query: str, name: str, table: Table | None = None
 ) -> None:
     """The rows of a query as a table of another database, with the columns of `table`; those that it lacks are null."""
-    found = con.execute(query).to_arrow_table()
+    found = con.sql(query).to_arrow_table()
     other.register("carried", found)
     if table is None:
         other.execute(f"create table {name} as from carried")
