@@ -209,6 +209,7 @@ def _moved(column: str, type_: str, day: str) -> str:
         return f"replace({column}, '{day}', strftime(date '{day}' + cast(number as integer), '%Y-%m-%d')) as {column}"
     if column in ("night", "run_date") or column.endswith("_started_at"):
         return f"cast({column} + to_days(cast(number as integer)) as {type_}) as {column}"
-    if type_ == "DOUBLE":
+    # shares of one thing add up to it
+    if type_ == "DOUBLE" and not column.endswith("_share"):
         return f"{column} * (1 + 0.02 * (hash(number, {column}) % 1000) / 1000) as {column}"
     return column
