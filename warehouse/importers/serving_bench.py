@@ -10,7 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from schemas.errors import ResultFileError
 from warehouse.importers.agreement import contradictions
+from warehouse.importers.files import read_documents
 from warehouse.importers.levels import Level, Rejected, number
 from warehouse.importers.samples import mean
 from warehouse.importers.summary import latency
@@ -28,6 +30,23 @@ _STATISTICS = {
     "max": "max",
 }
 _BATCH = 4096
+
+
+def each(
+    paths: list[Path], level: Callable[[Path, dict[str, Any], str], Level], where: Callable[[int, int], str]
+) -> Iterator[Level | ResultFileError]:
+    """`level` of every result of `paths`, or why it has none; `where` names a result by its position among so many."""
+    for path in paths:
+        try:
+            documents = read_documents(path)
+        except ResultFileError as error:
+            yield error
+            continue
+        for position, document in enumerate(documents, start=1):
+            try:
+                yield level(path, document, where(position, len(documents)))
+            except ResultFileError as error:
+                yield error
 
 
 def columns_of(path: Path, document: dict[str, Any], metrics: dict[str, tuple[str, ...]]) -> tuple[dict[str, Any], str]:

@@ -6,7 +6,6 @@ from typing import Any
 
 from schemas.errors import ResultFileError
 from warehouse.importers import serving_bench
-from warehouse.importers.files import read_documents
 from warehouse.importers.levels import Level, Said, closed_or_open
 from warehouse.importers.recognise import expect
 from warehouse.importers.summary import check
@@ -18,17 +17,9 @@ _METRICS = {"ttft": ("ttft",), "tpot": ("tpot", "tpot_osl_minus_1"), "e2e_latenc
 
 def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     """Every line of `paths`."""
-    for path in paths:
-        try:
-            documents = read_documents(path)
-        except ResultFileError as error:
-            yield error
-            continue
-        for position, document in enumerate(documents, start=1):
-            try:
-                yield _level(path, document, said, f"line {position}")
-            except ResultFileError as error:
-                yield error
+    yield from serving_bench.each(
+        paths, lambda path, document, where: _level(path, document, said, where), lambda position, _: f"line {position}"
+    )
 
 
 def _level(path: Path, document: dict[str, Any], said: Said, where: str) -> Level:

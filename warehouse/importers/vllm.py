@@ -7,7 +7,6 @@ from typing import Any
 
 from schemas.errors import ResultFileError
 from warehouse.importers import serving_bench
-from warehouse.importers.files import read_documents
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open
 from warehouse.importers.recognise import expect
 from warehouse.importers.summary import check
@@ -24,17 +23,11 @@ _METRICS = {
 
 def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     """Every result of `paths`."""
-    for path in paths:
-        try:
-            documents = read_documents(path)
-        except ResultFileError as error:
-            yield error
-            continue
-        for position, document in enumerate(documents, start=1):
-            try:
-                yield _level(path, document, said, f"result {position}" if len(documents) > 1 else "result")
-            except ResultFileError as error:
-                yield error
+    yield from serving_bench.each(
+        paths,
+        lambda path, document, where: _level(path, document, said, where),
+        lambda position, of: f"result {position}" if of > 1 else "result",
+    )
 
 
 def _level(path: Path, document: dict[str, Any], said: Said, where: str) -> Level:
