@@ -9,6 +9,10 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from reports.page import write_report
+from tests.reports.houses import measured_home
+from warehouse.home import Home
+
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 Scheme = Literal["light", "dark"]
 _QUIET = (
@@ -24,6 +28,14 @@ class Opened:
     page: Page
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A measured home with its report, to be looked at and left as it is."""
+    home = measured_home(tmp_path_factory.mktemp("measured"))
+    write_report(home)
+    return home
 
 
 @pytest.fixture(scope="session")

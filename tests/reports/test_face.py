@@ -21,13 +21,6 @@ from warehouse.home import Home
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = measured_home(tmp_path_factory.mktemp("measured"))
-    write_report(home)
-    return home
-
-
-@pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """30 nights of two endpoints: 20 % slower from the 22nd on, with another engine; dearer from the 12th; 3 are missing."""
     home = Home(tmp_path_factory.mktemp("nights"))

@@ -15,7 +15,6 @@ from tests.reports.houses import (
     empty_home,
     hostile_home,
     ladder,
-    measured_home,
     one_point_home,
     publish,
     rates_home,
@@ -31,13 +30,6 @@ CARD_COLUMNS = (
     "usd_per_mtok_output",
 )  # fmt: skip
 FLEET_COLUMNS = ("servers", "gpus", "utilisation")  # an API has none
-
-
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = measured_home(tmp_path_factory.mktemp("measured"))
-    write_report(home)
-    return home
 
 
 @pytest.fixture(scope="module")

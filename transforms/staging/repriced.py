@@ -31,6 +31,14 @@ from staging.price_worlds as worlds
 inner join curated.server_counts as measured on worlds.performance_fleet_id = measured.fleet_id
 inner join curated.server_counts as asked on worlds.scope_fleet_id = asked.fleet_id
 """
+_ASKED = """
+from staging.price_worlds as worlds
+inner join curated.demands as demands
+    on
+        worlds.scope_catalog_hash = demands.catalog_hash
+        and worlds.demand = demands.demand
+        and worlds.scope_night = demands.night
+"""
 _WORLD = "'w' || worlds.world_no"
 _ROWS: tuple[tuple[Table, str], ...] = (
     (
@@ -68,12 +76,7 @@ _ROWS: tuple[tuple[Table, str], ...] = (
         DEMANDS_SOURCE,
         f"""
         select demands.* exclude (catalog_hash, price_plans), {_WORLD} as catalog_hash, [worlds.price_plan] as price_plans,
-        from staging.price_worlds as worlds
-        inner join curated.demands as demands
-            on
-                worlds.scope_catalog_hash = demands.catalog_hash
-                and worlds.demand = demands.demand
-                and worlds.scope_night = demands.night
+        {_ASKED}
         """,
     ),
     (
@@ -81,12 +84,7 @@ _ROWS: tuple[tuple[Table, str], ...] = (
         f"""
         select {_WORLD} as catalog_hash, demands.demand, unnest(demands.trace_rps) as rps,
             unnest(demands.trace_shares) as share,
-        from staging.price_worlds as worlds
-        inner join curated.demands as demands
-            on
-                worlds.scope_catalog_hash = demands.catalog_hash
-                and worlds.demand = demands.demand
-                and worlds.scope_night = demands.night
+        {_ASKED}
         """,
     ),
     (
