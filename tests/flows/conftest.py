@@ -5,8 +5,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,30 @@ def prefect_api() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@asynccontextmanager
+async def prefect_at(api_url: str) -> AsyncIterator[None]:
+    """In the block, Prefect in this process talks to the server at `api_url`.
+
+    Its threads for events and slots keep the server that they met first: those of before are ended, and so are the
+    block's, or later tests would wait for a server that is gone.
+    """
+    from prefect.concurrency.services import ConcurrencySlotAcquisitionService as Slots
+    from prefect.concurrency.services import ConcurrencySlotAcquisitionWithLeaseService as Leases
+    from prefect.events.worker import EventsWorker
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    async def end_threads() -> None:
+        for service in (EventsWorker, Slots, Leases):
+            await service.drain_all(timeout=30)  # type: ignore[misc]
+
+    await end_threads()
+    try:
+        with temporary_settings({PREFECT_API_URL: api_url}):
+            yield
+    finally:
+        await end_threads()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from flows.progress import Progress
 from flows.slots import LEASE_S, endpoint_slot
 from schemas.catalog import Load
 from schemas.errors import EndpointBusyError
-from tests.flows.conftest import ROOT, child, environment, free_port
+from tests.flows.conftest import ROOT, child, environment, free_port, prefect_at
 from tests.history import History, Planted, land
 from tests.traces import STARTER
 from warehouse import manifests
@@ -215,20 +215,15 @@ asyncio.run(hold())
 async def test_a_slot_is_one_load_s_until_its_holder_is_gone_a_while(
     server: dict[str, str], killed_holders: list[str]
 ) -> None:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with (
-        subprocess.Popen(
-            [sys.executable, "-c", HOLD], env=server, cwd=ROOT, stdout=subprocess.PIPE, text=True
-        ) as holder,
-        temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}),
-    ):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD], env=server, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        with pytest.raises(EndpointBusyError, match="prefect gcl update ratecard-endpoint-held --active-slots 0"):
-            async with endpoint_slot(
-                "held", wait_s=0, stop=asyncio.Event(), progress=Progress(Console(file=io.StringIO()))
-            ):
-                pass
+        progress = Progress(Console(file=io.StringIO()))
+        async with prefect_at(server["PREFECT_API_URL"]):
+            with pytest.raises(EndpointBusyError, match="prefect gcl update ratecard-endpoint-held --active-slots 0"):
+                async with endpoint_slot("held", wait_s=0, stop=asyncio.Event(), progress=progress):
+                    pass
         holder.kill()
     killed_holders.append("ratecard-endpoint-held")  # the last test looks whether it came free
 
@@ -272,10 +267,9 @@ async def test_a_night_that_starts_hours_late_and_twice_is_the_night_that_was_sc
     server: dict[str, str], clone: Path, worker: Path
 ) -> None:
     from prefect.deployments import arun_deployment
-    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     due = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=5)
-    with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
+    async with prefect_at(server["PREFECT_API_URL"]):
         asked_for = [
             arun_deployment("night/nightly", scheduled_time=due, timeout=500, poll_interval=1) for _ in range(2)
         ]
@@ -289,8 +283,6 @@ async def test_a_night_that_starts_hours_late_and_twice_is_the_night_that_was_sc
 async def test_shards_run_by_a_deployment_are_one_level_and_a_stop_lands_what_they_have(
     server: dict[str, str], worker: Path, tmp_path: Path, reference: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
     from tests.flows.runs import Night
 
     monkeypatch.setattr("flows.levels.START_AFTER_S", 0.0)  # at once: nobody compares the machines' starts here
@@ -303,7 +295,7 @@ async def test_shards_run_by_a_deployment_are_one_level_and_a_stop_lands_what_th
         night.stop.set()
 
     stopper = asyncio.create_task(stop_in_the_second_level())
-    with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
+    async with prefect_at(server["PREFECT_API_URL"]):
         outcome = await asyncio.wait_for(night.measure(reference("--slots", "2"), load), 400)
     await stopper
     assert outcome.status == "interrupted", f"{outcome}\n{worker.read_text()}"
@@ -355,12 +347,11 @@ async def test_a_regression_is_an_event_once_and_the_automation_of_the_docs_noti
     server: dict[str, str], inbox: HTTPServer, tmp_path: Path
 ) -> None:
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
-    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     home = Home(tmp_path / "home")
     land(home, History(nights=9, noise=0.0, planted=Planted(steps={8: 1.2}, engine_version={8: "2.0"})))
     build(home)
-    with temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}):
+    async with prefect_at(server["PREFECT_API_URL"]):
         block = CustomWebhookNotificationBlock(
             name="inbox", url=f"http://127.0.0.1:{inbox.server_port}", json_data={"text": "{{subject}}: {{body}}"}
         )

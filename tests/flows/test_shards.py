@@ -1,6 +1,7 @@
 """A shard on another machine: what its flow leaves in the shared home, and what the flow that asked makes of it."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +25,7 @@ from loadgen.plan import shard_specs
 from loadgen.spec import PromptScale, ShardSpec
 from schemas.catalog import Load
 from schemas.errors import WorkerError
+from tests.flows.conftest import prefect_at
 from tests.flows.runs import QUICK, Night, planned
 from warehouse.home import Home
 
@@ -69,8 +71,10 @@ async def test_a_shard_ends_when_its_run_is_cleared_away(
     while not list(folder.iterdir()):  # the worker has begun
         await asyncio.sleep(0.05)
     shutil.rmtree(folder)
-    with pytest.raises(WorkerError):
-        await running
+    with contextlib.suppress(
+        WorkerError
+    ):  # it has no folder to write to, unless the stop came before its first request
+        assert (await running)["interrupted"]
     assert not folder.exists()
 
 
@@ -112,7 +116,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Api]:
 
 
 async def asked(spec: ShardSpec, stop: asyncio.Event | None = None) -> dict[str, Any]:
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+    async with prefect_at("http://127.0.0.1:9/api"):
         return await run_elsewhere("shard/shard", stop or asyncio.Event(), spec)
 
 
