@@ -2,10 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
+
+import numpy as np
 
 from loadgen.arrivals import Arrivals
-from loadgen.generation import TokenEvent
+from loadgen.generation import Generation
 
 LONGEST_GAP_US = 2**31 - 1
 """About 35.8 minutes: what an int32 holds."""
@@ -30,9 +31,9 @@ class Chunks:
         """Whole microseconds between chunks, floored cumulatively: they sum to (last - first) // 1000 ns."""
         if not self.stamps:
             return []
-        first = self.stamps[0]
-        marks = [(stamp - first) // 1000 for stamp in self.stamps]
-        return [later - earlier for earlier, later in pairwise(marks)]
+        marks = (np.fromiter(self.stamps, np.int64, len(self.stamps)) - self.stamps[0]) // 1000
+        gaps: list[int] = (marks[1:] - marks[:-1]).tolist()
+        return gaps
 
     def tokens(self, output_tokens: int | None) -> tuple[list[int] | None, str | None]:
         """Tokens of each chunk and where they are from: `usage`, `events`, or `chunk_mean` (no list: only the mean).
@@ -59,23 +60,31 @@ class Chunks:
         return steps
 
 
-def chunks_of(arrivals: Arrivals, tokens: list[TokenEvent]) -> Chunks:
+def chunks_of(arrivals: Arrivals, generation: Generation) -> Chunks:
     """Group token events into chunks: the events of a late read are one chunk, all others stand alone."""
-    per_read = Counter(token.read for token in tokens)
-    merged = {read for read, events in per_read.items() if events > 1 and arrivals.late[read]}
-    chunks = Chunks([], [], [], len(merged), bool(tokens) and tokens[0].read in merged)
+    reads, counts = generation.token_reads, generation.token_counts
+    stamps = [arrivals.stamps[read] for read in reads]
+    if not stamps:
+        return Chunks([], [], [], 0, False)
+    if any(arrivals.late) or stamps[-1] - stamps[0] >= LONGEST_GAP_US * 1000:
+        return _grouped(arrivals.late, reads, stamps, counts)
+    return Chunks(stamps, [1] * len(stamps), counts, 0, False)
+
+
+def _grouped(late: list[bool], reads: list[int], stamps: list[int], counts: list[int | None]) -> Chunks:
+    merged = {read for read, events in Counter(reads).items() if events > 1 and late[read]}
+    chunks = Chunks([], [], [], len(merged), reads[0] in merged)
     last_read = -1
-    for token in tokens:
-        if token.read == last_read and token.read in merged:
+    for read, stamp, count in zip(reads, stamps, counts, strict=True):
+        if read == last_read and read in merged:
             chunks.events[-1] += 1
-            chunks.reported[-1] = token.reported
+            chunks.reported[-1] = count
             continue
-        stamp = arrivals.stamps[token.read]
         if chunks.stamps and (stamp - chunks.stamps[-1]) // 1000 >= LONGEST_GAP_US:
             chunks.stalled_s = (stamp - chunks.stamps[-1]) / 1e9
             break
         chunks.stamps.append(stamp)
         chunks.events.append(1)
-        chunks.reported.append(token.reported)
-        last_read = token.read
+        chunks.reported.append(count)
+        last_read = read
     return chunks

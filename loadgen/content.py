@@ -4,14 +4,18 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 
+Piece = tuple[int, bytes]
+"""Index of a read, and what it brought of the body."""
+
+
 class ContentError(ValueError):
     """The body is not in the content coding that its header names."""
 
 
-def decode_pieces(pieces: Iterable[tuple[int, bytes]], encoding: str) -> Iterable[tuple[int, bytes]]:
-    """Decoded pieces with their read index. Raises ContentError for garbage or a coding other than gzip, deflate.
+def decode_pieces(pieces: list[Piece], encoding: str) -> Iterable[Piece]:
+    """Decoded pieces: `pieces` itself where there is nothing to decode.
 
-    Garbage is found while iterating.
+    Raises ContentError for garbage, found while iterating, or a coding other than gzip and deflate.
     """
     name = encoding.strip().lower()
     if name in ("", "identity"):
@@ -21,7 +25,7 @@ def decode_pieces(pieces: Iterable[tuple[int, bytes]], encoding: str) -> Iterabl
     return _inflated(pieces, name)
 
 
-def _inflated(pieces: Iterable[tuple[int, bytes]], name: str) -> Iterator[tuple[int, bytes]]:
+def _inflated(pieces: Iterable[Piece], name: str) -> Iterator[Piece]:
     decoder = None
     for index, piece in pieces:
         decoded, rest = b"", piece

@@ -1,11 +1,12 @@
 """What a streamed body says: its token events with the reads that brought them, usage, finish reason, trouble."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from loadgen.arrivals import Arrivals
-from loadgen.content import ContentError, decode_pieces
+from loadgen.content import ContentError, Piece, decode_pieces
 from loadgen.dialect import Usage, error_text, read_delta
 from loadgen.sse import Event, SSEReader
 from loadgen.template import Template, parsed
@@ -13,23 +14,22 @@ from loadgen.template import Template, parsed
 _LEARN_EVERY = 16
 """Tokens for each template that is learnt beyond the first few: where every event differs, learning costs little."""
 _LEARN_FREELY = 4
+_FIRST_WINDOW = 64
+"""Pieces that are looked at together to begin with."""
 _SHOWN_BYTES = 4096
 """Of a body or an event, for messages: more than a message keeps, or a secret that is cut in two would not be masked."""
 
 
 @dataclass(slots=True)
-class TokenEvent:
-    """An event with generated text. `reported` is the server's count of output tokens so far, if it came with it."""
-
-    read: int
-    reported: int | None
-
-
-@dataclass(slots=True)
 class Generation:
-    """The stream of one response; reads are indices into its Arrivals."""
+    """The stream of one response; reads are indices into its Arrivals.
 
-    tokens: list[TokenEvent] = field(default_factory=list)
+    `token_reads` and `token_counts` have an item for each event with generated text: the read that brought it, and the
+    server's count of output tokens so far where it came with it.
+    """
+
+    token_reads: list[int] = field(default_factory=list)
+    token_counts: list[int | None] = field(default_factory=list)
     first_event_read: int | None = None
     first_answer_read: int | None = None
     finish_reason: str | None = None
@@ -50,9 +50,8 @@ def read_generation(arrivals: Arrivals) -> Generation:
     events = SSEReader()
     last_read = 0
     try:
-        for last_read, piece in decode_pieces(arrivals.body, arrivals.header(b"content-encoding")):
-            if events.between_events and stream.take_repeated(piece, last_read):
-                continue
+        pieces = decode_pieces(arrivals.body, arrivals.header(b"content-encoding"))
+        for last_read, piece in stream.without_runs(pieces, events) if isinstance(pieces, list) else pieces:
             for event in events.feed(piece):
                 stream.take(event, last_read)
         trailing = events.close()
@@ -78,20 +77,29 @@ class _Stream:
         self._framed: Template | None = None
         self._template_answers = False  # or reasons
         self._learnt = 0
+        self._window = _FIRST_WINDOW
 
-    def take_repeated(self, piece: bytes, read: int) -> bool:
-        """Take a piece of the body that is one whole event like the last; false, and nothing taken, if it is not."""
-        text = self._framed.text_of(piece) if self._framed else None
-        if text is None:
-            return False
-        self._take_text(text, read)
-        return True
+    def without_runs(self, pieces: list[Piece], events: SSEReader) -> Iterator[Piece]:
+        """Take the runs of pieces that are one whole event each like the last; yields the others, for `events`."""
+        at = 0
+        while at < len(pieces):
+            if self._framed and events.between_events:
+                window = pieces[at : at + self._window]
+                texts = self._framed.texts_of([piece for _, piece in window])
+                self._take_texts(texts, [read for read, _ in window[: len(texts)]])
+                # ever more at a time while they fit, so that what does not fit is not looked at again and again
+                self._window = 4 * (len(texts) + 1)
+                at += len(texts)
+                if len(texts) == len(window):
+                    continue
+            yield pieces[at]
+            at += 1
 
     def take(self, event: Event, read: int) -> None:
         """Take the next event."""
         generation, data = self._generation, event.data
         if event.type != "error" and self._template and (text := self._template.text_of(data)):
-            self._take_text(text, read)
+            self._take_texts([text], [read])
             return
         said = data.strip()
         if not said:
@@ -108,12 +116,13 @@ class _Stream:
         else:
             self._take_payload(payload, data, read)
 
-    def _take_text(self, text: bytes, read: int) -> None:
+    def _take_texts(self, texts: list[bytes], reads: list[int]) -> None:
         # no look-out for the first answer: the event that was learnt from was it, or came after it
-        self._text.append(text)
+        self._text += texts
         if self._template_answers:
-            self._answer.append(text)
-        self._generation.tokens.append(TokenEvent(read, None))
+            self._answer += texts
+        self._generation.token_reads += reads
+        self._generation.token_counts += [None] * len(reads)
 
     def _take_payload(self, payload: Any, data: bytes, read: int) -> None:
         generation = self._generation
@@ -126,12 +135,13 @@ class _Stream:
         if not text:
             return
         self._text.append(text.encode("utf-8", "surrogatepass"))
-        generation.tokens.append(TokenEvent(read, delta.usage.output_tokens if delta.usage else None))
+        generation.token_reads.append(read)
+        generation.token_counts.append(delta.usage.output_tokens if delta.usage else None)
         if delta.answer:
             self._answer.append(delta.answer.encode("utf-8", "surrogatepass"))
             if generation.first_answer_read is None:
                 generation.first_answer_read = read
-        if self._learnt < _LEARN_FREELY + len(generation.tokens) // _LEARN_EVERY:
+        if self._learnt < _LEARN_FREELY + len(generation.token_reads) // _LEARN_EVERY:
             self._learnt += 1
             self._template = Template.of(data, text)
             self._framed = self._template.framed() if self._template else None

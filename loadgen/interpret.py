@@ -59,7 +59,7 @@ class Interpreter:
         arrivals.settle()
         success = arrivals.status is not None and 200 <= arrivals.status < 300
         generation = read_generation(arrivals) if success else Generation()
-        chunks = chunks_of(arrivals, generation.tokens)
+        chunks = chunks_of(arrivals, generation)
         outcome, error = _outcome(exchange, generation, chunks)
         row = {
             **self._constants,
@@ -135,11 +135,11 @@ def _outcome(exchange: Exchange, generation: Generation, chunks: Chunks) -> tupl
         return "malformed", generation.problem
     if chunks.stalled_s is not None:
         return "timeout", f"no token for {chunks.stalled_s:.0f} s, more than a trace can hold (2,147 s)"
-    if generation.tokens and generation.finish_reason:
+    if generation.token_reads and generation.finish_reason:
         return "ok", None
     if failure:
         return failure.outcome, failure.message
-    if not generation.tokens:
+    if not generation.token_reads:
         return "empty", "the answer holds no generated text"
     return "truncated", "the stream ended without a finish reason"
 

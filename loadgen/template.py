@@ -1,5 +1,6 @@
 """The events of one stream differ in little but their text: learn the rest once, then read the text without JSON."""
 
+from itertools import takewhile
 from typing import Any
 
 import orjson
@@ -13,11 +14,12 @@ _PROBED = (Delta(answer=_PROBE.decode()), Delta(reasoning=_PROBE.decode()))
 class Template:
     """What stands before and after the text of an event."""
 
-    __slots__ = ("_end", "_prefix", "_start", "_suffix")
+    __slots__ = ("_between", "_end", "_prefix", "_start", "_suffix")
 
     def __init__(self, prefix: bytes, suffix: bytes) -> None:
         self._prefix, self._suffix = prefix, suffix
         self._start, self._end = len(prefix), -len(suffix)
+        self._between = suffix + prefix
 
     @classmethod
     def of(cls, data: bytes, text: str) -> "Template | None":
@@ -41,15 +43,32 @@ class Template:
 
         An empty text is no token, and escapes, control characters and broken UTF-8 are the parser's business.
         """
-        if not (data.startswith(self._prefix) and data.endswith(self._suffix)):
-            return None
         text = data[self._start : self._end]
-        if not text or b'"' in text or b"\\" in text:
-            return None
-        try:
-            return text if text.decode().isprintable() else None
-        except UnicodeDecodeError:
-            return None
+        return text if text and self._is_around(data) and _is_plain(text) else None
+
+    def texts_of(self, events: list[bytes]) -> list[bytes]:
+        """The texts of the first events that fit, as many as there are before the first that does not."""
+        last = len(events)
+        while last and not self._is_around(events[last - 1]):
+            last -= 1  # those that end a stream
+        fitting = events[:last]
+        # nearly always all of them fit, which is seen in one go
+        texts = [event[self._start : self._end] for event in fitting]
+        whole = b"%b%b%b" % (self._prefix, self._between.join(texts), self._suffix)
+        if all(texts) and _is_plain(b" ".join(texts)) and b"".join(fitting) == whole:
+            return texts
+        return list(takewhile(lambda text: text is not None, map(self.text_of, fitting)))  # type: ignore[arg-type]
+
+    def _is_around(self, data: bytes) -> bool:
+        return data.startswith(self._prefix) and data.endswith(self._suffix)
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether the text stands in JSON as it is."""
+    try:
+        return b'"' not in text and b"\\" not in text and text.decode().isprintable()
+    except UnicodeDecodeError:
+        return False
 
 
 def parsed(data: bytes) -> Any:

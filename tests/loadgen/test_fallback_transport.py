@@ -151,7 +151,7 @@ def test_a_plain_request_goes_through_a_forward_proxy_with_its_credentials(serve
     assert "Proxy-Authorization: Basic bWU6cGFzcw==" in head
     assert (arrivals.transport, arrivals.clock_source, arrivals.clock_suspect) == ("httpx", "user", False)
     assert [read for read, _ in arrivals.body] == [0, 1]
-    assert len(read_generation(arrivals).tokens) == 2
+    assert len(read_generation(arrivals).token_reads) == 2
     assert arrivals.connect_ns > 0
     assert arrivals.sent_ns <= arrivals.headers_ns <= arrivals.stamps[0] < arrivals.stamps[1] <= arrivals.closed_ns
 
@@ -256,7 +256,7 @@ def test_http2_streams_are_stamped_frame_by_frame(wire, certificate: Path, over_
     assert (opened, version) == (3, b"HTTP/2")
     for arrivals in recorders:
         generation = read_generation(arrivals)
-        assert (len(generation.tokens), generation.finish_reason) == (2, "length")
+        assert (len(generation.token_reads), generation.finish_reason) == (2, "length")
         assert [read for read, _ in arrivals.body] == [0, 1, 2]
         assert arrivals.sent_ns <= arrivals.headers_ns <= arrivals.stamps[0] < arrivals.stamps[1] < arrivals.stamps[2]
         assert (arrivals.user_stamps, arrivals.status, arrivals.transport) == (3, 200, "httpx")

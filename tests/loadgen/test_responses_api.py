@@ -55,7 +55,7 @@ def test_a_response_is_read_from_its_deltas_and_its_last_event() -> None:
         event("response.output_item.done", item=whole),
         last("completed", usage=USAGE, output=[whole]),
     )
-    assert [token.read for token in generation.tokens] == [3, 4, 8, 9]
+    assert generation.token_reads == [3, 4, 8, 9]
     assert (generation.first_event_read, generation.first_answer_read) == (0, 8)
     assert (generation.finish_reason, generation.problem) == ("stop", None)
     assert generation.usage == (15, 6, 4, 2)
@@ -65,7 +65,7 @@ def test_a_response_is_read_from_its_deltas_and_its_last_event() -> None:
 def test_calls_and_refusals_are_generated_text() -> None:
     kinds = ["function_call_arguments", "custom_tool_call_input", "mcp_call_arguments", "refusal"]
     generation = generation_of(*(text("x", kind) for kind in kinds), text("UklGRg==", "audio"), last("completed"))
-    assert [token.read for token in generation.tokens] == [0, 1, 2, 3]
+    assert generation.token_reads == [0, 1, 2, 3]
     assert generation.first_answer_read == 0
     assert generation.usage is None
 

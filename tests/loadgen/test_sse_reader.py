@@ -90,7 +90,7 @@ def test_captures_of_real_servers_read_right(server: str, api: str, step: int) -
     generation = read_generation(arrivals)
 
     assert generation.problem is None
-    assert len(generation.tokens) == 6
+    assert len(generation.token_reads) == 6
     assert generation.finish_reason == "length"
     if server == "llama-cpp-python":
         assert generation.usage is None  # it never sends usage: the counts stay unknown

@@ -146,5 +146,5 @@ def test_an_event_that_says_more_than_its_text_is_no_template(payload: dict[str,
 def test_a_stream_in_which_every_event_differs_is_not_learnt_from_for_ever() -> None:
     pieces = [b"data: " + encoded(chat("content", "a", id=str(i)), False) + b"\n\n" for i in range(320)]
     with mock.patch.object(Template, "of", side_effect=Template.of) as learn:
-        assert len(generation_of(pieces).tokens) == 320
+        assert len(generation_of(pieces).token_reads) == 320
     assert learn.call_count == 4 + 320 // 16

@@ -105,8 +105,7 @@ def test_any_split_of_an_answer_reads_the_same(
 
     bytewise = received([wire[i : i + 1] for i in range(len(wire))])
     expected = asdict(bytewise)
-    for token in expected["tokens"]:
-        token["read"] = read_of_byte[token["read"]]
+    expected["token_reads"] = [read_of_byte[read] for read in expected["token_reads"]]
     for name in ("first_event_read", "first_answer_read"):
         if expected[name] is not None:
             expected[name] = read_of_byte[expected[name]]
