@@ -3,10 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-Read = tuple[bytes, list[tuple[int, int, bytes]], int]
-"""One read of a socket: its bytes, the control messages that came with them, when it was read (monotonic ns)."""
-
-
 @dataclass(slots=True)
 class Arrivals:
     """Recorder of one request, handed to the transport as `request.extensions["arrivals"]`.
@@ -14,8 +10,10 @@ class Arrivals:
     It is passed in, so that a failure before the headers leaves its stamps too. Times are `time.monotonic_ns()`.
     Read i was received at `stamps[i]`; `late[i]` says that the event loop had stalled before it, so that it may hold
     what the server sent at different times. `body` holds pieces of the body (transfer coding removed, content coding
-    not) with the index of the read that brought them. `reads` is what all of that is made of; `settle` makes the
-    stamps of them, which may wait until the answer is interpreted.
+    not) with the index of the read that brought them.
+
+    The bodies are made of `reads`, the stamps of `read_at` (monotonic) and `received` (what the kernel said of each
+    read, `loadgen.stamps`): `settle` makes them, which may wait until the answer is interpreted.
     """
 
     sent_ns: int | None = None
@@ -25,7 +23,9 @@ class Arrivals:
     status: int | None = None
     headers_read: int | None = None  # the read that completed the headers
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    reads: list[Read] = field(default_factory=list)
+    reads: list[bytes] = field(default_factory=list)
+    read_at: list[int] = field(default_factory=list)
+    received: bytearray = field(default_factory=bytearray)
     stamps: list[int] = field(default_factory=list)
     late: list[bool] = field(default_factory=list)
     body: list[tuple[int, bytes]] = field(default_factory=list)
@@ -39,7 +39,10 @@ class Arrivals:
         settle, self.unsettled = self.unsettled, None
         if settle is not None:
             settle(self)
-            self.reads.clear()  # what they held is in the stamps and the body now
+            # what they held is in the stamps and the body now
+            self.reads.clear()
+            self.read_at.clear()
+            self.received.clear()
 
     @property
     def clock_source(self) -> str:

@@ -11,7 +11,7 @@ import httpx
 from loadgen.arrivals import Arrivals
 from loadgen.http1 import ResponseReader
 from loadgen.sockets import Tls
-from loadgen.stamps import ANCILLARY_BYTES, ReadClock
+from loadgen.stamps import ANCILLARY_BYTES, NO_STAMP, ReadClock
 from loadgen.turns import Turns
 
 _READ_BYTES = 65536
@@ -53,7 +53,7 @@ class Connection:
         try:
             self._send(memoryview(data))
             await self._done
-            arrivals.closed_ns = self._clock.received_ns(arrivals.reads[-1])
+            arrivals.closed_ns = self._clock.received_ns(arrivals)
         except BaseException:
             self.close()
             arrivals.closed_ns = monotonic_ns()
@@ -99,7 +99,7 @@ class Connection:
             if reader is None:
                 self.close()  # bytes that nobody asked for: the next response would be read wrong
                 return
-            if reader.add((data, ancillary, now)) and not self._is_waiting:
+            if reader.add(data, now, ancillary[0][2] if ancillary else NO_STAMP) and not self._is_waiting:
                 self._is_waiting = True
                 self._turns.take(self._parse)
         if at_end:

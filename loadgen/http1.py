@@ -7,7 +7,7 @@ from typing import Any
 import httptools
 import httpx
 
-from loadgen.arrivals import Arrivals, Read
+from loadgen.arrivals import Arrivals
 
 _LAST_CHUNK = b"0\r\n\r\n"
 _LAST_CHUNK_END = b"\r\n\r\n"
@@ -36,7 +36,7 @@ class ResponseReader:
         self.keep_alive = False
         self.chunked = False
         self._arrivals = arrivals
-        self._reads = arrivals.reads
+        self._reads, self._read_at, self._received = arrivals.reads, arrivals.read_at, arrivals.received
         self._without_body = without_body
         self._begin()
 
@@ -47,11 +47,15 @@ class ResponseReader:
         self._until_close = False
         self._parser: Any = httptools.HttpResponseParser(self)
 
-    def add(self, read: Read) -> bool:
-        """Take the next read; whether it is worth parsing, since the response may be complete with it."""
-        self._reads.append(read)
-        data = read[0]
-        return not self.chunked or len(data) < _SHORT or data.endswith(_LAST_CHUNK_END)
+    def add(self, data: bytes, read_at: int, received: bytes) -> bool:
+        """Take the next read: its bytes, when it was read, the kernel's stamp.
+
+        Whether it is worth parsing, since the response may be complete with it.
+        """
+        self._reads.append(data)
+        self._read_at.append(read_at)
+        self._received += received
+        return not self.chunked or data.endswith(_LAST_CHUNK_END) or len(data) < _SHORT
 
     def parse(self) -> None:
         """Parse the reads that were put off. Raises httpx.RemoteProtocolError."""
@@ -76,7 +80,7 @@ class ResponseReader:
 
     def _parse_one_by_one(self) -> None:
         arrivals = self._arrivals
-        for data, _, _ in self._reads[self._parsed :]:
+        for data in self._reads[self._parsed :]:
             self._feed(data)
             arrivals.body += [(self._parsed, piece) for piece in self._pieces]
             self._pieces.clear()
@@ -89,7 +93,7 @@ class ResponseReader:
         the response is parsed anew, read by read.
         """
         arrivals, first = self._arrivals, self._parsed
-        reads = [data for data, _, _ in self._reads[first:]]
+        reads = self._reads[first:]
         wire = b"".join(reads)
         try:
             self._feed(wire)

@@ -6,9 +6,10 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from operator import sub
 
-from loadgen.arrivals import Arrivals, Read
+import numpy as np
+
+from loadgen.arrivals import Arrivals
 from loadgen.heartbeat import Heartbeat
 
 # <asm-generic/socket.h> and <linux/net_tstamp.h>; Python's socket module has no names for them
@@ -19,6 +20,8 @@ _SUPPORTED = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch
 """Whether the system has receive stamps."""
 
 ANCILLARY_BYTES = socket.CMSG_SPACE(_STAMPS.size) if _SUPPORTED else 0
+NO_STAMP = bytes(_STAMPS.size)
+"""Stands for the stamp of a read to which the kernel gave none."""
 
 SLACK_NS = 50_000_000
 _PREEMPTED_NS = 50_000
@@ -39,74 +42,71 @@ class ReadClock:
         self._beat = beat
         self.on_lag: Callable[[int], None] | None = None  # called with the lag of every 16th read (ns)
 
-    def received_ns(self, read: Read) -> int:
-        """When a read was received, as `settle` will say of it where nothing is wrong with its stamp."""
-        _, ancillary, now = read
-        kernel = self._kernel_ns(ancillary, now)
+    def received_ns(self, arrivals: Arrivals) -> int:
+        """When the last read was received, as `settle` will say of it where nothing is wrong with its stamp."""
+        now = arrivals.read_at[-1]
+        kernel = self._kernel_ns(_STAMPS.unpack_from(_timespecs(arrivals), -_STAMPS.size), now)
         return kernel if kernel is not None and 0 <= now - kernel <= SLACK_NS else now
 
     def settle(self, arrivals: Arrivals) -> None:
-        """Stamp the reads of `arrivals` that have no stamp yet.
+        """Stamp the reads of `arrivals`.
 
         In one go after the response: what is done for each read while others wait must be little.
         """
-        reads = arrivals.reads[len(arrivals.stamps) :]
-        if not reads:
+        times = arrivals.read_at
+        if not times:
             return
-        floor = arrivals.stamps[-1] if arrivals.stamps else arrivals.sent_ns or 0
-        times = [now for _, _, now in reads]
-        arrivals.late += self._beat.late(times)
-        stamps = self._plain(reads, times, floor)
-        if stamps is None:
-            for read in reads:
-                floor = self._careful(arrivals, read, floor)
-                arrivals.stamps.append(floor)
-        else:
-            arrivals.stamps += stamps
+        arrivals.late = self._beat.late(times)
+        arrivals.stamps = self._plain(arrivals) or self._careful(arrivals)
         if arrivals.headers_read is not None:
             arrivals.headers_ns = arrivals.stamps[arrivals.headers_read]
         arrivals.closed_ns = max(arrivals.closed_ns or 0, arrivals.stamps[-1])
 
-    def _plain(self, reads: list[Read], times: list[int], floor: int) -> list[int] | None:
+    def _plain(self, arrivals: Arrivals) -> list[int] | None:
         """Kernel stamps where every read has a possible one, as nearly always; null otherwise."""
-        offset = self._beat.wall_minus_mono(times[0])
+        times = np.fromiter(arrivals.read_at, np.int64, len(arrivals.read_at))
+        offset = self._beat.wall_minus_mono(arrivals.read_at[0])
         if offset is None:
             return None
-        try:
-            raw = b"".join([ancillary[0][2] for _, ancillary, _ in reads])
-        except IndexError:
-            return None
-        if len(raw) != len(reads) * _STAMPS.size:
-            return None
-        stamps = [seconds * 1_000_000_000 + nanoseconds - offset for seconds, nanoseconds in _STAMPS.iter_unpack(raw)]
-        lags = list(map(sub, times, stamps))
-        if min(lags) < 0 or max(lags) > SLACK_NS or stamps[0] < floor or stamps != sorted(stamps):
+        words = np.frombuffer(_timespecs(arrivals), np.int64).reshape(len(times), -1)
+        stamps = words[:, 0] * 1_000_000_000 + (words[:, 1] - offset)
+        lags = times - stamps
+        is_in_order = stamps[0] >= (arrivals.sent_ns or 0) and (stamps[1:] >= stamps[:-1]).all()
+        if lags.min() < 0 or lags.max() > SLACK_NS or not is_in_order:
             return None
         if self.on_lag is not None:
-            for lag in lags[::_LAG_SAMPLE]:
+            for lag in lags[::_LAG_SAMPLE].tolist():
                 self.on_lag(lag)
+        plain: list[int] = stamps.tolist()
+        return plain
+
+    def _careful(self, arrivals: Arrivals) -> list[int]:
+        """Stamps of reads whose kernel stamps may be missing or impossible."""
+        stamps, floor = [], arrivals.sent_ns or 0
+        for words, now in zip(_STAMPS.iter_unpack(_timespecs(arrivals)), arrivals.read_at, strict=True):
+            kernel = self._kernel_ns(words, now)
+            if kernel is None:
+                arrivals.user_stamps += 1
+                kernel = now
+            elif (
+                not -_PREEMPTED_NS <= now - kernel <= self._beat.stalled_ns(now) + SLACK_NS
+                or kernel < floor - _PREEMPTED_NS
+            ):
+                arrivals.user_stamps += 1
+                arrivals.clock_suspect = True
+                kernel = now
+            floor = min(max(kernel, floor), now)
+            stamps.append(floor)
         return stamps
 
-    def _careful(self, arrivals: Arrivals, read: Read, floor: int) -> int:
-        """Stamp of one read whose kernel stamp may be missing or impossible."""
-        _, ancillary, now = read
-        kernel = self._kernel_ns(ancillary, now)
-        if kernel is None:
-            arrivals.user_stamps += 1
-            kernel = now
-        elif (
-            not -_PREEMPTED_NS <= now - kernel <= self._beat.stalled_ns(now) + SLACK_NS
-            or kernel < floor - _PREEMPTED_NS
-        ):
-            arrivals.user_stamps += 1
-            arrivals.clock_suspect = True
-            kernel = now
-        return min(max(kernel, floor), now)
+    def _kernel_ns(self, timespec: tuple[int, int], now: int) -> int | None:
+        seconds, nanoseconds = timespec
+        return seconds * 1_000_000_000 + nanoseconds - self._beat.wall_minus_mono_at(now) if seconds else None
 
-    def _kernel_ns(self, ancillary: list[tuple[int, int, bytes]], now: int) -> int | None:
-        if not ancillary or ancillary[0][1] != _SO_TIMESTAMPING or len(ancillary[0][2]) != _STAMPS.size:
-            return None
-        seconds, nanoseconds = _STAMPS.unpack(ancillary[0][2])
-        if not seconds:
-            return None
-        return int(seconds * 1_000_000_000 + nanoseconds - self._beat.wall_minus_mono_at(now))
+
+def _timespecs(arrivals: Arrivals) -> bytes:
+    """The stamps of the reads as the kernel writes them."""
+    reads = len(arrivals.read_at)
+    if len(arrivals.received) != reads * _STAMPS.size:  # not the message that was asked for
+        return NO_STAMP * reads
+    return bytes(arrivals.received)

@@ -18,26 +18,25 @@ from loadgen.heartbeat import Heartbeat
 from loadgen.http1 import ResponseReader
 from loadgen.interpret import Exchange, Interpreter
 from loadgen.redact import Redactor
-from loadgen.stamps import ReadClock
+from loadgen.stamps import NO_STAMP, ReadClock
 from loadgen.transport import SocketTransport
 
 MS = 1_000_000
-SO_TIMESTAMPING = 37
 
 
-def received(ms_ago: float) -> list[tuple[int, int, bytes]]:
-    """Control message of a read whose last segment the kernel received `ms_ago`."""
+def received(ms_ago: float) -> bytes:
+    """What the kernel says of a read whose last segment it received `ms_ago`."""
     at = time_ns() - round(ms_ago * MS)
-    return [(socket.SOL_SOCKET, SO_TIMESTAMPING, struct.pack("=6q", at // 10**9, at % 10**9, 0, 0, 0, 0))]
+    return struct.pack("=6q", at // 10**9, at % 10**9, 0, 0, 0, 0)
 
 
-def stamped(ancillary: list[tuple[int, int, bytes]], stalled_ms: float = 0) -> tuple[Arrivals, float]:
+def stamped(kernel: bytes, stalled_ms: float = 0) -> tuple[Arrivals, float]:
     """A recorder with one read, and how long before the read its stamp lies (ms)."""
     beat = Heartbeat()
     now = monotonic_ns()
     if stalled_ms:
         beat.note_stall(now - round(stalled_ms * MS), now + 1)
-    arrivals = Arrivals(sent_ns=now - 10_000 * MS, reads=[(b"", ancillary, now)])
+    arrivals = Arrivals(sent_ns=now - 10_000 * MS, read_at=[now], received=bytearray(kernel))
     ReadClock(beat).settle(arrivals)
     return arrivals, (now - arrivals.stamps[0]) / MS
 
@@ -49,7 +48,7 @@ def test_a_read_is_stamped_when_the_kernel_received_it() -> None:
 
 
 def test_without_a_kernel_stamp_the_time_of_reading_counts() -> None:
-    arrivals, ms_ago = stamped([])
+    arrivals, ms_ago = stamped(NO_STAMP)
     assert ms_ago == 0
     assert (arrivals.clock_source, arrivals.clock_suspect) == ("user", False)
 
@@ -71,7 +70,9 @@ def test_an_old_kernel_stamp_is_believed_after_a_stall_of_the_loop() -> None:
 def test_stamps_of_one_response_never_go_back() -> None:
     arrivals = Arrivals(sent_ns=monotonic_ns())
     clock = ReadClock(Heartbeat())
-    arrivals.reads += [(b"", received(ms_ago), monotonic_ns()) for ms_ago in (0, 0.02, 0)]
+    for ms_ago in (0, 0.02, 0):
+        arrivals.received += received(ms_ago)
+        arrivals.read_at.append(monotonic_ns())
     clock.settle(arrivals)
     assert arrivals.stamps == sorted(arrivals.stamps)
 

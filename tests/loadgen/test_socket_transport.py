@@ -11,6 +11,7 @@ import pytest
 
 from loadgen.arrivals import Arrivals
 from loadgen.http1 import ResponseReader, body_of
+from loadgen.stamps import NO_STAMP
 from loadgen.transport import SocketTransport
 from tests.certificate import make_certificate
 
@@ -52,7 +53,7 @@ def test_a_chunked_answer_is_stamped_read_by_read(serve, wire) -> None:
 
 def takes(reader: ResponseReader, data: bytes) -> bool:
     """Whether the response is complete with this read."""
-    if reader.add((data, [], 0)):
+    if reader.add(data, 0, NO_STAMP):
         reader.parse()
     return reader.complete
 
@@ -395,7 +396,7 @@ def test_what_came_before_a_broken_chunk_is_kept(wire) -> None:
     reader = ResponseReader(arrivals)
     assert not takes(reader, wire.STREAM_HEAD)
     for data in (wire.chunk(wire.token("a")), wire.chunk(wire.token("b")), b"no size\r\n\r\n"):
-        ripe = reader.add((data, [], 0))
+        ripe = reader.add(data, 0, NO_STAMP)
     assert ripe
     with pytest.raises(httpx.RemoteProtocolError, match="not an HTTP"):
         reader.parse()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from loadgen.arrivals import Arrivals
 from loadgen.generation import Generation, read_generation
 from loadgen.http1 import ResponseReader
+from loadgen.stamps import NO_STAMP
 
 TEXTS = st.text(max_size=3) | st.sampled_from(["\u4e2d\u6587", "\U0001f600", "\u2028", '"', "\\", "a", ""])
 CODINGS = st.sampled_from(["identity", "gzip", "x-gzip", "deflate", "bare deflate", "gzip, each event alone"])
@@ -76,7 +77,7 @@ def received(reads: list[bytes]) -> Generation:
     for stamp, data in enumerate(reads):
         arrivals.stamps.append(stamp)
         arrivals.late.append(False)
-        if reader.add((data, [], stamp)):
+        if reader.add(data, stamp, NO_STAMP):
             reader.parse()
         assert reader.complete == (stamp == len(reads) - 1)
     return read_generation(arrivals)
