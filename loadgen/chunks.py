@@ -66,7 +66,7 @@ def chunks_of(arrivals: Arrivals, generation: Generation) -> Chunks:
     stamps = [arrivals.stamps[read] for read in reads]
     if not stamps:
         return Chunks([], [], [], 0, False)
-    if any(arrivals.late) or stamps[-1] - stamps[0] >= LONGEST_GAP_US * 1000:
+    if len(set(reads)) < len(reads) or stamps[-1] - stamps[0] >= LONGEST_GAP_US * 1000:
         return _grouped(arrivals.late, reads, stamps, counts)
     return Chunks(stamps, [1] * len(stamps), counts, 0, False)
 

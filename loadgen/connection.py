@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from time import monotonic_ns
 
 import httpx
@@ -27,6 +28,7 @@ class Connection:
         self._clock = clock
         self._unsent = memoryview(b"")
         self._reader: ResponseReader | None = None
+        self._take: Callable[[bytes, int, bytes], bool] | None = None  # a read; says whether to parse
         self._done: asyncio.Future[None] | None = None
         self.is_open = True
         self._recvmsg = sock.recvmsg
@@ -47,6 +49,7 @@ class Connection:
         httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError; what had arrived is in `arrivals` all the same.
         """
         reader = self._reader = ResponseReader(arrivals, without_body=without_body)
+        self._take = reader.add
         self._done = self._loop.create_future()
         data = self._tls.encrypt(wire) if self._tls else wire
         arrivals.sent_ns = monotonic_ns()
@@ -62,7 +65,7 @@ class Connection:
         finally:
             arrivals.unsettled = self._clock.settle
             reader.release()
-            self._reader = self._done = None
+            self._reader = self._take = self._done = None
         if not reader.keep_alive or self._unsent:
             self.close()
         return reader
@@ -85,7 +88,15 @@ class Connection:
         except OSError as error:
             self._fail(httpx.ReadError(f"the connection broke: {error.strerror or error}"))
             return
-        now = monotonic_ns()
+        now, stamp = monotonic_ns(), ancillary[0][2] if ancillary else NO_STAMP
+        take = self._take
+        if self._tls is not None or take is None or not data:
+            self._on_read(data, now, stamp)
+        elif take(data, now, stamp):
+            self._ripen()
+
+    def _on_read(self, data: bytes, now: int, stamp: bytes) -> None:
+        """Any read, as `_on_readable` deals with the usual one: of plain text, while a response is under way."""
         at_end = not data
         if self._tls is not None:
             try:
@@ -95,15 +106,18 @@ class Connection:
                 return
             at_end = at_end or self._tls.closed
         if data:
-            reader = self._reader
-            if reader is None:
+            if self._take is None:
                 self.close()  # bytes that nobody asked for: the next response would be read wrong
                 return
-            if reader.add(data, now, ancillary[0][2] if ancillary else NO_STAMP) and not self._is_waiting:
-                self._is_waiting = True
-                self._turns.take(self._parse)
+            if self._take(data, now, stamp):
+                self._ripen()
         if at_end:
             self._on_eof()
+
+    def _ripen(self) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._turns.take(self._parse)
 
     def _parse(self) -> None:
         self._is_waiting = False

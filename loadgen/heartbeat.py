@@ -1,7 +1,7 @@
 """A 1 ms beat on the event loop: how late the loop runs, which reads may have waited for it, how the clocks stand."""
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
 
@@ -66,9 +66,14 @@ class Heartbeat:
 
     def late(self, times: list[int]) -> list[bool]:
         """`is_late` of rising times, at least one."""
-        if times[-1] - self._calm_ns <= BEAT_NS + LATE_NS and (not self._stall_ends or self._stall_ends[-1] < times[0]):
-            return [False] * len(times)
-        return [self.is_late(at) for at in times]
+        late = [False] * len(times)
+        first = bisect_right(self._stall_ends, times[0])
+        stalls = zip(self._stall_starts[first:], self._stall_ends[first:], strict=True)
+        for calm_ns, until_ns in (*stalls, (self._calm_ns, times[-1] + 1)):
+            begin = bisect_right(times, calm_ns + BEAT_NS + LATE_NS)
+            end = bisect_left(times, until_ns)
+            late[begin:end] = [True] * (end - begin)
+        return late
 
     def forget(self) -> None:
         """Drop the lags seen so far, so that the figures of a level start with the level."""

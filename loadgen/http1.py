@@ -36,7 +36,12 @@ class ResponseReader:
         self.keep_alive = False
         self.chunked = False
         self._arrivals = arrivals
-        self._reads, self._read_at, self._received = arrivals.reads, arrivals.read_at, arrivals.received
+        self._reads = arrivals.reads
+        self._keep, self._keep_time, self._keep_stamp = (
+            arrivals.reads.append,
+            arrivals.read_at.append,
+            arrivals.received.extend,
+        )
         self._without_body = without_body
         self._begin()
 
@@ -52,9 +57,9 @@ class ResponseReader:
 
         Whether it is worth parsing, since the response may be complete with it.
         """
-        self._reads.append(data)
-        self._read_at.append(read_at)
-        self._received += received
+        self._keep(data)
+        self._keep_time(read_at)
+        self._keep_stamp(received)
         return not self.chunked or data.endswith(_LAST_CHUNK_END) or len(data) < _SHORT
 
     def parse(self) -> None:

@@ -12,6 +12,8 @@ from time import monotonic_ns, time_ns
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loadgen.arrivals import Arrivals
 from loadgen.heartbeat import Heartbeat
@@ -75,6 +77,21 @@ def test_stamps_of_one_response_never_go_back() -> None:
         arrivals.read_at.append(monotonic_ns())
     clock.settle(arrivals)
     assert arrivals.stamps == sorted(arrivals.stamps)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5 * MS), st.integers(1, 8 * MS)), max_size=4),
+    st.lists(st.integers(0, 60 * MS), max_size=20),
+)
+def test_many_reads_are_late_as_each_alone_would_be(stalls: list[tuple[int, int]], times: list[int]) -> None:
+    beat = Heartbeat()
+    begun = at = monotonic_ns() + 1000 * MS
+    for calm_ns, stall_ns in stalls:
+        beat.note_stall(at + calm_ns, at + calm_ns + stall_ns)
+        at += calm_ns + stall_ns
+    beat._calm_ns = at + MS
+    times = sorted([*(begun + time for time in times), *beat._stall_starts, *beat._stall_ends, at])
+    assert beat.late(times) == [beat.is_late(time) for time in times]
 
 
 def test_a_stall_makes_reads_late_until_the_loop_is_calm_again() -> None:
