@@ -10,7 +10,7 @@ class Arrivals:
     It is passed in, so that a failure before the headers leaves its stamps too. Times are `time.monotonic_ns()`.
     Read i was received at `stamps[i]`; `late[i]` says that the event loop had stalled before it, so that it may hold
     what the server sent at different times. `body` holds pieces of the body (transfer coding removed, content coding
-    not) with the index of the read that brought them.
+    not), `body_reads` the index of the read that brought each.
 
     The bodies are made of `reads`, the stamps of `read_at` (monotonic) and `received` (what the kernel said of each
     read, `loadgen.stamps`): `settle` makes them, which may wait until the answer is interpreted.
@@ -28,7 +28,8 @@ class Arrivals:
     received: bytearray = field(default_factory=bytearray)
     stamps: list[int] = field(default_factory=list)
     late: list[bool] = field(default_factory=list)
-    body: list[tuple[int, bytes]] = field(default_factory=list)
+    body: list[bytes] = field(default_factory=list)
+    body_reads: list[int] = field(default_factory=list)
     user_stamps: int = 0  # reads that carry the time of reading, not the kernel's time of receipt
     clock_suspect: bool = False  # a kernel stamp was impossible
     transport: str = "socket"  # or "httpx": through a proxy or over HTTP/2

@@ -12,13 +12,18 @@ class ContentError(ValueError):
     """The body is not in the content coding that its header names."""
 
 
-def decode_pieces(pieces: list[Piece], encoding: str) -> Iterable[Piece]:
-    """Decoded pieces: `pieces` itself where there is nothing to decode.
+def is_coded(encoding: str) -> bool:
+    """Whether a body has a content coding at all."""
+    return encoding.strip().lower() not in ("", "identity")
 
-    Raises ContentError for garbage, found while iterating, or a coding other than gzip and deflate.
+
+def decode_pieces(pieces: Iterable[Piece], encoding: str) -> Iterable[Piece]:
+    """Decoded pieces with their read index. Raises ContentError for garbage or a coding other than gzip, deflate.
+
+    Garbage is found while iterating.
     """
     name = encoding.strip().lower()
-    if name in ("", "identity"):
+    if not is_coded(encoding):
         return pieces
     if name not in ("gzip", "x-gzip", "deflate"):
         raise ContentError(f"content-encoding {name!r} was not asked for and is not read (gzip and deflate are)")

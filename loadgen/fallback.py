@@ -145,7 +145,8 @@ class FallbackTransport(httpx.AsyncBaseTransport):
             arrivals.stamps.append(now)
             arrivals.late.append(late)
             arrivals.user_stamps += 1
-        arrivals.body.append((len(arrivals.stamps) - 1, chunk))
+        arrivals.body.append(chunk)
+        arrivals.body_reads.append(len(arrivals.stamps) - 1)
 
     def _peer_of(self, url: httpx.URL) -> Peer:
         return Peer(

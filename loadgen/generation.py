@@ -1,12 +1,12 @@
 """What a streamed body says: its token events with the reads that brought them, usage, finish reason, trouble."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from loadgen.arrivals import Arrivals
-from loadgen.content import ContentError, Piece, decode_pieces
+from loadgen.content import ContentError, Piece, decode_pieces, is_coded
 from loadgen.dialect import Usage, error_text, read_delta
 from loadgen.sse import Event, SSEReader
 from loadgen.template import Template, parsed
@@ -49,9 +49,10 @@ def read_generation(arrivals: Arrivals) -> Generation:
     stream = _Stream(generation)
     events = SSEReader()
     last_read = 0
+    coding = arrivals.header(b"content-encoding")
     try:
-        pieces = decode_pieces(arrivals.body, arrivals.header(b"content-encoding"))
-        for last_read, piece in stream.without_runs(pieces, events) if isinstance(pieces, list) else pieces:
+        pieces = _decoded(arrivals, coding) if is_coded(coding) else stream.without_runs(arrivals, events)
+        for last_read, piece in pieces:
             for event in events.feed(piece):
                 stream.take(event, last_read)
         trailing = events.close()
@@ -79,20 +80,20 @@ class _Stream:
         self._learnt = 0
         self._window = _FIRST_WINDOW
 
-    def without_runs(self, pieces: list[Piece], events: SSEReader) -> Iterator[Piece]:
+    def without_runs(self, arrivals: Arrivals, events: SSEReader) -> Iterator[Piece]:
         """Take the runs of pieces that are one whole event each like the last; yields the others, for `events`."""
-        at = 0
+        pieces, reads, at = arrivals.body, arrivals.body_reads, 0
         while at < len(pieces):
             if self._framed and events.between_events:
                 window = pieces[at : at + self._window]
-                texts = self._framed.texts_of([piece for _, piece in window])
-                self._take_texts(texts, [read for read, _ in window[: len(texts)]])
+                texts = self._framed.texts_of(window)
+                self._take_texts(texts, reads[at : at + len(texts)])
                 # ever more at a time while they fit, so that what does not fit is not looked at again and again
                 self._window = 4 * (len(texts) + 1)
                 at += len(texts)
                 if len(texts) == len(window):
                     continue
-            yield pieces[at]
+            yield reads[at], pieces[at]
             at += 1
 
     def take(self, event: Event, read: int) -> None:
@@ -162,13 +163,17 @@ def body_text(arrivals: Arrivals) -> str:
     """The first 4,096 bytes of the body as text, for messages."""
     content = b""
     try:
-        for _, piece in decode_pieces(arrivals.body, arrivals.header(b"content-encoding")):
+        for _, piece in _decoded(arrivals, arrivals.header(b"content-encoding")):
             content += piece
             if len(content) >= _SHOWN_BYTES:
                 break
     except ContentError as error:
         return str(error)
     return content[:_SHOWN_BYTES].decode("utf-8", "replace").strip()
+
+
+def _decoded(arrivals: Arrivals, coding: str) -> Iterable[Piece]:
+    return decode_pieces(zip(arrivals.body_reads, arrivals.body, strict=True), coding)
 
 
 def _event_error(payload: Any, data: bytes) -> str:

@@ -87,7 +87,8 @@ class ResponseReader:
         arrivals = self._arrivals
         for data in self._reads[self._parsed :]:
             self._feed(data)
-            arrivals.body += [(self._parsed, piece) for piece in self._pieces]
+            arrivals.body += self._pieces
+            arrivals.body_reads += [self._parsed] * len(self._pieces)
             self._pieces.clear()
             self._parsed += 1
 
@@ -106,24 +107,29 @@ class ResponseReader:
             self._parse_anew()  # which keeps what came before the trouble, and raises it again
             return
         pieces = self._pieces
-        # the size in hexadecimal digits, two line ends, the chunk
-        sizes = [size + (size.bit_length() + 3 >> 2) + 4 for size in map(len, pieces)]
+        chunks = list(map(len, pieces))
+        # the size in hexadecimal digits, two line ends, the chunk; few sizes differ
+        on_wire = {size: len(b"%x" % size) + 4 + size for size in set(chunks)}
+        sizes = [on_wire[size] for size in chunks]
         end = _LAST_CHUNK if self.complete else b""
         if sum(sizes) + len(end) != len(wire) or not _begins_and_ends_whole(wire, pieces, end):
             self._parse_anew()
             return
         lengths, alone = list(map(len, reads)), len(reads) - 1
         if sizes[:alone] == lengths[:alone]:  # a chunk a read, and what is left came with the last one
-            arrivals.body += enumerate(pieces[:alone], first)
-            arrivals.body += [(first + alone, piece) for piece in pieces[alone:]]
+            arrivals.body += pieces
+            arrivals.body_reads += [*range(first, first + alone), *[first + alone] * (len(pieces) - alone)]
         else:
-            arrivals.body += _placed(pieces, sizes, list(accumulate(lengths)), first)
+            for read, piece in _placed(pieces, sizes, list(accumulate(lengths)), first):
+                arrivals.body.append(piece)
+                arrivals.body_reads.append(read)
         pieces.clear()
         self._parsed += len(reads)
 
     def _parse_anew(self) -> None:
         arrivals = self._arrivals
         arrivals.body.clear()
+        arrivals.body_reads.clear()
         arrivals.headers.clear()
         arrivals.status = arrivals.headers_read = None
         self.complete = self.chunked = False
@@ -195,8 +201,3 @@ def _placed(pieces: list[bytes], sizes: list[int], ends: list[int], first: int) 
             yield first + read, piece[:cut]
             piece, start, read = piece[cut:], ends[read], read + 1
         yield first + read, piece
-
-
-def body_of(pieces: Iterable[tuple[int, bytes]]) -> bytes:
-    """The body's pieces joined."""
-    return b"".join(piece for _, piece in pieces)

@@ -83,7 +83,7 @@ class Interpreter:
             "target_input_tokens": exchange.target_input_tokens,
             "target_output_tokens": exchange.target_output_tokens,
             **_chunk_columns(chunks, generation.usage or _NO_USAGE),
-            "response_bytes": sum(len(piece) for _, piece in arrivals.body),
+            "response_bytes": sum(map(len, arrivals.body)),
             "prompt_sha256": exchange.prompt_sha256,
             "text_sha256": generation.text_sha256,
         }

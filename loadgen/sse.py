@@ -26,7 +26,7 @@ class SSEReader:
         self._skip_lf = False
         self._type = ""
         self._data: list[bytes] = []
-        self.between_events = False
+        self.between_events = True
         """Nothing of an event is held back: the next byte begins a new one."""
 
     def feed(self, chunk: bytes) -> list[Event]:
@@ -34,6 +34,7 @@ class SSEReader:
         if not chunk:
             return []
         if self.between_events and chunk.endswith(b"\n\n") and (plain := _plain_events(chunk)):
+            self._at_start = False
             return plain
         if self._skip_lf and chunk[0] == 0x0A:
             chunk = chunk[1:]  # the CR at the end of the last chunk ended the line already

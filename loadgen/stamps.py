@@ -6,6 +6,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
+from operator import sub
 
 import numpy as np
 
@@ -64,21 +65,19 @@ class ReadClock:
 
     def _plain(self, arrivals: Arrivals) -> list[int] | None:
         """Kernel stamps where every read has a possible one, as nearly always; null otherwise."""
-        times = np.fromiter(arrivals.read_at, np.int64, len(arrivals.read_at))
-        offset = self._beat.wall_minus_mono(arrivals.read_at[0])
+        times = arrivals.read_at
+        offset = self._beat.wall_minus_mono(times[0])
         if offset is None:
             return None
         words = np.frombuffer(_timespecs(arrivals), np.int64).reshape(len(times), -1)
-        stamps = words[:, 0] * 1_000_000_000 + (words[:, 1] - offset)
-        lags = times - stamps
-        is_in_order = stamps[0] >= (arrivals.sent_ns or 0) and (stamps[1:] >= stamps[:-1]).all()
-        if lags.min() < 0 or lags.max() > SLACK_NS or not is_in_order:
+        stamps: list[int] = (words[:, 0] * 1_000_000_000 + (words[:, 1] - offset)).tolist()
+        lags = list(map(sub, times, stamps))
+        if min(lags) < 0 or max(lags) > SLACK_NS or stamps[0] < (arrivals.sent_ns or 0) or stamps != sorted(stamps):
             return None
         if self.on_lag is not None:
-            for lag in lags[::_LAG_SAMPLE].tolist():
+            for lag in lags[::_LAG_SAMPLE]:
                 self.on_lag(lag)
-        plain: list[int] = stamps.tolist()
-        return plain
+        return stamps
 
     def _careful(self, arrivals: Arrivals) -> list[int]:
         """Stamps of reads whose kernel stamps may be missing or impossible."""
@@ -104,9 +103,9 @@ class ReadClock:
         return seconds * 1_000_000_000 + nanoseconds - self._beat.wall_minus_mono_at(now) if seconds else None
 
 
-def _timespecs(arrivals: Arrivals) -> bytes:
+def _timespecs(arrivals: Arrivals) -> bytes | bytearray:
     """The stamps of the reads as the kernel writes them."""
     reads = len(arrivals.read_at)
     if len(arrivals.received) != reads * _STAMPS.size:  # not the message that was asked for
         return NO_STAMP * reads
-    return bytes(arrivals.received)
+    return arrivals.received

@@ -21,7 +21,7 @@ import httpx
 from loadgen.arrivals import Arrivals
 from loadgen.connection import Connection
 from loadgen.heartbeat import Heartbeat
-from loadgen.http1 import body_of, request_bytes
+from loadgen.http1 import request_bytes
 from loadgen.pool import TRIAL_S, Origin, Pool
 from loadgen.sockets import open_socket
 from loadgen.stamps import ReadClock
@@ -184,7 +184,7 @@ def response_of(arrivals: Arrivals, http_version: bytes) -> httpx.Response:
     return httpx.Response(
         arrivals.status,
         headers=arrivals.headers,
-        stream=_Body(body_of(arrivals.body)),
+        stream=_Body(b"".join(arrivals.body)),
         extensions={"http_version": http_version, "arrivals": arrivals},
     )
 

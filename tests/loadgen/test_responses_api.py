@@ -32,7 +32,7 @@ USAGE = {
 
 def generation_of(*reads: bytes) -> Generation:
     arrivals = Arrivals(status=200, headers=[(b"content-type", b"text/event-stream")])
-    arrivals.body = list(enumerate(reads))
+    arrivals.body, arrivals.body_reads = reads, list(range(len(reads)))
     return read_generation(arrivals)
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from loadgen.arrivals import Arrivals
-from loadgen.http1 import ResponseReader, body_of
+from loadgen.http1 import ResponseReader
 from loadgen.stamps import NO_STAMP
 from loadgen.transport import SocketTransport
 from tests.certificate import make_certificate
@@ -44,8 +44,8 @@ def test_a_chunked_answer_is_stamped_read_by_read(serve, wire) -> None:
 
     content, arrivals = asyncio.run(scenario())
     assert content == b"onetwothree"
-    assert [piece for _, piece in arrivals.body] == [b"one", b"two", b"three"]
-    stamps = [arrivals.stamps[read] for read, _ in arrivals.body]
+    assert arrivals.body == [b"one", b"two", b"three"]
+    stamps = [arrivals.stamps[read] for read in arrivals.body_reads]
     assert arrivals.sent_ns <= arrivals.headers_ns <= stamps[0] < stamps[1] < stamps[2] <= arrivals.closed_ns
     assert arrivals.connect_ns > 0
     assert not arrivals.clock_suspect
@@ -65,7 +65,7 @@ def test_a_chunked_answer_ends_where_it_ends_however_it_is_cut(wire, step: int) 
     reader = ResponseReader(arrivals)
     ends = [takes(reader, raw[start : start + step]) for start in range(0, len(raw), step)]
     assert ends == [False] * (len(ends) - 1) + [True]
-    assert body_of(arrivals.body).count(b"data: ") == 6
+    assert b"".join(arrivals.body).count(b"data: ") == 6
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_every_form_of_answer_ends_where_it_ends(reads: list[bytes], head: bool,
     reader = ResponseReader(arrivals, without_body=head)
     ends = [takes(reader, data) for data in reads]
     assert ends == [False] * (len(reads) - 1) + [True]
-    assert (body_of(arrivals.body), reader.keep_alive) == (body, keep_alive)
+    assert (b"".join(arrivals.body), reader.keep_alive) == (body, keep_alive)
     assert arrivals.status in (200, 204, 304)
 
 
@@ -280,7 +280,7 @@ def test_a_stream_that_breaks_leaves_what_had_come(serve, wire) -> None:
 
     for answer in (reset, cut):
         arrivals = asyncio.run(scenario(answer))
-        assert body_of(arrivals.body) == b"onetwo"
+        assert b"".join(arrivals.body) == b"onetwo"
         assert arrivals.status == 200
 
 
@@ -400,4 +400,4 @@ def test_what_came_before_a_broken_chunk_is_kept(wire) -> None:
     assert ripe
     with pytest.raises(httpx.RemoteProtocolError, match="not an HTTP"):
         reader.parse()
-    assert body_of(arrivals.body) == wire.token("a") + wire.token("b")
+    assert b"".join(arrivals.body) == wire.token("a") + wire.token("b")

@@ -86,7 +86,7 @@ streams = st.lists(events | runs.map(lambda run: b"".join(b"data: " + data + b"\
 
 def generation_of(pieces: list[bytes]) -> Generation:
     arrivals = Arrivals(status=200, headers=[(b"content-type", b"text/event-stream")])
-    arrivals.body = list(enumerate(pieces))
+    arrivals.body, arrivals.body_reads = pieces, list(range(len(pieces)))
     return read_generation(arrivals)
 
 

@@ -39,7 +39,8 @@ def row_of(
     for index, (at_ms, data) in enumerate(reads):
         arrivals.stamps.append(EPOCH + round(at_ms * MS))
         arrivals.late.append(late)
-        arrivals.body.append((index, data))
+        arrivals.body.append(data)
+        arrivals.body_reads.append(index)
     exchange = Exchange(0, "measure", 50, 3, "hash", EPOCH, arrivals, failure)
     return Interpreter(CONSTANTS, EPOCH, Redactor(secrets)).row(exchange)
 
