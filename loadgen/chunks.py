@@ -63,7 +63,7 @@ class Chunks:
 def chunks_of(arrivals: Arrivals, generation: Generation) -> Chunks:
     """Group token events into chunks: the events of a late read are one chunk, all others stand alone."""
     reads, counts = generation.token_reads, generation.token_counts
-    stamps = [arrivals.stamps[read] for read in reads]
+    stamps = list(map(arrivals.stamps.__getitem__, reads))
     if not stamps:
         return Chunks([], [], [], 0, False)
     if len(set(reads)) < len(reads) or stamps[-1] - stamps[0] >= LONGEST_GAP_US * 1000:

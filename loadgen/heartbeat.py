@@ -1,9 +1,11 @@
 """A 1 ms beat on the event loop: how late the loop runs, which reads may have waited for it, how the clocks stand."""
 
 import asyncio
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
+
+import numpy as np
 
 from loadgen.clock_pair import clock_pair
 
@@ -66,13 +68,14 @@ class Heartbeat:
 
     def late(self, times: list[int]) -> list[bool]:
         """`is_late` of rising times, at least one."""
-        late = [False] * len(times)
         first = bisect_right(self._stall_ends, times[0])
-        stalls = zip(self._stall_starts[first:], self._stall_ends[first:], strict=True)
-        for calm_ns, until_ns in (*stalls, (self._calm_ns, times[-1] + 1)):
-            begin = bisect_right(times, calm_ns + BEAT_NS + LATE_NS)
-            end = bisect_left(times, until_ns)
-            late[begin:end] = [True] * (end - begin)
+        if first == len(self._stall_ends) and times[-1] - self._calm_ns <= BEAT_NS + LATE_NS:
+            return [False] * len(times)
+        calm = np.fromiter((*self._stall_starts[first:], self._calm_ns), np.int64)
+        until = np.fromiter((*self._stall_ends[first:], times[-1] + 1), np.int64)
+        at = np.fromiter(times, np.int64, len(times))
+        stall = np.searchsorted(until, at, side="right")  # the one that a read may have been in
+        late: list[bool] = (at - calm[stall] > BEAT_NS + LATE_NS).tolist()
         return late
 
     def forget(self) -> None:

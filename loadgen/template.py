@@ -1,6 +1,7 @@
 """The events of one stream differ in little but their text: learn the rest once, then read the text without JSON."""
 
 from itertools import takewhile
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -14,12 +15,12 @@ _PROBED = (Delta(answer=_PROBE.decode()), Delta(reasoning=_PROBE.decode()))
 class Template:
     """What stands before and after the text of an event."""
 
-    __slots__ = ("_between", "_end", "_prefix", "_start", "_suffix")
+    __slots__ = ("_between", "_cut", "_prefix", "_suffix")
 
     def __init__(self, prefix: bytes, suffix: bytes) -> None:
         self._prefix, self._suffix = prefix, suffix
-        self._start, self._end = len(prefix), -len(suffix)
         self._between = suffix + prefix
+        self._cut = itemgetter(slice(len(prefix), -len(suffix)))
 
     @classmethod
     def of(cls, data: bytes, text: str) -> "Template | None":
@@ -43,7 +44,7 @@ class Template:
 
         An empty text is no token, and escapes, control characters and broken UTF-8 are the parser's business.
         """
-        text = data[self._start : self._end]
+        text: bytes = self._cut(data)
         return text if text and self._is_around(data) and _is_plain(text) else None
 
     def texts_of(self, events: list[bytes]) -> list[bytes]:
@@ -53,7 +54,7 @@ class Template:
             last -= 1  # those that end a stream
         fitting = events[:last]
         # nearly always all of them fit, which is seen in one go
-        texts = [event[self._start : self._end] for event in fitting]
+        texts = list(map(self._cut, fitting))
         whole = b"%b%b%b" % (self._prefix, self._between.join(texts), self._suffix)
         if all(texts) and _is_plain(b" ".join(texts)) and b"".join(fitting) == whole:
             return texts
