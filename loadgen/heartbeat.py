@@ -103,7 +103,7 @@ class Heartbeat:
         return self._offsets[max(0, bisect_right(self._offset_from, at_ns) - 1)]
 
     def _beat(self) -> None:
-        now = monotonic_ns()
+        now, wall = monotonic_ns(), time_ns()  # with nothing in between: an offset that seems to move costs a second look
         lag = now - self._last_ns - BEAT_NS
         if lag <= LATE_NS:
             if self._calm_ns != self._last_ns:
@@ -113,8 +113,7 @@ class Heartbeat:
         if self.on_lag is not None:
             self.on_lag(lag)
         self._lags[min(max(lag, 0) // _BUCKET_NS, _BUCKETS - 1)] += 1
-        offset = time_ns() - now
-        if not -_STEADY_NS < offset - self._offsets[-1] < _STEADY_NS:
+        if not -_STEADY_NS < wall - now - self._offsets[-1] < _STEADY_NS:
             self._note_offset()
         self._timer = self._loop.call_later(BEAT_NS / 1e9, self._beat)
 
