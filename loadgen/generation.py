@@ -89,7 +89,7 @@ class _Stream:
                 texts = self._framed.texts_of(window)
                 self._take_texts(texts, reads[at : at + len(texts)])
                 # ever more at a time while they fit, so that what does not fit is not looked at again and again
-                self._window = 4 * (len(texts) + 1)
+                self._window = 2 * (len(texts) + 1)
                 at += len(texts)
                 if len(texts) == len(window):
                     continue

@@ -56,8 +56,8 @@ class Template:
         # nearly always all of them fit, which is seen in one go
         texts = list(map(self._cut, fitting))
         whole = b"%b%b%b" % (self._prefix, self._between.join(texts), self._suffix)
-        if all(texts) and _is_plain(b" ".join(texts)) and b"".join(fitting) == whole:
-            return texts
+        if all(texts) and b"".join(fitting) == whole and (strings := _strings(texts)):
+            return strings
         return list(takewhile(lambda text: text is not None, map(self.text_of, fitting)))  # type: ignore[arg-type]
 
     def _is_around(self, data: bytes) -> bool:
@@ -70,6 +70,18 @@ def _is_plain(text: bytes) -> bool:
         return b'"' not in text and b"\\" not in text and text.decode().isprintable()
     except UnicodeDecodeError:
         return False
+
+
+def _strings(texts: list[bytes]) -> list[bytes] | None:
+    """What the JSON strings say that have `texts` between their quotes; null where one of them is none."""
+    if _is_plain(b" ".join(texts)):
+        return texts
+    # without what escapes take, a quote would end a string early, and a last backslash would join it to the next
+    lines = b"\n".join([*texts, b""]).replace(b"\\\\", b"").replace(b'\\"', b"")
+    if b'"' in lines or b"\\\n" in lines:
+        return None
+    strings = parsed(b'["%b"]' % b'","'.join(texts))
+    return strings and [string.encode() for string in strings]
 
 
 def parsed(data: bytes) -> Any:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.arrivals import Arrivals
+from loadgen.dialect import read_delta
 from loadgen.generation import Generation, read_generation
-from loadgen.template import Template
+from loadgen.template import Template, parsed
 
 # what a careless look for the text would trip over: keys and values of the events, JSON's own signs, escapes
 TEXTS = [
@@ -118,6 +119,30 @@ def test_a_template_says_the_text_or_nothing(shape: str, first: str, then: str) 
     if template:
         text = template.text_of(encoded(SHAPES[shape](then), False))
         assert text is None or text == then.encode("utf-8", "surrogatepass")
+
+
+RAW = st.lists(st.sampled_from([b"\\", b'"', b"a", b",", b"n", b"\n", b"u00e9", b"\xc3\xa9", b"\xc3", b'","']), max_size=5)
+
+
+@given(st.lists(RAW.map(b"".join), min_size=1, max_size=5))
+def test_texts_that_are_read_together_are_those_of_each_event(raw: list[bytes]) -> None:
+    hole = encoded(chat("content", HOLE), False)
+    template = Template.of(hole, HOLE)
+    assert template is not None
+    events = [hole.replace(HOLE.encode(), text) for text in raw]
+    alone = [read_delta(parsed(event)).answer.encode() for event in events]
+    texts = template.texts_of(events)
+    assert texts == alone[: len(texts)]
+    strings = [parsed(b'"%b"' % text) for text in raw]
+    if all(isinstance(string, str) and string for string in strings):
+        assert len(texts) == len(raw)
+
+
+def test_escapes_do_not_end_a_run_of_events() -> None:
+    pieces = [b"data: " + encoded(chat("content", text), True) + b"\n\n" for text in ("a", '"b"\n', "\u4e2d\\") * 40]
+    with mock.patch.object(Template, "text_of", side_effect=AssertionError):
+        generation = generation_of(pieces)
+    assert (len(generation.token_reads), generation.text) == (120, 'a"b"\n\u4e2d\\' * 40)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
