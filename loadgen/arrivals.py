@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+
 @dataclass(slots=True)
 class Arrivals:
     """Recorder of one request, handed to the transport as `request.extensions["arrivals"]`.

@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Iterable, Iterator
 
-
 Piece = tuple[int, bytes]
 """Index of a read, and what it brought of the body."""
 

@@ -103,7 +103,8 @@ class Heartbeat:
         return self._offsets[max(0, bisect_right(self._offset_from, at_ns) - 1)]
 
     def _beat(self) -> None:
-        now, wall = monotonic_ns(), time_ns()  # with nothing in between: an offset that seems to move costs a second look
+        # with nothing in between: where the clocks seem to have moved apart, they are looked at again
+        now, wall = monotonic_ns(), time_ns()
         lag = now - self._last_ns - BEAT_NS
         if lag <= LATE_NS:
             if self._calm_ns != self._last_ns:

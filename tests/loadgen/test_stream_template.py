@@ -121,7 +121,9 @@ def test_a_template_says_the_text_or_nothing(shape: str, first: str, then: str) 
         assert text is None or text == then.encode("utf-8", "surrogatepass")
 
 
-RAW = st.lists(st.sampled_from([b"\\", b'"', b"a", b",", b"n", b"\n", b"u00e9", b"\xc3\xa9", b"\xc3", b'","']), max_size=5)
+RAW = st.lists(
+    st.sampled_from([b"\\", b'"', b"a", b",", b"n", b"\n", b"u00e9", b"\xc3\xa9", b"\xc3", b'","']), max_size=5
+)
 
 
 @given(st.lists(RAW.map(b"".join), min_size=1, max_size=5))
