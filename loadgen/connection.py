@@ -28,7 +28,7 @@ class Connection:
         self._clock = clock
         self._unsent = memoryview(b"")
         self._reader: ResponseReader | None = None
-        self._take: Callable[[bytes, int, bytes], bool] | None = None  # a read; says whether to parse
+        self._take: Callable[[bytes, int, bytes], bool] | None = None  # a read of plain text; says whether to parse
         self._done: asyncio.Future[None] | None = None
         self.is_open = True
         self._recvmsg = sock.recvmsg
@@ -49,7 +49,7 @@ class Connection:
         httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError; what had arrived is in `arrivals` all the same.
         """
         reader = self._reader = ResponseReader(arrivals, without_body=without_body)
-        self._take = reader.add
+        self._take = None if self._tls else reader.add
         self._done = self._loop.create_future()
         data = self._tls.encrypt(wire) if self._tls else wire
         arrivals.sent_ns = monotonic_ns()
@@ -89,14 +89,14 @@ class Connection:
             self._fail(httpx.ReadError(f"the connection broke: {error.strerror or error}"))
             return
         now, stamp = monotonic_ns(), ancillary[0][2] if ancillary else NO_STAMP
-        take = self._take
-        if self._tls is not None or take is None or not data:
-            self._on_read(data, now, stamp)
-        elif take(data, now, stamp):
-            self._ripen()
+        if data and self._take is not None:
+            if self._take(data, now, stamp):
+                self._ripen()
+        else:
+            self._on_unusual(data, now, stamp)
 
-    def _on_read(self, data: bytes, now: int, stamp: bytes) -> None:
-        """Any read, as `_on_readable` deals with the usual one: of plain text, while a response is under way."""
+    def _on_unusual(self, data: bytes, now: int, stamp: bytes) -> None:
+        """A read of TLS, at the end, or while no response is under way."""
         at_end = not data
         if self._tls is not None:
             try:
@@ -106,10 +106,10 @@ class Connection:
                 return
             at_end = at_end or self._tls.closed
         if data:
-            if self._take is None:
+            if self._reader is None:
                 self.close()  # bytes that nobody asked for: the next response would be read wrong
                 return
-            if self._take(data, now, stamp):
+            if self._reader.add(data, now, stamp):
                 self._ripen()
         if at_end:
             self._on_eof()

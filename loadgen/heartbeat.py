@@ -1,6 +1,7 @@
 """A 1 ms beat on the event loop: how late the loop runs, which reads may have waited for it, how the clocks stand."""
 
 import asyncio
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable
 from time import monotonic_ns, time_ns
@@ -30,8 +31,8 @@ class Heartbeat:
         self._calm_ns = self._last_ns = monotonic_ns()
         self._timer: asyncio.TimerHandle | None = None
         self._lags = [0] * _BUCKETS
-        self._stall_starts: list[int] = []  # the last calm beat before each stall …
-        self._stall_ends: list[int] = []  # … and the next one
+        self._stall_starts = array("q")  # the last calm beat before each stall …
+        self._stall_ends = array("q")  # … and the next one
         self._offset_from: list[int] = [0]
         self._offsets: list[int] = [_wall_minus_mono()]
 
@@ -71,8 +72,8 @@ class Heartbeat:
         first = bisect_right(self._stall_ends, times[0])
         if first == len(self._stall_ends) and times[-1] - self._calm_ns <= BEAT_NS + LATE_NS:
             return [False] * len(times)
-        calm = np.fromiter((*self._stall_starts[first:], self._calm_ns), np.int64)
-        until = np.fromiter((*self._stall_ends[first:], times[-1] + 1), np.int64)
+        calm = np.array(self._stall_starts[first:] + array("q", [self._calm_ns]))
+        until = np.array(self._stall_ends[first:] + array("q", [times[-1] + 1]))
         at = np.fromiter(times, np.int64, len(times))
         stall = np.searchsorted(until, at, side="right")  # the one that a read may have been in
         late: list[bool] = (at - calm[stall] > BEAT_NS + LATE_NS).tolist()
