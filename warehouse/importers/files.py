@@ -64,15 +64,35 @@ def read_documents(path: Path) -> list[dict[str, Any]]:
         ResultFileError: no JSON, cut short, or something else than objects.
 
     """
+    documents = []
+    for found in read_each(path):
+        if isinstance(found, ResultFileError):
+            raise found
+        documents.append(found)
+    return documents
+
+
+def read_each(path: Path) -> list[dict[str, Any] | ResultFileError]:
+    """The same, with an error in the place of each that is cut short or no object: it keeps none of the others out.
+
+    Raises:
+        ResultFileError: nothing in it is an object.
+
+    """
     content = read_text(path)
     try:
         found = parse(content)
     except ValueError as error:
         found = _by_line(path, content, error)
     documents = found if isinstance(found, list) else [found]
-    if not documents or not all(isinstance(document, dict) for document in documents):
+    if not any(isinstance(document, dict) for document in documents):
         raise ResultFileError(f"{path}: found a JSON {type(found).__name__}, expected an object or a list of objects")
-    return documents
+    return [
+        document
+        if isinstance(document, dict | ResultFileError)
+        else ResultFileError(f"{path}: result {position}: found a JSON {type(document).__name__}, expected an object")
+        for position, document in enumerate(documents, start=1)
+    ]
 
 
 def parse(content: bytes) -> Any:
@@ -96,7 +116,7 @@ def _by_line(path: Path, content: bytes, error: ValueError) -> list[Any]:
         try:
             documents.append(parse(line))
         except ValueError as problem:
-            raise ResultFileError(f"{path}:{number}: {_said(problem, line)}") from None
+            documents.append(ResultFileError(f"{path}:{number}: {_said(problem, line)}"))
     return documents
 
 
