@@ -92,7 +92,7 @@ def reference(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
 def ratecard(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`ratecard("sql", "select 1")` as a user calls it, in an empty folder; a load is not preceded by a calibration."""
 
-    def call(*arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    def call(*arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         if arguments[0] in ("run", "demo") and "--calibration" not in arguments:
             arguments = (*arguments, "--no-calibration")
         return subprocess.run(
