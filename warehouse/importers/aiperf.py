@@ -18,7 +18,7 @@ from schemas.errors import ResultFileError
 from warehouse.importers import nvidia_summary
 from warehouse.importers.agreement import contradictions
 from warehouse.importers.aiperf_records import Line, count, decode, row
-from warehouse.importers.files import opened
+from warehouse.importers.files import as_written_by, opened
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open
 from warehouse.importers.traces import Row
 
@@ -40,12 +40,16 @@ def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
         if beside is not None:
             summaries.pop(beside.absolute(), None)
         try:
-            yield _level(path, beside, said)
+            with as_written_by(TOOL, path):
+                found = _level(path, beside, said)
+            yield found
         except ResultFileError as error:
             yield error
     for path in summaries.values():
         try:
-            yield nvidia_summary.level(path, TOOL, said)
+            with as_written_by(TOOL, path):
+                found = nvidia_summary.level(path, TOOL, said)
+            yield found
         except ResultFileError as error:
             yield error
 

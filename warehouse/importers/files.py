@@ -100,7 +100,27 @@ def parse(content: bytes) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
-        return json.loads(content, parse_constant=lambda _: None)
+        try:
+            return json.loads(content, parse_constant=lambda _: None)
+        except RecursionError:
+            raise ValueError("it is nested too deep") from None
+
+
+@contextmanager
+def as_written_by(tool: str, path: Path, where: str = "") -> Iterator[None]:
+    """In the block a value of another kind than the format has, a text for a number say, is a mistake of the file.
+
+    Raises:
+        ResultFileError: instead of what Python says of such a value.
+
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise ResultFileError(
+            f"{path}: {where}{': ' if where else ''}{type(error).__name__} {error}: not as {tool} writes it; is it of another version, "
+            "or edited?"
+        ) from error
 
 
 def _by_line(path: Path, content: bytes, error: ValueError) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from schemas.errors import ResultFileError
 from warehouse.importers import nvidia_summary
 from warehouse.importers.agreement import contradictions
-from warehouse.importers.files import parse, read_documents
+from warehouse.importers.files import as_written_by, parse, read_documents
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open
 from warehouse.importers.recognise import expect
 from warehouse.importers.traces import Record, Row
@@ -29,18 +29,26 @@ def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     profiles = {path.parent / path.name.replace(".json", "_genai_perf.json") for path in paths if not _is_summary(path)}
     for path in paths:
         try:
-            if _is_summary(path):
-                if path not in profiles:
-                    yield nvidia_summary.level(path, TOOL, said)
-                continue
-            for document in read_documents(path):
-                expect(path, document, TOOL)
-                if "experiments" not in document:
-                    yield nvidia_summary.level(path, TOOL, said)
-                    continue
-                yield from _levels(path, document, said)
+            if not (_is_summary(path) and path in profiles):
+                with as_written_by(TOOL, path):
+                    found = _of_file(path, said)
+                yield from found
         except ResultFileError as error:
             yield error
+
+
+def _of_file(path: Path, said: Said) -> list[Level | ResultFileError]:
+    """Levels of a summary, or of a profile export."""
+    if _is_summary(path):
+        return [nvidia_summary.level(path, TOOL, said)]
+    found: list[Level | ResultFileError] = []
+    for document in read_documents(path):
+        expect(path, document, TOOL)
+        if "experiments" in document:
+            found += _levels(path, document, said)
+        else:
+            found.append(nvidia_summary.level(path, TOOL, said))
+    return found
 
 
 def _levels(path: Path, document: dict[str, Any], said: Said) -> Iterator[Level | ResultFileError]:

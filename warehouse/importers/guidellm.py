@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.errors import ResultFileError
 from warehouse.importers import guidellm_requests
-from warehouse.importers.files import read_documents
+from warehouse.importers.files import as_written_by, read_documents
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open, number
 from warehouse.importers.recognise import expect
 from warehouse.importers.summary import check, latency
@@ -46,15 +46,13 @@ def _levels(path: Path, document: dict[str, Any], said: Said) -> Iterator[Level 
         yield ResultFileError(f"{path}: benchmarks: found none: was the run interrupted?")
         return
     for position, benchmark in enumerate(benchmarks):
+        where = f"benchmarks[{position}]"
         try:
-            yield _level(path, document, benchmark, said, f"benchmarks[{position}]")
+            with as_written_by("GuideLLM 0.2 to 0.8", path, where):
+                found = _level(path, document, benchmark, said, where)
+            yield found
         except ResultFileError as error:
             yield error
-        except (KeyError, TypeError, AttributeError) as error:
-            yield ResultFileError(
-                f"{path}: benchmarks[{position}]: {type(error).__name__} {error}: not as GuideLLM 0.2 to 0.8 writes it; "
-                "was it written by another version, or edited?"
-            )
 
 
 def _level(path: Path, document: dict[str, Any], benchmark: dict[str, Any], said: Said, where: str) -> Level:

@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.errors import ResultFileError
 from warehouse.importers.agreement import contradictions
-from warehouse.importers.files import parse, read_text
+from warehouse.importers.files import as_written_by, parse, read_text
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open, number
 from warehouse.importers.recognise import expect
 from warehouse.importers.samples import mean, statistics_of
@@ -31,7 +31,9 @@ def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
         ):
             continue
         try:
-            yield _level(path, said)
+            with as_written_by(TOOL, path):
+                found = _level(path, said)
+            yield found
         except ResultFileError as error:
             yield error
 

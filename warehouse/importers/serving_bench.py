@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.errors import ResultFileError
 from warehouse.importers.agreement import contradictions
-from warehouse.importers.files import read_each
+from warehouse.importers.files import as_written_by, read_each
 from warehouse.importers.levels import Level, Rejected, number
 from warehouse.importers.samples import mean
 from warehouse.importers.summary import latency
@@ -33,7 +33,7 @@ _BATCH = 4096
 
 
 def each(
-    paths: list[Path], level: Callable[[Path, dict[str, Any], str], Level], where: Callable[[int, int], str]
+    tool: str, paths: list[Path], level: Callable[[Path, dict[str, Any], str], Level], where: Callable[[int, int], str]
 ) -> Iterator[Level | ResultFileError]:
     """`level` of every result of `paths`, or why it has none; `where` names a result by its position among so many."""
     for path in paths:
@@ -47,7 +47,10 @@ def each(
                 yield document
                 continue
             try:
-                yield level(path, document, where(position, len(documents)))
+                here = where(position, len(documents))
+                with as_written_by(tool, path, here):
+                    found = level(path, document, here)
+                yield found
             except ResultFileError as error:
                 yield error
 

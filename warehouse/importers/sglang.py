@@ -18,7 +18,10 @@ _METRICS = {"ttft": ("ttft",), "tpot": ("tpot", "tpot_osl_minus_1"), "e2e_latenc
 def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     """Every line of `paths`."""
     yield from serving_bench.each(
-        paths, lambda path, document, where: _level(path, document, said, where), lambda position, _: f"line {position}"
+        TOOL,
+        paths,
+        lambda path, document, where: _level(path, document, said, where),
+        lambda position, _: f"line {position}",
     )
 
 

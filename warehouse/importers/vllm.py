@@ -24,6 +24,7 @@ _METRICS = {
 def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     """Every result of `paths`."""
     yield from serving_bench.each(
+        TOOL,
         paths,
         lambda path, document, where: _level(path, document, said, where),
         lambda position, of: f"result {position}" if of > 1 else "result",

@@ -13,6 +13,7 @@ from tests.warehouse.importers.made import (
     ENDPOINT,
     MS,
     aiperf_record,
+    aiperf_summary,
     imported,
     jsonl,
     rejected,
@@ -226,3 +227,41 @@ def test_llmperfs_own_time_between_tokens_gives_milliseconds_away(home: Home, tm
     wrong = record | {"ttft_s": 200, "end_to_end_latency_s": 2200}
     with pytest.raises(ResultFileError, match=r"inter_token_latency_s x number_output_tokens is 0\.001 times"):
         imported(home, "llmperf", saved(tmp_path / "b.json", [wrong] * 20), concurrency=4, night=NIGHT)
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "content"),
+    [
+        ("vllm", "r.json", vllm_result(itls=5)),
+        ("vllm", "r.json", vllm_result(ttfts=[1.0] * 160, output_lens=[None] * 160)),
+        ("aiperf", "x_aiperf.json", aiperf_summary(input_config="x")),
+        ("guidellm", "r.json", {"benchmarks": ["x"]}),
+        ("genai-perf", "profile_export.json", {"experiments": [{"experiment": "x", "requests": [{}]}]}),
+        ("llmperf", "r.json", [{"error_code": None, "ttft_s": [1]}]),
+    ],
+)
+def test_a_value_of_another_kind_is_a_mistake_of_the_file_and_no_traceback(
+    home: Home, tmp_path: Path, tool: str, name: str, content: Any
+) -> None:
+    with pytest.raises(ResultFileError, match=r"is it of another version, or edited\?|not a result of llmperf"):
+        imported(home, tool, saved(tmp_path / name, content), night=NIGHT, concurrency=2)
+
+
+def test_a_length_that_is_no_number_refuses_its_level_alone(home: Home, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "r.jsonl", sglang_result(), sglang_result(tag="b", random_input_len="long"))
+    outcomes = imported(home, "sglang", path, night=NIGHT)
+    assert sorted(o.status for o in outcomes) == ["landed", "refused"]
+
+
+def test_json_that_is_nested_without_end_is_told(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text("[" * 100_000)
+    with pytest.raises(ResultFileError, match="nested too deep"):
+        imported(home, "vllm", tmp_path / "r.json")
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_spreadsheets_own_separator_is_read_as_one(home: Home, tmp_path: Path, separator: str) -> None:
+    lines = ["concurrency,request_rps,e2e_p50_ms", "4,4.0,1000"]
+    (tmp_path / "points.csv").write_text("\n".join(lines).replace(",", separator) + "\n")
+    imported(home, "csv", tmp_path / "points.csv", night=NIGHT)
+    assert point(home)["request_rps"] == 4.0
