@@ -35,7 +35,7 @@ def traces(sections: Sequence[Section]) -> dict[str, dict[str, list[float]]]:
         name: {"rps": demand["trace_rps"], "shares": demand["trace_shares"]}
         for section in sections
         for demand in section.demands
-        if (name := _trace_of(demand)) and demand["trace_rps"]
+        if (name := _trace_of(demand))
     }
 
 
@@ -100,6 +100,6 @@ def _demands(section: Section) -> list[dict[str, Any]]:
 
 def _trace_of(demand: Row) -> str | None:
     """What `traces` calls the trace of a demand: endpoints of one night share it."""
-    if demand["mean_source"] != "trace":
+    if not demand["trace_rps"]:
         return None
     return f"{demand['demand']} {demand['catalog_hash']} {demand['peak_rps']}"

@@ -8,7 +8,6 @@ select
     fleet.catalog_hash,
     fleet.peak_rps,
     fleet.mean_rps,
-    fleet.mean_source,
     fleet.headroom,
     -- before a budget cut them; provisioned units know no budget
     coalesce(asked.spares, fleet.spares) as spares,
