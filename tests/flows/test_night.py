@@ -19,11 +19,7 @@ from warehouse.ask import ask
 from warehouse.calibration import Comparison
 from warehouse.home import Home, endpoint_lock
 
-pytestmark = [
-    pytest.mark.usefixtures("prefect_api"),
-    # Prefect's own clients leave sockets to the garbage collector
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"),
-]
+pytestmark = pytest.mark.usefixtures("prefect_api")
 NIGHT = datetime(2026, 11, 20, 2, tzinfo=UTC)
 
 
