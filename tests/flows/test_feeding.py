@@ -10,11 +10,7 @@ import pytest
 from schemas.errors import FeedError
 from tests.curated import fleet, publish
 
-pytestmark = [
-    pytest.mark.usefixtures("prefect_api"),
-    # Prefect's client leaves sockets of its test server open
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"),
-]
+pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
 async def carried(home: Path, *targets: dict[str, Any]) -> list[dict[str, Any]]:
