@@ -256,7 +256,7 @@ SERVER_METRICS = Table(
         _R("level_index", "INTEGER", "Position of the load level in the plan"),
         _R("scraped_at", "TIMESTAMP", "Wall clock (UTC) when the page was asked for"),
         _R("elapsed_s", "DOUBLE", "Since the scraping of the level started, on the monotonic clock", "s"),
-        _R("source", "VARCHAR", "Whose names the page has: vllm, sglang, llama.cpp, nim or triton"),
+        _R("source", "VARCHAR", "Whose names the page has: vllm, sglang, llama.cpp, nim, triton or transformers"),
         # gauges
         _N("requests_running", "DOUBLE", "Requests that the engine works on"),
         _N("requests_waiting", "DOUBLE", "Requests in the engine's queue"),
@@ -269,6 +269,11 @@ SERVER_METRICS = Table(
         _N("generation_tokens", "DOUBLE", "Generated tokens (counter)", "tokens"),
         _N("requests_finished", "DOUBLE", "Requests that the engine finished (counter)"),
         _N("preemptions", "DOUBLE", "Requests put back for want of KV cache (counter)"),
+        # the cards, where the page has the names of NVIDIA's dcgm-exporter; summed over them, the share averaged
+        _N("gpu_power_w", "DOUBLE", "Power that the cards on the page draw now", "W"),
+        _N("gpu_energy_mj", "DOUBLE", "Energy that they have drawn since their driver started (counter)", "mJ"),
+        _N("gpu_busy_percent", "DOUBLE", "Share of time with a kernel running, as the driver has it, 0 to 100", "%"),
+        _N("gpu_memory_mib", "DOUBLE", "Memory in use on them", "MiB"),
         _R("scrape_ms", "DOUBLE", "How long the page took", "ms"),
     ),
 )
