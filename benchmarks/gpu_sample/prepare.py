@@ -24,8 +24,11 @@ TOKENS = 8_000
 """Of the tokenizer: few enough to be trained on the standard library's sources in seconds."""
 
 PORTS = {"llama-1b": 8001, "llama-8b": 8002, "llama-tiny": 8003}
-MOST_S = {"c=64": 45.0, "c=128": 70.0, "c=256": 90.0}
-"""Seconds that must be left for a level to be begun; 20 for others."""
+MOST_S = {
+    "llama-1b": {"c=128": 16.0, "c=256": 30.0, "other": 12.0},
+    "llama-8b": {"c=64": 26.0, "c=128": 40.0, "c=256": 62.0, "other": 18.0},
+}
+"""Seconds that must be left for a level to be begun, as the first start taught."""
 
 
 def tokenizer(folder: Path) -> None:
@@ -67,7 +70,7 @@ def main() -> None:
         server = [plan.target.model, PORTS[plan.target.model]]
         servers += [] if server in servers else [server]
         slo = catalog.slos[plan.search["slo"]].model_dump(mode="json") if plan.search else None
-        runs.append({"folder": name, "server": server, "most_s": MOST_S, "slo": slo})
+        runs.append({"folder": name, "server": server, "most_s": MOST_S.get(server[0], {}), "slo": slo})
     for index, streams in enumerate(STREAMS):
         step = plans / f"streams-{streams:04d}"
         step.mkdir()
