@@ -705,6 +705,10 @@ OPERATING_POINTS = Table(
         _N("server_waiting_mean", "DOUBLE", "Mean requests in the engine's queue"),
         _N("kv_cache_usage_max", "DOUBLE", "Highest share of the KV cache in use"),
         _N("server_prefix_cache_hit_share", "DOUBLE", "Hits / queries of the prefix cache in the window, in tokens"),
+        _N("gpu_power_w", "DOUBLE", "Mean power of the cards on the engine's page in the window; the cards alone", "W"),
+        _N("joules_per_output_token", "DOUBLE", "gpu_power_w / output_tps; null for several instances behind one address", "J"),
+        _N("joules_per_token", "DOUBLE", "gpu_power_w / total_tps, in the same way", "J"),
+        _N("output_tps_per_mw", "DOUBLE", "Output tokens/s of a megawatt of such cards", "1/s"),
         # latency, of ok requests sent in the window
         *_latencies(),
     ),
