@@ -24,7 +24,7 @@ CHUNK_TOKEN_SOURCES = ("usage", "events", "chunk_mean")
 STOP_REASONS = (
     "count", "duration", "confidence", "error_share", "over_saturated", "max_duration", "interrupted",
 )  # fmt: skip
-ENGINE_PAGES = ("vllm", "sglang", "llama.cpp", "nim", "triton")
+ENGINE_PAGES = ("vllm", "sglang", "llama.cpp", "nim", "triton", "transformers")
 
 IMPORT_TOOLS = ("aiperf", "genai-perf", "vllm", "sglang", "guidellm", "llmperf", "csv")
 """Tools whose results `ratecard import` reads, and csv: operating points by the names of this page."""

@@ -9,7 +9,6 @@ of the repository runs there) and leaves the wheels that lie in FOLDER/whl alone
 import json
 import shutil
 import sys
-import tempfile
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 from endpoints import ascii_tokenizer
 from flows.calibrate import FIRST_STEP_ROUNDS, STREAMS, _spec
 from flows.plans import plan_suites
-from schemas.catalog_files import load
+from flows.samples import catalog_of
 
 ROOT = Path(__file__).parents[2]
 TOKENS = 8_000
@@ -44,13 +43,6 @@ def tokenizer(folder: Path) -> None:
     (folder / "silent.json").write_text(json.dumps(vocabulary.silent))
 
 
-def catalog_of(sample: Path, folder: Path) -> Path:
-    """The sample's catalog with the starter's price book, in `folder`."""
-    shutil.copytree(sample / "catalog", folder, dirs_exist_ok=True)
-    shutil.copy(ROOT / "catalog" / "prices.yaml", folder)
-    return folder
-
-
 def main() -> None:
     """Plan for now."""
     sample, suite, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
@@ -60,8 +52,7 @@ def main() -> None:
     plans.mkdir(parents=True)
     tokenizer(plans)
     runs, servers = [], []
-    with tempfile.TemporaryDirectory() as scratch:
-        catalog = load(catalog_of(sample, Path(scratch)))
+    catalog = catalog_of(sample)
     night = datetime.now(UTC).replace(microsecond=0)
     for plan in plan_suites(catalog, suite, None, night):
         name = f"{plan.run_id}-a{plan.attempt}"
