@@ -30,7 +30,11 @@ def sample_folder(name: str) -> Path:
     have = ", ".join(sorted(path.parent.name for path in SAMPLES.glob("*/catalog")))
     raise UsageError(
         f"--sample {name}: no such sample; expected "
-        + (f"{have}, or a folder like it" if have else f"a folder like samples/h200 of a clone of the repository ({SAMPLES} has none)")
+        + (
+            f"{have}, or a folder like it"
+            if have
+            else f"a folder like samples/h200 of a clone of the repository ({SAMPLES} has none)"
+        )
     )
 
 

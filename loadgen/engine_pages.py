@@ -131,9 +131,7 @@ ENGINES = {
 """Columns by engine. NIM's names have no prefix, so that it comes last."""
 
 _NAMED = (*ENGINES.values(), _GPUS)
-_FIGURES = tuple(
-    column.name for column in SERVER_METRICS.columns if any(column.name in columns for columns in _NAMED)
-)
+_FIGURES = tuple(column.name for column in SERVER_METRICS.columns if any(column.name in columns for columns in _NAMED))
 _WANTED = {name.name for columns in _NAMED for ways in columns.values() for way in ways for name in way}
 _LINES = re.compile(rf"^(?:{'|'.join(re.escape(name) for name in sorted(_WANTED))})[{{ \t].*$", re.MULTILINE)
 

@@ -36,7 +36,11 @@ def tokenizer(folder: Path) -> None:
 
     vocabulary = ascii_tokenizer.train(TOKENS)
     ids = {token: number for number, token in enumerate(vocabulary.tokens)}
-    made = Tokenizer(models.BPE(vocab=ids, merges=[tuple(pair.split(" ")) for pair in vocabulary.merges]))
+    made = Tokenizer(
+        models.BPE(
+            vocab=ids, merges=[(left, right) for left, _, right in (pair.partition(" ") for pair in vocabulary.merges)]
+        )
+    )
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     made.save(str(folder / "tokenizer.json"))
@@ -58,10 +62,11 @@ def main() -> None:
         name = f"{plan.run_id}-a{plan.attempt}"
         (plans / name).mkdir()
         (plans / name / "plan.json").write_text(json.dumps(asdict(plan), indent=1, sort_keys=True))
-        server = [plan.target.model, PORTS[plan.target.model]]
+        model = plan.target.model
+        server = [model, PORTS[model]]
         servers += [] if server in servers else [server]
         slo = catalog.slos[plan.search["slo"]].model_dump(mode="json") if plan.search else None
-        runs.append({"folder": name, "server": server, "most_s": MOST_S.get(server[0], {}), "slo": slo})
+        runs.append({"folder": name, "server": server, "most_s": MOST_S.get(model, {}), "slo": slo})
     for index, streams in enumerate(STREAMS):
         step = plans / f"streams-{streams:04d}"
         step.mkdir()
@@ -70,8 +75,9 @@ def main() -> None:
     (plans / "order.json").write_text(json.dumps({"servers": servers, "runs": runs}, indent=1))
     for package in ("loadgen", "schemas", "endpoints"):
         shutil.copytree(ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("engine.py", "server.py", "device.py", "shim.py", "paged_decode.py", "check.py", "run.sh"):
-        shutil.copy(Path(__file__).with_name(name), code / name)
+    for path in (ROOT / "samples" / "device").iterdir():
+        if path.is_file():
+            shutil.copy(path, code)
 
 
 if __name__ == "__main__":

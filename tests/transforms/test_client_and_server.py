@@ -135,7 +135,9 @@ def test_joules_a_token_are_the_energy_between_the_scrapes_over_their_time_and_t
     for second, energy_j in ((1, 0), (2, 1000), (4, 1100), (7, 2500), (8, 9000)):
         given.scrape(second, gpu_power_w=999.0, gpu_energy_mj=energy_j * 1e3)
     given.build()
-    point = given.point("gpu_power_w, output_tps, total_tps, joules_per_output_token, joules_per_token, output_tps_per_mw")
+    point = given.point(
+        "gpu_power_w, output_tps, total_tps, joules_per_output_token, joules_per_token, output_tps_per_mw"
+    )
     assert point["gpu_power_w"] == pytest.approx(300)
     assert point["joules_per_output_token"] == pytest.approx(300 / point["output_tps"])
     assert point["joules_per_token"] == pytest.approx(300 / point["total_tps"])

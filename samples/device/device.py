@@ -218,7 +218,9 @@ def servers(shapes: list[tuple[str, int]], tokenizer: Path, logs: Path) -> Any:
 
 async def answers(port: int, model: str) -> None:
     """Wait until a server has answered a request."""
-    body = json.dumps({"model": model, "max_tokens": 2, "messages": [{"role": "user", "content": "import os"}]}).encode()
+    body = json.dumps(
+        {"model": model, "max_tokens": 2, "messages": [{"role": "user", "content": "import os"}]}
+    ).encode()
 
     def ask() -> None:
         while time.monotonic() - BEGAN < START_S:

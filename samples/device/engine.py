@@ -29,8 +29,12 @@ SHAPES: dict[str, dict[str, Any]] = {
 VOCABULARY = 128_256
 WORD = struct.Struct("=i")
 REQUEST = struct.Struct("=iii")  # number, tokens wanted (-1: cancel), prompt tokens that follow
-STEP = struct.Struct("=iiiif")  # tokens in the message, requests active, waiting, preemptions so far, share of the cache
-TOKEN = struct.Struct("=iiii")  # number, token, 1 if it is the last, prompt tokens found in the prefix cache (-1: not the first)
+STEP = struct.Struct(
+    "=iiiif"
+)  # tokens in the message, requests active, waiting, preemptions so far, share of the cache
+TOKEN = struct.Struct(
+    "=iiii"
+)  # number, token, 1 if it is the last, prompt tokens found in the prefix cache (-1: not the first)
 
 _BLOCKS, _BLOCK = 1280, 256
 _Q_STEP, _Q_STEPS = 640, 3
@@ -90,7 +94,6 @@ class Engine:
         )
         self._seen: dict[str, int] = {}
         self._cached: dict[str, int] = {}
-        self._preempted = 0
         self.manager.output_router.deliver_batch = self._deliver
         self.manager.output_router.deliver = lambda output: self._deliver([output])
         if cuda:
@@ -148,11 +151,9 @@ class Engine:
             if ended:
                 del self._seen[number]
         processor = self.manager.batch_processor
-        scheduler, cache = processor.scheduler, processor.cache
+        cache = processor.cache
         used = 1 - cache.get_num_free_blocks() / cache.num_blocks
-        head = STEP.pack(
-            len(tokens), len(scheduler.active_requests), len(scheduler.waiting_requests), self._preempted, used
-        )
+        head = STEP.pack(len(tokens), len(processor.scheduler.active_requests), used)
         with self._sending:
             self._front.sendall(head + b"".join(tokens))
 
@@ -167,7 +168,10 @@ class Engine:
             if prompt is None:
                 break
             self.manager.add_request(
-                [word for (word,) in WORD.iter_unpack(prompt)], request_id=str(number), max_new_tokens=wanted, streaming=True
+                [word for (word,) in WORD.iter_unpack(prompt)],
+                request_id=str(number),
+                max_new_tokens=wanted,
+                streaming=True,
             )
         self.manager.stop(block=False, hard_stop=True)
 

@@ -64,11 +64,11 @@ def _join(
     rows, dims = tl.arange(0, ROWS), tl.arange(0, DIM)
     first = (sequence * heads_kv + head) * parts
     most = tl.full([ROWS], -float("inf"), tl.float32)
-    for part in range(0, parts):
+    for part in range(parts):
         most = tl.maximum(most, tl.load(highest + (first + part) * ROWS + rows))
     total = tl.zeros([ROWS], tl.float32)
     found = tl.zeros([ROWS, DIM], tl.float32)
-    for part in range(0, parts):
+    for part in range(parts):
         mine = tl.load(highest + (first + part) * ROWS + rows)
         shrink = tl.where(mine > -float("inf"), tl.exp(mine - most), 0.0)
         total += tl.load(weight + (first + part) * ROWS + rows) * shrink

@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import engine
@@ -69,7 +70,7 @@ class Front:
         self.threads = ThreadPoolExecutor(max_workers=4)
         self.streams: dict[int, Stream] = {}
         self.gpu = Gpu()
-        self.begun = self.active = self.waiting = self.preempted = self.finished = 0
+        self.begun = self.active = self.finished = 0
         self.cache_used = 0.0
         self.prompt_tokens = self.output_tokens = self.cached_tokens = 0
         self._left = b""
@@ -83,11 +84,11 @@ class Front:
         """Bytes of the engine: whole steps are handed to their streams."""
         data, at = self._left + data, 0
         while len(data) - at >= engine.STEP.size:
-            count, active, waiting, preempted, used = engine.STEP.unpack_from(data, at)
+            count, active, used = engine.STEP.unpack_from(data, at)
             end = at + engine.STEP.size + count * engine.TOKEN.size
             if len(data) < end:
                 break
-            self.active, self.waiting, self.preempted, self.cache_used = active, waiting, preempted, used
+            self.active, self.cache_used = active, used
             for number, token, last, cached in engine.TOKEN.iter_unpack(data[at + engine.STEP.size : end]):
                 stream = self.streams.get(number)
                 if stream is not None:
@@ -103,7 +104,9 @@ class Front:
             "generation_tokens_total": self.output_tokens, "requests_finished_total": self.finished,
             "prefix_cache_queries_total": self.prompt_tokens, "prefix_cache_hits_total": self.cached_tokens,
         }  # fmt: skip
-        return "".join([*(f"transformers:{name} {value}\n" for name, value in figures.items()), self.gpu.lines]).encode()
+        return "".join(
+            [*(f"transformers:{name} {value}\n" for name, value in figures.items()), self.gpu.lines]
+        ).encode()
 
 
 class Stream:
@@ -243,7 +246,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", required=True)
     asked = parser.parse_args()
     tokenizer = Tokenizer.from_file(asked.tokenizer)
-    silent = json.loads(open(asked.tokenizer.replace("tokenizer.json", "silent.json")).read())
+    silent = json.loads(Path(asked.tokenizer).with_name("silent.json").read_text())
     here, there = socket.socketpair()
     for side in (here, there):
         side.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)

@@ -9,7 +9,7 @@ table is `paged_decode.py`'s. Where the wheel does not load, PyTorch's own varia
 import sys
 from pathlib import Path
 
-_MODULE = '''
+_MODULE = """
 from paged_decode import flash_attn_with_kvcache
 try:
     from fa3_fwd_interface import flash_attn_func
@@ -30,7 +30,7 @@ except Exception as error:
         group = q.shape[1] // k.shape[1]
         k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
         return varlen_attn(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, window_size=(-1, 0), scale=softmax_scale)
-'''
+"""
 
 
 def main() -> None:

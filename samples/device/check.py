@@ -23,7 +23,10 @@ def random(*shape: int) -> torch.Tensor:
 def main() -> None:
     """Print the worst error of each."""
     lengths = [(512, 512), (1, 700), (1, 3), (100, 900)]
-    q, k, v = random(sum(a for a, _ in lengths), HEADS, DIM), *(random(sum(b for _, b in lengths), KV_HEADS, DIM) for _ in "kv")
+    q, k, v = (
+        random(sum(a for a, _ in lengths), HEADS, DIM),
+        *(random(sum(b for _, b in lengths), KV_HEADS, DIM) for _ in "kv"),
+    )
     ends_q, ends_k = ([0, *torch.tensor([pair[i] for pair in lengths]).cumsum(0).tolist()] for i in (0, 1))
     cumulative = [torch.tensor(ends, device="cuda", dtype=torch.int32) for ends in (ends_q, ends_k)]
     out = flash_attn_varlen_func(q, k, v, *cumulative, 640, 2048, softmax_scale=DIM**-0.5, causal=True)
@@ -45,7 +48,14 @@ def main() -> None:
     q, k, v = random(5, 1, HEADS, DIM), random(5, 1, KV_HEADS, DIM), random(5, 1, KV_HEADS, DIM)
     seqlens = torch.tensor(cached, device="cuda", dtype=torch.int32)
     out = flash_attn_with_kvcache(
-        q=q, k_cache=k_cache, v_cache=v_cache, k=k, v=v, cache_seqlens=seqlens, softmax_scale=DIM**-0.5, block_table=table
+        q=q,
+        k_cache=k_cache,
+        v_cache=v_cache,
+        k=k,
+        v=v,
+        cache_seqlens=seqlens,
+        softmax_scale=DIM**-0.5,
+        block_table=table,
     )
     worst = 0.0
     for i, length in enumerate(cached[:4]):
