@@ -29,9 +29,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 VOCABULARY = 128_256
 WORD = struct.Struct("=i")
 REQUEST = struct.Struct("=iii")  # number, tokens wanted (-1: cancel), prompt tokens that follow
-STEP = struct.Struct(
-    "=iiiif"
-)  # tokens in the message, requests active, waiting, preemptions so far, share of the cache
+STEP = struct.Struct("=iif")  # tokens in the message, requests active, share of the cache in use
 TOKEN = struct.Struct(
     "=iiii"
 )  # number, token, 1 if it is the last, prompt tokens found in the prefix cache (-1: not the first)

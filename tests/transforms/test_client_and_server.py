@@ -129,19 +129,18 @@ def test_an_engine_without_counters_or_started_anew_gives_the_mean_of_its_gauge(
 
 
 def test_joules_a_token_are_the_energy_between_the_scrapes_over_their_time_and_the_tokens(given: Given) -> None:
-    # 2 s to 7 s: 1,500 J in 5 s are 300 W, whatever the power read 999 W at the moments of the scrapes; the level's
-    # window delivers 1 request/s of 32 tokens in and 16 out (checked below), so 300 / 16 J an output token.
+    # 1,500 J between the scrapes of 2 s and 7 s are 300 W, whatever the power read at those moments. Two slots with a
+    # request of 10 tokens a second each: 20 tokens/s, so 300 / 20 J a token and 20 / 0.0003 tokens/s a megawatt.
     given.run().closed_loop(2, 8)
     for second, energy_j in ((1, 0), (2, 1000), (4, 1100), (7, 2500), (8, 9000)):
         given.scrape(second, gpu_power_w=999.0, gpu_energy_mj=energy_j * 1e3)
     given.build()
-    point = given.point(
-        "gpu_power_w, output_tps, total_tps, joules_per_output_token, joules_per_token, output_tps_per_mw"
-    )
-    assert point["gpu_power_w"] == pytest.approx(300)
-    assert point["joules_per_output_token"] == pytest.approx(300 / point["output_tps"])
-    assert point["joules_per_token"] == pytest.approx(300 / point["total_tps"])
-    assert point["output_tps_per_mw"] == pytest.approx(point["output_tps"] / 300 * 1e6)
+    assert given.point("gpu_power_w, output_tps, joules_per_output_token, output_tps_per_mw") == {
+        "gpu_power_w": pytest.approx(300), "output_tps": pytest.approx(20), "joules_per_output_token": pytest.approx(15),
+        "output_tps_per_mw": pytest.approx(66_666.7, abs=0.1),
+    }  # fmt: skip
+    joules, total_tps = given.point("joules_per_token, total_tps").values()
+    assert joules == pytest.approx(300 / total_tps)
 
 
 def test_of_cards_without_a_counter_or_started_anew_the_mean_of_the_power_counts(given: Given) -> None:
