@@ -233,6 +233,10 @@ def test_what_pyarrow_imports_for_its_first_conversion_is_imported_before_a_row_
     )
     path = f"{tmp_path}{os.pathsep}{os.pathsep.join(sys.path)}"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": path}
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
     )
     assert done.stdout.split() == ["pandas", "ready"]
