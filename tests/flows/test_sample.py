@@ -32,7 +32,13 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(SAMPLES / "h200" / "catalog", folder / "catalog")
     there, here = SAMPLES / "h200" / "runs" / SWEEP, folder / "runs" / SWEEP
     here.mkdir(parents=True)
-    for name in ("plan.json", "run.json", "a1-l001-s000.parquet", "a1-l008-s000.parquet", "a1-l008.server_metrics.parquet"):
+    for name in (
+        "plan.json",
+        "run.json",
+        "a1-l001-s000.parquet",
+        "a1-l008-s000.parquet",
+        "a1-l008.server_metrics.parquet",
+    ):
         shutil.copy(there / name, here)
     levels = [level for level in json.loads((there / "levels.json").read_text()) if level["level_index"] in LEVELS]
     (here / "levels.json").write_text(json.dumps(levels))
