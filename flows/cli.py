@@ -68,21 +68,30 @@ def main() -> None:
 
 @cli.command()
 @home_option
+@click.option(
+    "--sample",
+    metavar="NAME",
+    help="Measure nothing: take in the traces of a real GPU, such as h200, that come with the repository, and price them.",
+)
 @calibration_option
 @card_json_option
-def demo(home: str | None, calibrate: bool, as_json: bool) -> None:
+def demo(home: str | None, sample: str | None, calibrate: bool, as_json: bool) -> None:
     """Measure a real engine on this machine and print its rate card.
 
     Starts llama.cpp's server with a small Llama of random weights, sweeps concurrency 1 to 16 through the Prefect
     flow, and takes about two minutes.
 
     \b
-    Example:
+    Examples:
       ratecard demo --home /tmp/ratecard
+      ratecard demo --sample h200 --home /tmp/h200
     """
     from flows.catalogs import starter
     from flows.settings import quiet_prefect
 
+    if sample is not None:
+        _show_sample(home, sample, as_json)
+        return
     _supervise()
     quiet_prefect()
     from flows.night import NightParameters
@@ -98,6 +107,28 @@ def demo(home: str | None, calibrate: bool, as_json: bool) -> None:
             f"  {_myself()} run --url http://HOST:PORT --model NAME --concurrency 1,2,4,8,16\n"
             f"  {_myself()} init my-catalog"
         )
+
+
+def _show_sample(home: str | None, sample: str, as_json: bool) -> None:
+    """Take the sample in; print its rate card and write the report."""
+    from flows.samples import take_in
+    from reports.card import card_text, read_card
+    from reports.page import write_report
+    from reports.tables import to_json
+    from warehouse.home import resolve
+
+    at = resolve(home)
+    run_ids = take_in(at, sample)
+    card = read_card(at, run_ids)
+    written = write_report(at)
+    if as_json:
+        click.echo(to_json({"run_ids": run_ids, **card.as_json()}))
+        return
+    click.echo(f"\n{card_text(card)}\n\nreport      {written}\nwarehouse   {at.warehouse}\nraw traces  {at.raw}\n")
+    click.echo(
+        "Measured on a real GPU with random weights: speeds are real, the text is noise; demands are invented, prices are\n"
+        "dated and say where they are from. What was learnt: docs/gpu-sample.md"
+    )
 
 
 @cli.command()

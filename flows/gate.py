@@ -84,11 +84,15 @@ def gate(
         for verdict in [*counts["noise"], *unjudged][:_LISTED]:
             click.echo(verdict.sentence())
         held = len(counts["ok"]) + len(counts["noise"])
+        if not verdicts:
+            click.echo("no series has a cost yet: nothing was judged")
         click.echo(
             f"{held} of {len(verdicts)} series within {100 * limit:g} % of their {against}{' night' if against == 'previous' else ''}, {len(unjudged)} not judged"
         )
     failed = counts["tripped"] + (unjudged if require_baseline else [])
-    if failed or (require_baseline and not verdicts):
+    if require_baseline and not verdicts:
+        raise GateError("no series has a cost, so none has a baseline: has a night been measured, and built?")
+    if failed:
         lines = [verdict.sentence() for verdict in failed[:_LISTED]]
         more = [f"and {len(failed) - _LISTED} more: --json has all"] if len(failed) > _LISTED else []
         raise GateError("\n".join([f"the gate has tripped on {len(failed)} of {len(verdicts)} series:", *lines, *more]))

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.columns import SERVER_METRICS
 
-SHARES = ("kv_cache_usage", "prefix_cache_hit_share")
+SHARES = ("kv_cache_usage", "prefix_cache_hit_share", "gpu_busy_percent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +105,34 @@ _TRITON: dict[str, Sources] = {
     "kv_cache_usage": _labelled("nv_trt_llm_kv_cache_block_metrics", kv_cache_block_type="fraction"),
     "requests_finished": _any("nv_inference_request_success"),
 }
+_TRANSFORMERS: dict[str, Sources] = {
+    # the front over transformers' continuous batching that the GPU samples were measured with
+    "requests_running": _any("transformers:num_requests_running"),
+    "requests_waiting": _any("transformers:num_requests_waiting"),
+    "kv_cache_usage": _any("transformers:kv_cache_usage"),
+    "prefix_cache_queries": _any("transformers:prefix_cache_queries_total"),
+    "prefix_cache_hits": _any("transformers:prefix_cache_hits_total"),
+    "prompt_tokens": _any("transformers:prompt_tokens_total"),
+    "generation_tokens": _any("transformers:generation_tokens_total"),
+    "requests_finished": _any("transformers:requests_finished_total"),
+}
+_GPUS: dict[str, Sources] = {
+    "gpu_power_w": _any("DCGM_FI_DEV_POWER_USAGE"),
+    "gpu_energy_mj": _any("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"),
+    "gpu_busy_percent": _any("DCGM_FI_DEV_GPU_UTIL"),
+    "gpu_memory_mib": _any("DCGM_FI_DEV_FB_USED"),
+}
+"""Of the cards, under the names of NVIDIA's dcgm-exporter, where an engine's page has them too."""
 _ONCE_A_MODEL = {"nv_inference_pending_request_count", "nv_inference_request_success"}
-ENGINES = {"vllm": _VLLM, "sglang": _SGLANG, "llama.cpp": _LLAMA_CPP, "triton": _TRITON, "nim": _NIM}
+ENGINES = {
+    "vllm": _VLLM, "sglang": _SGLANG, "llama.cpp": _LLAMA_CPP, "triton": _TRITON, "transformers": _TRANSFORMERS,
+    "nim": _NIM,
+}  # fmt: skip
 """Columns by engine. NIM's names have no prefix, so that it comes last."""
 
-_FIGURES = tuple(
-    column.name for column in SERVER_METRICS.columns if any(column.name in columns for columns in ENGINES.values())
-)
-_WANTED = {name.name for columns in ENGINES.values() for ways in columns.values() for way in ways for name in way}
+_NAMED = (*ENGINES.values(), _GPUS)
+_FIGURES = tuple(column.name for column in SERVER_METRICS.columns if any(column.name in columns for columns in _NAMED))
+_WANTED = {name.name for columns in _NAMED for ways in columns.values() for way in ways for name in way}
 _LINES = re.compile(rf"^(?:{'|'.join(re.escape(name) for name in sorted(_WANTED))})[{{ \t].*$", re.MULTILINE)
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
@@ -135,7 +155,8 @@ def read_page(text: str) -> Page | None:
     for source, columns in ENGINES.items():
         found = {column: _figure(ways, samples, column) for column, ways in columns.items()}
         if any(value is not None for value in found.values()):
-            return Page(source, dict.fromkeys(_FIGURES) | found)
+            cards = {column: _figure(ways, samples, column) for column, ways in _GPUS.items()}
+            return Page(source, dict.fromkeys(_FIGURES) | found | cards)
     return None
 
 

@@ -41,6 +41,8 @@ class PartWriter:
         self.rows = 0
         self._table = table
         self._schema = arrow_schema(table)
+        # pyarrow's first conversion imports pandas where there is one: a quarter of a second, and not the event loop's
+        pa.RecordBatch.from_pylist([], schema=self._schema)
         self._rows_per_part = rows_per_part
         self._seconds_per_part = seconds_per_part
         self._pending: list[dict[str, Any]] = []

@@ -18,7 +18,7 @@ _TERMS = (
     "usd_per_mtok_reasoning",
 )  # fmt: skip
 _HARDWARE = ("gpus_per_instance", "gpus_per_server", "instances_measured")
-_DEMAND = ("demand", "slo", "peak_rps", "mean_rps", "mean_source", "headroom", "spares", "uptime", "max_instances")
+_DEMAND = ("demand", "slo", "peak_rps", "mean_rps", "headroom", "spares", "uptime", "max_instances")
 _SHARES = ("idle_share", "failed_share", "missed_share", "input_share", "output_share", "judged_requests", "failed_requests")  # fmt: skip
 _CLASSES = ("failed", "missed", "good")
 _TOKENS = ("input", "cached_input", "output", "reasoning")
@@ -27,6 +27,16 @@ _TOKENS = ("input", "cached_input", "output", "reasoning")
 def calculator(sections: Sequence[Section]) -> list[dict[str, Any]]:
     """One object for each endpoint x workload that an SLO was judged for."""
     return [_measured(section) for section in sections if section.best and section.points]
+
+
+def traces(sections: Sequence[Section]) -> dict[str, dict[str, list[float]]]:
+    """The recorded rates of demands and the share of the time at each, once for all endpoints."""
+    return {
+        name: {"rps": demand["trace_rps"], "shares": demand["trace_shares"]}
+        for section in sections
+        for demand in section.demands
+        if (name := _trace_of(demand))
+    }
 
 
 def _measured(section: Section) -> dict[str, Any]:
@@ -85,5 +95,11 @@ def _shares(row: Row) -> dict[str, Any]:
 
 
 def _demands(section: Section) -> list[dict[str, Any]]:
-    first = {row["demand"]: row for row in reversed(section.card)}
-    return [{name: row[name] for name in _DEMAND} for row in sorted(first.values(), key=lambda row: row["demand"])]
+    return [{name: row[name] for name in _DEMAND} | {"trace": _trace_of(row)} for row in section.demands]
+
+
+def _trace_of(demand: Row) -> str | None:
+    """What `traces` calls the trace of a demand: endpoints of one night share it."""
+    if not demand["trace_rps"]:
+        return None
+    return f"{demand['demand']} {demand['catalog_hash']} {demand['peak_rps']}"

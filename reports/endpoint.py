@@ -31,6 +31,7 @@ def describe(section: Section, index: int) -> dict[str, Any]:
         "loads": loads.legend(section.points),
         "client_errors": _client_errors(section),
         "server_said": any(point[name] is not None for point in section.points for name in _SERVER),
+        "power_known": any(point["gpu_power_w"] is not None for point in section.points),
         "current_runs": [run for run in section.runs if run["is_current"]],
     }
 

@@ -10,7 +10,7 @@ from reports.source import Row, Source
 
 HISTORY_NIGHTS = 10
 _PARTS = (
-    "runs", "points", "frontier", "attainment", "best", "card", "bounds", "terms", "time_shares", "changes",
+    "runs", "points", "frontier", "attainment", "best", "card", "demands", "bounds", "terms", "time_shares", "changes",
 )  # fmt: skip
 """Queries of which each section takes its own rows."""
 
@@ -40,6 +40,7 @@ class Section:
     attainment: list[Row]
     best: list[Row]
     card: list[Row]
+    demands: list[Row]
     terms: list[Row]
     time_shares: list[Row]
     changes: list[Row]

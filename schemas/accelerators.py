@@ -23,13 +23,31 @@ KW_PER_GPU: dict[str, float | None] = {
 CPU = "cpu"
 """Stands for no accelerator."""
 
+_MAKERS = ("nvidia", "amd", "intel", "google", "aws", "tesla", "geforce", "quadro", "instinct", "habana", "radeon")
+_FORM = re.compile(r"(sxm\d?|pcie|nvl\d*|hbm\d[a-z]?|oam|ultra|\d+gb)+")
+"""What is written right behind a name: H100SXM5, A100PCIe."""
+_OTHER_BOARD = re.compile(r"pcie|(?<!g)[bh]\d00[^a-z0-9]*nvl")
+"""Cards of another power than the boards that the figures are of."""
+
+
+def known_as(accelerator: str) -> str | None:
+    """The name above of which kind an accelerator is, however written: H100-SXM5, NVIDIA H100 80GB HBM3, RTX 4090."""
+    words = [word for word in re.split(r"[^a-z0-9]+", accelerator.lower()) if word and word not in _MAKERS]
+    written = "".join(words)
+    ends = {sum(map(len, words[: count + 1])) for count in range(len(words))}
+    for known in sorted(KW_PER_GPU, key=len, reverse=True):
+        bare = known.replace("-", "")
+        if written.startswith(bare) and (len(bare) in ends or _FORM.match(written[len(bare) :])):
+            return known
+    return None
+
 
 def is_known(accelerator: str) -> bool:
-    """Whether a name is one of those above, however written, or of their kind: H100-SXM5, h200_141gb."""
-    name = accelerator.lower()
-    return name == CPU or any(re.fullmatch(rf"{known}([^a-z0-9].*)?", name) for known in KW_PER_GPU)
+    """Whether it is one of those above, or `cpu`."""
+    return accelerator.lower() == CPU or known_as(accelerator) is not None
 
 
 def kw_per_gpu(accelerator: str | None) -> float | None:
     """Power of one GPU with all around it, kW; null where it is not known."""
-    return KW_PER_GPU.get(accelerator or "")
+    known = known_as(accelerator) if accelerator else None
+    return None if known is None or _OTHER_BOARD.search((accelerator or "").lower()) else KW_PER_GPU[known]

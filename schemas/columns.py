@@ -24,7 +24,7 @@ CHUNK_TOKEN_SOURCES = ("usage", "events", "chunk_mean")
 STOP_REASONS = (
     "count", "duration", "confidence", "error_share", "over_saturated", "max_duration", "interrupted",
 )  # fmt: skip
-ENGINE_PAGES = ("vllm", "sglang", "llama.cpp", "nim", "triton")
+ENGINE_PAGES = ("vllm", "sglang", "llama.cpp", "nim", "triton", "transformers")
 
 IMPORT_TOOLS = ("aiperf", "genai-perf", "vllm", "sglang", "guidellm", "llmperf", "csv")
 """Tools whose results `ratecard import` reads, and csv: operating points by the names of this page."""
@@ -256,7 +256,7 @@ SERVER_METRICS = Table(
         _R("level_index", "INTEGER", "Position of the load level in the plan"),
         _R("scraped_at", "TIMESTAMP", "Wall clock (UTC) when the page was asked for"),
         _R("elapsed_s", "DOUBLE", "Since the scraping of the level started, on the monotonic clock", "s"),
-        _R("source", "VARCHAR", "Whose names the page has: vllm, sglang, llama.cpp, nim or triton"),
+        _R("source", "VARCHAR", "Whose names the page has: vllm, sglang, llama.cpp, nim, triton or transformers"),
         # gauges
         _N("requests_running", "DOUBLE", "Requests that the engine works on"),
         _N("requests_waiting", "DOUBLE", "Requests in the engine's queue"),
@@ -269,6 +269,11 @@ SERVER_METRICS = Table(
         _N("generation_tokens", "DOUBLE", "Generated tokens (counter)", "tokens"),
         _N("requests_finished", "DOUBLE", "Requests that the engine finished (counter)"),
         _N("preemptions", "DOUBLE", "Requests put back for want of KV cache (counter)"),
+        # the cards, where the page has the names of NVIDIA's dcgm-exporter; summed over them, the share averaged
+        _N("gpu_power_w", "DOUBLE", "Power that the cards on the page draw now", "W"),
+        _N("gpu_energy_mj", "DOUBLE", "Energy that they have drawn since their driver started (counter)", "mJ"),
+        _N("gpu_busy_percent", "DOUBLE", "Share of time with a kernel running, as the driver has it, 0 to 100", "%"),
+        _N("gpu_memory_mib", "DOUBLE", "Memory in use on them", "MiB"),
         _R("scrape_ms", "DOUBLE", "How long the page took", "ms"),
     ),
 )
@@ -700,6 +705,10 @@ OPERATING_POINTS = Table(
         _N("server_waiting_mean", "DOUBLE", "Mean requests in the engine's queue"),
         _N("kv_cache_usage_max", "DOUBLE", "Highest share of the KV cache in use"),
         _N("server_prefix_cache_hit_share", "DOUBLE", "Hits / queries of the prefix cache in the window, in tokens"),
+        _N("gpu_power_w", "DOUBLE", "Mean power of the cards on the engine's page in the window; the cards alone", "W"),
+        _N("joules_per_output_token", "DOUBLE", "gpu_power_w / output_tps; null for several instances behind one address", "J"),
+        _N("joules_per_token", "DOUBLE", "gpu_power_w / total_tps, in the same way", "J"),
+        _N("output_tps_per_mw", "DOUBLE", "Output tokens/s of a megawatt of such cards", "1/s"),
         # latency, of ok requests sent in the window
         *_latencies(),
     ),

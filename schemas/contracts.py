@@ -180,7 +180,8 @@ def _health_rules() -> dict[str, list[pa.Check]]:
 _SERVER_SHARES = ("kv_cache_usage", "prefix_cache_hit_share")
 _SERVER_AMOUNTS = (
     "requests_running", "requests_waiting", "prefix_cache_queries", "prefix_cache_hits", "prompt_tokens",
-    "generation_tokens", "requests_finished", "preemptions", "scrape_ms",
+    "generation_tokens", "requests_finished", "preemptions", "gpu_power_w", "gpu_energy_mj", "gpu_memory_mib",
+    "scrape_ms",
 )  # fmt: skip
 
 
@@ -189,6 +190,7 @@ def _server_rules() -> dict[str, list[pa.Check]]:
         "elapsed_s": [*_finite("elapsed_s"), _unique_in_grain(SERVER_METRICS)],
         "scraped_at": [_CLOCK_SET],
         "source": [pa.Check.isin(ENGINE_PAGES)],
+        "gpu_busy_percent": [*_finite("gpu_busy_percent"), pa.Check.in_range(0, 100)],
         **{name: [*_finite(name), pa.Check.in_range(0, 1)] for name in _SERVER_SHARES},
         **{name: [*_finite(name), pa.Check.ge(0)] for name in _SERVER_AMOUNTS},
     }

@@ -75,9 +75,11 @@ def load_policy(folder: Path) -> Policy:
     """The policy of a catalog folder; without a `retention.yaml` there is no rule.
 
     Raises:
-        CatalogError: the file has a mistake; file, line and field are named.
+        CatalogError: there is no such folder, or the file has a mistake; file, line and field are named.
 
     """
+    if not folder.is_dir():
+        raise CatalogError(f"{folder}: no such folder: `ratecard init DIR` writes a catalog")
     path = folder / f"{RETENTION}.yaml"
     if not path.exists():
         return Policy()

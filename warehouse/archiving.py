@@ -5,6 +5,7 @@ import duckdb
 from schemas.errors import WarehouseError
 from transforms.runner import curated_of_nights
 from warehouse import archive, inventory, manifests, published
+from warehouse.ask import connect
 from warehouse.home import Home
 from warehouse.inventory import Inventory
 from warehouse.runs import RunFolder
@@ -25,7 +26,7 @@ def archived(home: Home, run_date: str, night: str) -> bool:
         raise WarehouseError(
             f"{opened[0]} of the night {night} is being measured: the night is left as it is until then"
         )
-    with duckdb.connect(str(home.warehouse), read_only=True) as con:
+    with connect(home) as con:
         _check_published(con, _landed(home, run_date, night))
         archive.write(home, con, night, curated_of_nights(con))
     return True

@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 
 from schemas.errors import UsageError, WarehouseError
+from transforms.memory import spill_apart
 from warehouse.home import Home
 
 
@@ -42,6 +43,7 @@ def connect(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
             f"{home.warehouse} cannot be opened ({error}): `ratecard build` rebuilds it from raw/"
         ) from error
     with con:
+        spill_apart(con)
         con.execute("set search_path = 'main,curated'")
         yield con
 

@@ -11,6 +11,7 @@ import duckdb
 
 from schemas.columns import CURATED_TABLES, Table
 from schemas.errors import BuildError
+from transforms.memory import in_memory
 from transforms.runner import BuildReport, build_history, build_nights
 from warehouse import archive, inventory, manifests, published, sources
 from warehouse.files import copy_file
@@ -144,7 +145,7 @@ def _merge_by_catalog(con: duckdb.DuckDBPyConnection, table: Table) -> None:
 
 def _write_again(scratch: Scratch) -> None:
     """Write the new file in one go, without the space that it does not use."""
-    with duckdb.connect(":memory:") as con:
+    with in_memory(scratch.spill) as con:
         attach(con, scratch.new, "warehouse")
         attach(con, scratch.compact, "compact")
         con.execute("copy from database warehouse to compact; use compact")

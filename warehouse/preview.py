@@ -7,6 +7,7 @@ import duckdb
 
 from schemas.catalog import Catalog
 from schemas.errors import BuildError, LandingError, WarehouseError
+from transforms.memory import in_memory
 from transforms.runner import build
 from warehouse import manifests, sources
 from warehouse.runs import RunFolder, now
@@ -35,7 +36,7 @@ def preview(folder: RunFolder, level_index: int) -> Preview:
     manifest = _provisional(folder, level_index)
     try:
         slos = Catalog(slos=manifests.read_catalog(folder.home, manifest.run["catalog_hash"]).slos)
-        with duckdb.connect(":memory:", config={"temp_directory": str(folder.path / ".spill")}) as con:
+        with in_memory(folder.path / ".spill") as con:
             sources.attach(con, folder.home, [manifest], slos)
             build(con, wanted=_JUDGED)
             points = _rows(con, "operating_points")

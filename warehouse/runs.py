@@ -86,14 +86,14 @@ class RunFolder:
         write_bytes(self.path / f"level-{level['level_index']:03d}.json", json.dumps(content, indent=1).encode())
         return row, landed
 
-    def close(self, status: str, failure: str | None) -> Path:
-        """Write the manifest and remove the folder; returns the manifest's path."""
+    def close(self, status: str, failure: str | None, ended_at: str | None = None) -> Path:
+        """Write the manifest and remove the folder; returns the manifest's path. Null `ended_at`: it ended now."""
         landed = self.levels()
         levels = [entry["level"] for entry in landed if entry["level"]["level_index"] > 0]
         run = self.run() | {
             "status": status,
             "failure": failure,
-            "ended_at": now(),
+            "ended_at": ended_at or now(),
             "levels_measured": sum(level["rows_landed"] > 0 for level in levels),
             "rows_quarantined": sum(entry["level"]["rows_quarantined"] for entry in landed),
         }

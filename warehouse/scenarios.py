@@ -22,6 +22,7 @@ from schemas.columns import (
     TIME_SHARES,
 )
 from schemas.errors import BuildError, WarehouseError
+from transforms.memory import in_memory
 from transforms.runner import build
 from warehouse import sources
 from warehouse.levers import Inputs
@@ -49,7 +50,7 @@ def run(best: Row, runs: list[Row], scenarios: Mapping[str, Inputs]) -> Results:
     for name, inputs in scenarios.items():
         _add(rows, given, name, inputs, best, runs)
     try:
-        with duckdb.connect(":memory:") as con:
+        with in_memory() as con:
             con.execute("attach ':memory:' as raw; attach ':memory:' as staging; create schema curated")
             for table in SOURCE_TABLES:
                 sources.fill(con, table, rows[table.name])

@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from schemas.errors import WarehouseError
+from transforms.memory import in_memory
 from warehouse.files import sync_folder
 from warehouse.home import Home, exclusive_in_turn
 
@@ -38,12 +39,17 @@ class Scratch:
         """Staging tables, to keep memory free."""
         return self.home.root / ".staging.duckdb"
 
+    @property
+    def spill(self) -> Path:
+        """What does not fit in memory."""
+        return self.home.root / ".spill"
+
     def clear(self) -> None:
         """Remove the files."""
         for path in (self.new, self.compact, self.staging):
             path.unlink(missing_ok=True)
             _wal(path).unlink(missing_ok=True)
-        shutil.rmtree(self.home.root / ".spill", ignore_errors=True)
+        shutil.rmtree(self.spill, ignore_errors=True)
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -51,7 +57,7 @@ class Scratch:
 
         Nobody reads either before it is whole, so that there is nothing to log ahead.
         """
-        with duckdb.connect(":memory:", config={"temp_directory": str(self.home.root / ".spill")}) as con:
+        with in_memory(self.spill) as con:
             attach(con, self.new, "warehouse")
             attach(con, self.staging, "staging")
             con.execute("use warehouse")

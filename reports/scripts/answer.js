@@ -6,7 +6,7 @@ const methodsOf = (role, plan) =>
 /**
  * The fleet, its three costs and its ledger.
  *
- * `asked`: peak_rps, mean_rps, headroom, spares, uptime, max_instances (null: no budget).
+ * `asked`: peak_rps, mean_rps, headroom, spares, uptime, max_instances (null: no budget), trace ({rps, shares}; null: none).
  * `measured`: {role, gpus_per_instance, gpus_per_server, instances_measured, points}; `slo`: {judged, shares} by point.
  * Without a point that meets the SLO there is no fleet, and none is made up.
  */

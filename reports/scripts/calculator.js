@@ -6,6 +6,7 @@ function calculatorForm(form) {
   const OWN = "figures of your own";
   const METHODS = { price_ratio: "price ratio", processor_sharing: "measured time", separate_phases: "pool" };
   let meanIsGivenBy = "rate"; // or "use": the one that was touched last leads, the other follows
+  let startedFrom = null; // the demand that was put into the form last
 
   const measured = () => DATA.calculator.find((m) => measuredName(m) === field("measured").value);
   const named = (list, key, value) => list.find((item) => item[key] === value);
@@ -44,10 +45,17 @@ function calculatorForm(form) {
     field("method").closest("label").hidden = methods.length < 2;
   }
 
+  /** The recorded rates of the demand that the form started from, for as long as its peak and mean stand. */
+  function traceOf(wanted) {
+    const stands = startedFrom?.peak_rps === wanted.peak_rps && startedFrom.mean_rps === wanted.mean_rps;
+    return stands && meanIsGivenBy === "rate" ? DATA.traces[startedFrom.trace] ?? null : null;
+  }
+
   /** Put a demand of the catalog into the form. */
   function start() {
     const demand = named(measured().demands, "demand", field("start").value);
     if (!demand) return;
+    startedFrom = demand;
     const share = (x) => String(Number((100 * x).toPrecision(12)));
     const text = (x) => (unknown(x) ? "" : String(x));
     const { slo, peak_rps, mean_rps, spares, headroom, uptime, max_instances } = demand;
@@ -89,6 +97,7 @@ function calculatorForm(form) {
     const plan = named(m.plans, "price_plan", field("plan").value) ?? null;
     const wanted = asked();
     if (!wanted) return show(m, slo, plan, null, null, false);
+    wanted.trace = traceOf(wanted);
     const fleet = answer(wanted, m, slo, null, field("method").value).fleet;
     const { mean, wasCut } = reconcileMean(wanted, fleet);
     wanted.mean_rps = mean;
@@ -168,6 +177,8 @@ function calculatorForm(form) {
   function remarks(m, plan, wanted, { fleet, offer, ledger: book }, wasCut) {
     const told = [];
     if (wasCut) told.push("A mean cannot be above the peak: it counts as the peak.");
+    if (wanted.trace) told.push("Costs at the mean follow the demand's recorded trace: in each of its bins, what is asked or what the fleet carries.");
+    else if (startedFrom?.trace) told.push("The demand's recorded trace is left aside: its peak and mean are no longer asked for. Costs at the mean stand at one steady rate.");
     if (unknown(wanted.mean_rps)) told.push("No mean rate: what a token costs as used is not known, and the ledger stands at the peak.");
     if (plan?.priced_unit !== "request") {
       if (fleet.share_of_load_served !== null && fleet.share_of_load_served < 1) told.push(`The budget carries only ${percent(fleet.share_of_load_served)} of the peak.`);
@@ -192,7 +203,10 @@ function calculatorForm(form) {
       field(of).value = String(value);
     }
     const figureName = name.replace("_slider", "");
-    if (figureName === "measured") offerChoices();
+    if (figureName === "measured") {
+      offerChoices();
+      start(); // a demand of the catalog is asked of this endpoint as its own night has it; figures of your own stay
+    }
     if (figureName === "plan") offerMethods();
     if (figureName === "start") start();
     else if (["slo", "peak_rps", "mean_rps", "use", "headroom", "spares", "uptime", "max_instances"].includes(figureName)) field("start").value = OWN;

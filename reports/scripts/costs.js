@@ -46,6 +46,14 @@ function offered(asked, rate, plan, point, hardware) {
   };
 }
 
+/** The mean rate that is served; of a recorded trace the time-mean of min(rate, capacity). No capacity: an API's. */
+function meanServed(asked, capacity) {
+  if (!asked.trace) return asked.mean_rps;
+  if (unknown(capacity)) return null;
+  const { rps, shares } = asked.trace;
+  return rps.reduce((sum, rate, index) => sum + shares[index] * Math.min(rate, capacity), 0);
+}
+
 /** Prices of a request and a token, by basis, from a fleet's year: the macro price_fleet. */
 function priceFleet(units, unitYear, unitRps, goodRps, meanRps, uptime, point) {
   const capacity = times(units, times(unitRps, uptime));
@@ -69,9 +77,10 @@ function costsAt(asked, offer, plan, point, goodShare, request) {
   if (plan.priced_unit !== "request") {
     const unitRps = times(offer.rate, plan.instances_per_unit);
     const goodRps = times(times(offer.rate, goodShare), plan.instances_per_unit);
-    return priceFleet(offer.units, plan.unit_year_usd, unitRps, goodRps, asked.mean_rps, asked.uptime, point);
+    const served = meanServed(asked, times(offer.units, unitRps, asked.uptime));
+    return priceFleet(offer.units, plan.unit_year_usd, unitRps, goodRps, served, asked.uptime, point);
   }
-  const mean = asked.mean_rps;
+  const mean = meanServed(asked, Infinity);
   const one = priceFleet(1, times(request, SECONDS_A_YEAR), 1, goodShare, unknown(mean) ? null : 1, 1, point);
   for (const cost of Object.values(one)) {
     cost.served_rps = times(cost.served_rps, mean);

@@ -7,11 +7,12 @@ const BUCKETS = [
 /** Where each dollar of the year goes: {year, served_rps, buckets: {name: usd}}, or null where the year is not known. */
 function ledger(asked, offer, plan, role, method, shares, request) {
   const isApi = plan.priced_unit === "request";
-  const wanted = or(asked.mean_rps, asked.peak_rps);
+  const carried = isApi ? Infinity : times(offer.n, offer.rate, asked.uptime);
+  const wanted = unknown(asked.mean_rps) ? asked.peak_rps : meanServed(asked, carried);
   const year = isApi ? times(wanted, SECONDS_A_YEAR, request) : times(offer.units, plan.unit_year_usd);
   if (unknown(year)) return null;
   const { n0, n1, spares, rate } = offer;
-  const served = isApi ? wanted : Math.min(wanted, offer.n * rate * asked.uptime);
+  const served = Math.min(wanted, carried);
   const ci = isApi ? null : offer.gpus_paid === 0 ? 0 : (year * offer.gpus_of_instance) / offer.gpus_paid;
   const askedFor = isApi ? year : n0 * ci * Math.min(1, or(over(served, n0 * rate), 0));
 
@@ -56,7 +57,7 @@ function ledger(asked, offer, plan, role, method, shares, request) {
   if (left !== null) amounts.unallocated = left;
   // what differs from 0 by rounding alone is 0
   for (const name in amounts) if (Math.abs(amounts[name]) < 1e-14 * year) amounts[name] = unknown(amounts[name]) ? null : 0;
-  return { year, served_rps: served, mean_basis: unknown(asked.mean_rps) ? "peak" : "mean", buckets: amounts, shown: inCents(amounts, year) };
+  return { year, served_rps: served, buckets: amounts, shown: inCents(amounts, year) };
 }
 
 /** Whole cents by largest remainder, so that what is shown adds up. */

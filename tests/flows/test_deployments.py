@@ -79,11 +79,21 @@ def clone(server: dict[str, str], reference_url: str, tmp_path_factory: pytest.T
     written = (ROOT / "prefect.yaml").read_text()
     assert '"0 2 * * *"' in written
     quick = written.replace("schedule: nightly\n", "schedule: nightly\n        calibrate: false\n")
+    assert "      targets: []\n" in quick
+    quick = quick.replace("      targets: []\n", f"      targets: {json.dumps(targets(folder))}\n")
     (folder / "prefect.yaml").write_text(quick.replace('"0 2 * * *"', '"* * * * *"'))
     write_catalog(folder / "catalog", up=reference_url, down="http://127.0.0.1:9")
     prefect(server, folder, "work-pool", "create", "ratecard", "--type", "process")
     prefect(server, folder, "deploy", "--all")
     return folder
+
+
+def targets(folder: Path) -> list[dict[str, Any]]:
+    """Feeds of the deployments: one that cannot be published, and one that can."""
+    return [
+        {"feed": "postgres", "dsn_env": "NOT_SET"},
+        {"feed": "parquet", "directory": str(folder / "feed"), "tables": ["runs"]},
+    ]
 
 
 def write_catalog(folder: Path, *, requests: int = 40, **urls: str) -> None:
@@ -185,6 +195,7 @@ def test_all_deployments_are_made(server: dict[str, str], clone: Path) -> None:
         "weekly-saturation",
         "build",
         "report",
+        "feeds",
         "rebuild",
         "retention",
         "demo",
@@ -251,6 +262,11 @@ def test_a_schedule_a_worker_and_the_events_make_a_night_although_one_endpoint_i
     assert (rows["up"]["status"], rows["down"]["status"]) == ("complete", "failed")
     assert "is the server up" in rows["down"]["message"]
     assert {"rate-card", "report"} <= shown.keys()
+
+    # a feed that fails is a failed run of its own: measuring, build, report and the other feed know nothing of it
+    carried = ended(server, "feeds", worker)[0]["state"]
+    assert (carried["type"], "dsn_env NOT_SET" in carried["message"]) == ("FAILED", True), carried
+    assert list((clone / "feed" / "runs").glob("run_date=*/part-*.parquet"))
 
     limits = {found["name"]: found for found in asked(server, "v2/concurrency_limits/filter")}
     assert [limits[f"ratecard-endpoint-{name}"]["limit"] for name in ("up", "down")] == [1, 1]

@@ -81,6 +81,12 @@ def test_postgres_takes_its_dsn_from_the_environment(home: Path) -> None:
         (["postgres", "postgresql://u:s3cret@nowhere.invalid/x", *TABLES], 1, "Postgres cannot be reached"),
         (["parquet", "out", "--tables", "prices"], 2, "no curated table is called prices"),
         (["focus", "focus.xlsx"], 2, "FOCUS is written as .csv or .parquet"),
+        (
+            ["focus", "focus.csv", "--price-plan", "onw"],
+            2,
+            "no price plan in the ledger is called onw: choose from own",
+        ),
+        (["focus", "focus.csv", "--endpoint", "nobody"], 2, "no endpoint in the ledger is called nobody"),
         (["focus", "focus.csv", "--since", "yesterday"], 2, "expected a day such as 2026-11-20"),
     ],
 )

@@ -44,6 +44,11 @@ def test_without_a_rule_nothing_is_done(home: Home, call: Callable[..., Result])
     assert files(home) == before
 
 
+def test_a_catalog_that_is_not_there_is_told(call: Callable[..., Result]) -> None:
+    done = call("--catalog", "no-such-folder")
+    assert (done.exit_code, "no-such-folder: no such folder" in done.output) == (2, True)
+
+
 def test_a_dry_run_says_what_would_be_done_and_the_run_what_was(home: Home, call: Callable[..., Result]) -> None:
     policy("small-files:\n  compact_after_days: 2\n")
     before = files(home)

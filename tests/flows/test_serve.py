@@ -108,4 +108,5 @@ async def test_deployments_are_read_from_the_file_that_ships_where_there_is_none
     [trigger] = read["build"].triggers
     assert trigger.parameters is not None
     assert trigger.parameters["home"] == "{{ event.payload.home }}", "for the event to fill in"
-    assert {name for name, deployment in read.items() if deployment.triggers} == {"build", "report"}
+    assert {name for name, deployment in read.items() if deployment.triggers} == {"build", "report", "feeds"}
+    assert read["feeds"].parameters == {"targets": []}, "off until somebody names one"

@@ -216,3 +216,27 @@ def test_another_table_is_written_with_its_own_columns(tmp_path: Path) -> None:
     writer.add({column.name: SAMPLES[column.type] for column in CLIENT_HEALTH.columns})
     writer.close()
     assert pq.read_schema(tmp_path / "a.client_health.parquet").equals(arrow_schema(CLIENT_HEALTH))
+
+
+def test_what_pyarrow_imports_for_its_first_conversion_is_imported_before_a_row_comes(tmp_path: Path) -> None:
+    # pyarrow looks for pandas, which takes a quarter of a second to import, at the first conversion of a process: a
+    # stand-in says when. The first 64 rows are converted on the event loop.
+    (tmp_path / "pandas.py").write_text("print('pandas', flush=True)\nraise ImportError('a stand-in')\n")
+    script = (
+        "from pathlib import Path\n"
+        "from loadgen.parts import PartWriter\n"
+        f"writer = PartWriter(Path({str(tmp_path / 'part.parquet')!r}))\n"
+        "print('ready', flush=True)\n"
+        f"from tests.loadgen.test_parts import FULL\n"
+        "[writer.add(FULL) for _ in range(64)]\n"
+        "writer.close()\n"
+    )
+    path = f"{tmp_path}{os.pathsep}{os.pathsep.join(sys.path)}"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.stdout.split() == ["pandas", "ready"]

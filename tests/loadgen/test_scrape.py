@@ -97,6 +97,18 @@ def test_queues_and_counters_are_summed_over_ranks_and_shares_averaged() -> None
             {"requests_running": 4.0, "requests_waiting": 2.0, "kv_cache_usage": 0.75, "requests_finished": 10.0},
             id="Triton with TensorRT-LLM, a request counted in each model of the ensemble",
         ),
+        pytest.param(
+            "transformers:num_requests_running 3\ntransformers:kv_cache_usage 0.25\n"
+            'DCGM_FI_DEV_POWER_USAGE{gpu="0"} 300.5\nDCGM_FI_DEV_POWER_USAGE{gpu="1"} 200\n'
+            'DCGM_FI_DEV_GPU_UTIL{gpu="0"} 100\nDCGM_FI_DEV_GPU_UTIL{gpu="1"} 50\n'
+            'DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{gpu="0"} 8e6\n',
+            "transformers",
+            {
+                "requests_running": 3.0, "kv_cache_usage": 0.25, "gpu_power_w": 500.5, "gpu_energy_mj": 8e6,
+                "gpu_busy_percent": 75.0,
+            },
+            id="a page with the cards too: two of them draw 300.5 + 200 W and are busy (100 + 50) / 2 % of the time",
+        ),
     ],
 )  # fmt: skip
 def test_each_engine_is_known_by_its_names(text: str, source: str, expected: dict[str, float]) -> None:

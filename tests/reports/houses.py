@@ -301,10 +301,26 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 """Endpoints by what is special: of the run, and of its requests. Of the troubled one three requests fail."""
 
 
+TRACED: dict[str, dict[str, Any]] = {
+    "whole": {},
+    "tight": {"max_instances": 5, "spares": 7, "headroom": 0.37, "uptime": 0.97},
+    "grown": {"growth": 0.5, "as_of": date(2025, 6, 1), "headroom": 0.1, "spares": 1, "uptime": 0.6},
+}
+"""Demands of one recorded day: half of it 20 requests/s, a third 60, a sixth 95; 10 instances of 10 carry its peak."""
+
+
+def _traced(changes: dict[str, Any]) -> dict[str, Any]:
+    rates = [{"rps": 20, "share": 1 / 2}, {"rps": 60, "share": 1 / 3}, {"rps": 95, "share": 1 / 6}]
+    trace = {"trace": {"file": "day.csv", "format": "azure"}, "trace_rates": rates}
+    return {"application": "recorded", "workload": "workload", "slo": "offline"} | trace | changes
+
+
 def kinds_home(root: Path) -> Home:
-    """Every kind of endpoint, each as fast as the NVIDIA chain's, under every kind of plan."""
+    """Every kind of endpoint, each as fast as the NVIDIA chain's, under every kind of plan, asked for recorded demands."""
     home = Home(root)
-    catalog_hash = manifests.write_catalog(home, RICH)
+    asked = {"demands": {name: _traced(changes) for name, changes in TRACED.items()}}
+    catalog = Catalog.model_validate(RICH.model_dump() | asked)
+    catalog_hash = manifests.write_catalog(home, catalog)
     known = {"gpus_per_instance": 2, "catalog_hash": catalog_hash, "accelerator": "h100"}
     counts = {"input_tokens": 1000, "output_tokens": 1000, "target_output_tokens": 1000}
 
@@ -317,8 +333,10 @@ def kinds_home(root: Path) -> Home:
             billed = {"input_tokens": 1000, "output_tokens": 100} if number == 0 else {}
             failed = {"concurrency": 10, "outcome": "timeout"}
             given.request(3000.0 + 1000 * number, gaps_ms=(30.0,), run="troubled", **failed, **billed)
-        given.rows["slos"] += sources.slo_rows(catalog_hash, RICH)
-        given.rows["slo_bounds"] += sources.bound_rows(catalog_hash, RICH)
-        given.rows["price_plans"] += sources.price_rows(catalog_hash, RICH)
+        given.rows["slos"] += sources.slo_rows(catalog_hash, catalog)
+        given.rows["slo_bounds"] += sources.bound_rows(catalog_hash, catalog)
+        given.rows["demands"] += sources.demand_rows(catalog_hash, catalog)
+        given.rows["demand_rates"] += sources.demand_rate_rows(catalog_hash, catalog)
+        given.rows["price_plans"] += sources.price_rows(catalog_hash, catalog)
 
     return publish(home, fill)

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from reports.page import write_report
 from tests.reports.conftest import opened
-from tests.reports.houses import KINDS, kinds_home, measured_home
+from tests.reports.houses import KINDS, TRACED, kinds_home, measured_home
 from warehouse import scenarios
 from warehouse.ask import ask
 from warehouse.home import Home
@@ -36,9 +36,13 @@ GRID = [
 ]  # fmt: skip
 """A seventh of all combinations (7 divides no length above); shares in percent, as the form has them."""
 
-ASK = """
-([demands, plans]) => {
+FORM = """
   const form = document.getElementById("calculator-form");
+  const choose = (name, value) => {
+    form.elements.namedItem(name).value = value;
+    form.elements.namedItem(name).dispatchEvent(new Event("input", {bubbles: true}));
+  };
+  const methods = () => [...form.elements.namedItem("method").options].map((option) => option.value);
   const set = (name, value) => { form.elements.namedItem(name).value = value === null ? "" : String(value) };
   const read = () => {
     const found = {}, value = (place) => { const d = place.querySelector("data"); return d ? Number(d.value) : null };
@@ -50,10 +54,13 @@ ASK = """
     return found;
   };
   const answers = [];
+"""
+"""What scripts read and set in the form with."""
+
+ASK = """
   for (const plan of plans) {
-    set("plan", plan);
-    form.elements.namedItem("plan").dispatchEvent(new Event("input", {bubbles: true}));
-    for (const method of [...form.elements.namedItem("method").options].map((option) => option.value)) {
+    choose("plan", plan);
+    for (const method of methods()) {
       set("method", method);
       demands.forEach((demand, number) => {
         for (const [name, value] of Object.entries(demand)) set(name, value);
@@ -63,7 +70,18 @@ ASK = """
     }
   }
   return answers;
-}
+"""
+
+START = """
+  for (const demand of demands) for (const plan of plans) {
+    choose("plan", plan);
+    for (const method of methods()) {
+      choose("method", method);
+      choose("start", demand);
+      answers.push([demand, plan, method, read()]);
+    }
+  }
+  return answers;
 """
 
 
@@ -98,20 +116,78 @@ class Asked:
     page: Page
 
 
+def answers_of(asked: Asked, script: str, demands: list[Any], plans: list[str]) -> Any:
+    return asked.page.evaluate(f"([demands, plans]) => {{{FORM}{script}}}", [demands, plans])
+
+
 def test_every_figure_is_sqls_over_a_grid_of_demands(asked: Asked) -> None:
     sql = by_sql(asked, GRID)
     plans = sorted({row["price_plan"] for row in sql["cost_per_million_tokens"][scenario(0)]})
-    answers = asked.page.evaluate(ASK, [GRID, plans])
+    answers = answers_of(asked, ASK, GRID, plans)
     differing = []
     for plan, method, number, found in answers:
-        expected = {**fleet(sql, plan, number), **costs(sql, plan, method, number), **ledger(sql, plan, method, number)}
         differing += [
             (plan, method, GRID[number], name, found[name], value)
-            for name, value in expected.items()
+            for name, value in expected(sql, plan, method, scenario(number)).items()
             if not same(found[name], value)
         ]
     assert len(answers) >= len(GRID) * len(plans)
     assert differing[:3] == []
+
+
+@pytest.mark.parametrize("asked", ["plain", "rich", "troubled", "prefill"], indirect=True)
+def test_a_recorded_demand_costs_what_the_build_says(asked: Asked) -> None:
+    sql = built(asked)
+    plans = sorted({row["price_plan"] for rows in sql["cost_per_million_tokens"].values() for row in rows})
+    answers = answers_of(asked, START, list(TRACED), plans)
+    differing = [
+        (demand, plan, method, name, found[name], value)
+        for demand, plan, method, found in answers
+        for name, value in expected(sql, plan, method, demand).items()
+        if not same(found[name], value)
+    ]
+    assert len(answers) >= len(TRACED) * len(plans)
+    assert differing[:3] == []
+
+
+def test_a_recorded_demand_is_served_bin_by_bin_until_its_peak_is_moved(
+    pages: dict[Callable[[Path], Home], tuple[Home, Page]],
+) -> None:
+    page = pages[kinds_home][1]
+    form = page.locator("#calculator-form")
+    form.locator("[name=measured]").select_option(index=by_name(page).index("plain"))
+    form.locator("[name=plan]").select_option("own")
+    form.locator("[name=start]").select_option("tight")
+
+    def served() -> float:
+        return float(form.locator("[data-out='demand.served_rps'] data").get_attribute("value") or "nan")
+
+    # 5 instances in two servers of 4: 8 x 10 x 0.97 = 77.6 carry the 20 and the 60, and cut the 95
+    assert served() == pytest.approx(20 / 2 + 60 / 3 + 77.6 / 6)
+    assert "follow the demand's recorded trace" in form.locator("[data-out=remarks]").inner_text()
+    form.locator("[name=uptime]").fill("50")
+    # 40 of 80: the trace holds though the demand is the reader's own now
+    assert served() == pytest.approx(20 / 2 + 40 / 3 + 40 / 6)
+    form.locator("[name=peak_rps]").fill("96")
+    # a mean of 20 / 2 + 60 / 3 + 95 / 6 = 45.83, steady: cut to 40
+    assert served() == pytest.approx(40)
+    assert "left aside" in form.locator("[data-out=remarks]").inner_text()
+    form.locator("[name=peak_rps]").fill("95")
+    assert served() == pytest.approx(20 / 2 + 40 / 3 + 40 / 6)
+
+
+def built(asked: Asked) -> dict[str, dict[str, list[Row]]]:
+    """Rows of the published tables by table and demand."""
+    tables = ("server_counts", "cost_per_million_tokens", "cost_ledger")
+    found: dict[str, dict[str, list[Row]]] = {table: {} for table in tables}
+    for table in tables:
+        for row in ask(asked.home, f"from {table} where {last_night(asked)} and slo = '{asked.slo}'").objects():
+            found[table].setdefault(row["demand"], []).append(row)
+    return found
+
+
+def expected(sql: Any, plan: str, method: str, demand: str) -> Row:
+    return {**fleet(sql, plan, demand), **costs(sql, plan, method, demand), **ledger(sql, plan, method, demand)}
 
 
 def by_sql(asked: Asked, demands: list[Row]) -> dict[str, dict[str, list[Row]]]:
@@ -140,19 +216,17 @@ def as_catalog(demand: Row) -> Row:
     return demand | shares | {"mean_source": None if demand["mean_rps"] is None else "rates"}
 
 
-def fleet(sql: Any, plan: str, number: int) -> Row:
-    [row] = sql["server_counts"][scenario(number)]
+def fleet(sql: Any, plan: str, name: str) -> Row:
+    [row] = sql["server_counts"][name]
     names = ("servers", "instances", "gpus", "stranded_gpus", "utilisation", "utilisation_at_mean")
-    is_api = any(
-        r["price_plan"] == plan and r["price_kind"] == "api" for r in sql["cost_per_million_tokens"][scenario(number)]
-    )
-    return {name: None if is_api else row[name] for name in names}
+    is_api = any(r["price_plan"] == plan and r["price_kind"] == "api" for r in sql["cost_per_million_tokens"][name])
+    return {column: None if is_api else row[column] for column in names}
 
 
-def costs(sql: Any, plan: str, method: str, number: int) -> Row:
+def costs(sql: Any, plan: str, method: str, name: str) -> Row:
     rows = {
         row["cost_basis"]: row
-        for row in sql["cost_per_million_tokens"][scenario(number)]
+        for row in sql["cost_per_million_tokens"][name]
         if (row["price_plan"], row["allocation_method"]) == (plan, method)
     }
     assert sorted(rows) == ["capacity", "demand", "slo"]
@@ -160,14 +234,14 @@ def costs(sql: Any, plan: str, method: str, number: int) -> Row:
         "served_rps", "usd_per_1k_prompts", "usd_per_mtok", "usd_per_mtok_lo", "usd_per_mtok_hi", "usd_per_mtok_input",
         "usd_per_mtok_cached_input", "usd_per_mtok_output",
     )  # fmt: skip
-    found = {f"{basis}.{name}": row[name] for basis, row in rows.items() for name in names}
+    found = {f"{basis}.{column}": row[column] for basis, row in rows.items() for column in names}
     return found | {"fleet_year_usd": rows["capacity"]["fleet_year_usd"]}
 
 
-def ledger(sql: Any, plan: str, method: str, number: int) -> Row:
+def ledger(sql: Any, plan: str, method: str, name: str) -> Row:
     rows = [
         row
-        for row in sql["cost_ledger"].get(scenario(number), [])
+        for row in sql["cost_ledger"].get(name, [])
         if (row["price_plan"], row["allocation_method"]) == (plan, method)
     ]
     if not rows:

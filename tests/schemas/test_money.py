@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.accelerators import is_known
+from schemas.accelerators import is_known, known_as, kw_per_gpu
 from schemas.catalog import DemandTrace
 from schemas.catalog_files import load
 from schemas.demand_trace import rates_of
@@ -115,7 +115,29 @@ def test_the_real_azure_trace_has_a_peak_above_its_mean() -> None:
     assert max(span.rps for span in rates) > 1.5 * sum(span.rps * span.share for span in rates) > 0
 
 
-@pytest.mark.parametrize("name", ["h100-sxm5", "H200", "b200_192gb", "cpu"])
-def test_an_accelerator_may_be_named_more_exactly(name: str) -> None:
-    assert is_known(name)
-    assert not is_known(f"x{name}")
+@pytest.mark.parametrize(
+    ("written", "known", "kw"),
+    [
+        ("h100", "h100", 1.73),
+        ("H100-SXM5", "h100", 1.73),
+        ("nvidia-h100-80gb-hbm3", "h100", 1.73),
+        ("NVIDIA H100 80GB HBM3", "h100", 1.73),
+        ("H200SXM", "h200", 1.73),
+        ("GB200-NVL72", "gb200", 2.10),
+        # another card, of another power
+        ("H100-PCIe", "h100", None),
+        ("H100-NVL", "h100", None),
+        ("Tesla-T4", "t4", None),
+        ("rtx-4090", "rtx4090", None),
+        ("b200_192gb", "b200", 2.17),
+        ("h1000", None, None),
+        ("xh100", None, None),
+    ],
+)
+def test_an_accelerator_is_known_however_it_is_written(written: str, known: str | None, kw: float | None) -> None:
+    assert (known_as(written), kw_per_gpu(written)) == (known, kw)
+    assert is_known(written) == (known is not None)
+
+
+def test_no_accelerator_is_none_of_a_power() -> None:
+    assert is_known("cpu") and kw_per_gpu("cpu") is None and kw_per_gpu(None) is None

@@ -128,6 +128,38 @@ def test_an_engine_without_counters_or_started_anew_gives_the_mean_of_its_gauge(
     assert given.point("server_prefix_cache_hit_share") == {"server_prefix_cache_hit_share": pytest.approx(0.3)}
 
 
+def test_joules_a_token_are_the_energy_between_the_scrapes_over_their_time_and_the_tokens(given: Given) -> None:
+    # 1,500 J between the scrapes of 2 s and 7 s are 300 W, whatever the power read at those moments. Two slots with a
+    # request of 10 tokens a second each: 20 tokens/s, so 300 / 20 J a token and 20 / 0.0003 tokens/s a megawatt.
+    given.run().closed_loop(2, 8)
+    for second, energy_j in ((1, 0), (2, 1000), (4, 1100), (7, 2500), (8, 9000)):
+        given.scrape(second, gpu_power_w=999.0, gpu_energy_mj=energy_j * 1e3)
+    given.build()
+    assert given.point("gpu_power_w, output_tps, joules_per_output_token, output_tps_per_mw") == {
+        "gpu_power_w": pytest.approx(300), "output_tps": pytest.approx(20), "joules_per_output_token": pytest.approx(15),
+        "output_tps_per_mw": pytest.approx(66_666.7, abs=0.1),
+    }  # fmt: skip
+    joules, total_tps = given.point("joules_per_token, total_tps").values()
+    assert joules == pytest.approx(300 / total_tps)
+
+
+def test_of_cards_without_a_counter_or_started_anew_the_mean_of_the_power_counts(given: Given) -> None:
+    given.run().closed_loop(2, 8)
+    given.scrape(2, gpu_power_w=100.0, gpu_energy_mj=5e6)
+    given.scrape(4, gpu_power_w=300.0, gpu_energy_mj=1e3)
+    given.build()
+    assert given.point("gpu_power_w") == {"gpu_power_w": 200.0}
+
+
+def test_power_of_one_of_several_instances_gives_no_joules(given: Given) -> None:
+    given.run(instances_measured=2).closed_loop(2, 8)
+    given.scrape(4, gpu_power_w=300.0)
+    given.build()
+    assert given.point("gpu_power_w, joules_per_output_token") == {
+        "gpu_power_w": 300.0, "joules_per_output_token": None,
+    }  # fmt: skip
+
+
 def test_a_night_without_samples_has_nulls_and_is_valid(given: Given) -> None:
     given.run().closed_loop(2, 8).build()
     nulls = (

@@ -219,6 +219,10 @@ def test_a_night_is_priced_with_the_prices_of_that_night(given: Given) -> None:
         ("H100", {"accelerator": None}, True),
         ("cpu", {"accelerator": None}, False),
         ("cpu", {"accelerator": "cpu"}, True),
+        ("H100-SXM5", {"accelerator": "h100"}, True),
+        ("h100_80gb", {"accelerator": "H100"}, True),
+        ("H1000", {"accelerator": "h100"}, False),
+        ("H100", {"accelerator": "h100-sxm5"}, False),
         ("H100", {"gpus_per_server": 8}, True),
         ("H100", {"gpus_per_server": 4}, False),
     ],
@@ -228,6 +232,12 @@ def test_a_plan_prices_the_hardware_that_it_is_for(
 ) -> None:
     nvidia(given, accelerator=accelerator).slo().demand().plan(**plan).build()
     assert len(given.all("select distinct price_plan from curated.cost_per_million_tokens")) == priced
+
+
+def test_a_plan_for_the_very_accelerator_leaves_those_of_its_kind_out(given: Given) -> None:
+    nvidia(given, accelerator="H100-PCIe").slo().demand()
+    given.plan(price_plan="any", accelerator="h100").plan(price_plan="card", accelerator="h100-pcie").build()
+    assert given.all("select distinct price_plan from curated.cost_per_million_tokens") == [{"price_plan": "card"}]
 
 
 def test_a_demand_that_names_its_plans_gets_exactly_those(given: Given) -> None:

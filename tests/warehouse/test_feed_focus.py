@@ -184,7 +184,9 @@ def test_plans_endpoints_demands_and_days_can_be_chosen(home: Home, target: Path
     assert charges(home, target).height == 12
     assert set(charges(home, target, Choice(endpoints=["qwen"]))["x_Demand"]) == {"search"}
     assert set(charges(home, target, Choice(demands=["chat"]))["x_Endpoint"]) == {"llama"}
-    assert charges(home, target, Choice(price_plans=["none"])).height == 0
+    with pytest.raises(UsageError, match="no price plan in the ledger is called onw: choose from own"):
+        export(home, target, Choice(price_plans=["onw"]))
+    assert charges(home, target, Choice(since=date(2026, 11, 22))).height == 0
     assert charges(home, target, Choice(since=date(2026, 11, 21))).height == 4
     assert charges(home, target, Choice(until=date(2026, 11, 20))).height == 8
 

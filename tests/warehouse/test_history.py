@@ -167,6 +167,12 @@ def test_the_gate_answers_with_its_exit_code(home: Home, options: tuple[str, ...
 def test_the_gate_says_what_it_cannot_judge(tmp_path: Path) -> None:
     young = Home(tmp_path / "young")
     assert gate(young, "--max-cost-increase", "5%").exit_code == 1, "no warehouse"
+    young.prepare()
+    build(young)
+    done = gate(young, "--max-cost-increase", "5%")
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "no series has a cost yet: nothing was judged")
+    done = gate(young, "--max-cost-increase", "5%", "--require-baseline")
+    assert done.exit_code == 3 and "has a night been measured, and built?" in done.stderr
     land(young, replace(HISTORY, nights=2, planted=Planted(steps={1: 1.3})))
     build(young)
     done = gate(young, "--max-cost-increase", "5%")

@@ -127,6 +127,9 @@ measured as (
         server.waiting_mean as server_waiting_mean,
         server.kv_cache_usage_max,
         server.prefix_cache_hit_share as server_prefix_cache_hit_share,
+        server.gpu_power_w,
+        -- a page is one instance's: of several behind one address it says nothing of the others
+        case when attempts.instances_measured = 1 then server.gpu_power_w end as instance_power_w,
     from levels
     inner join attempts using (run_id, attempt)
     inner join whole_levels using (level_no)
@@ -296,6 +299,10 @@ select
     judged.server_waiting_mean,
     judged.kv_cache_usage_max,
     judged.server_prefix_cache_hit_share,
+    judged.gpu_power_w,
+    judged.instance_power_w / judged.output_per_s as joules_per_output_token,
+    judged.instance_power_w / judged.total_per_s as joules_per_token,
+    judged.output_per_s / judged.instance_power_w * 1e6 as output_tps_per_mw,
     latencies.ttft_mean_ms,
     latencies.ttft_p50_ms,
     latencies.ttft_p75_ms,

@@ -2,7 +2,8 @@
 -- (docs/economics.md, Which plans apply).
 -- grain: catalog_hash, run_date, model, accelerator, gpus_per_instance, gpus_per_server, price_plan
 -- columns: gpus_per_server, of the endpoint's hardware; fits: whether the plan applies without being named, for it is
---   for the model and for the accelerator or any GPU, in servers of that size, or sells tokens; unit, what is paid for:
+--   for the model and for the accelerator or any GPU, in servers of that size, or sells tokens. An accelerator that no
+--   plan names (H100-SXM5) is priced by the plans of its kind (h100), in capitals or not; unit, what is paid for:
 --   server, instance (rent by the GPU: nothing is stranded), unit (provisioned) or request (API);
 --   priced_gpus_per_server, of the plan's server; server_year_usd and unit_year_usd, null for an API;
 --   instances_per_unit; and the plan's terms.
@@ -28,6 +29,15 @@ with hardware as (
     where rates.rps_per_instance is not null
 ),
 
+-- a plan that names an accelerator exactly leaves no question of its kind
+named as (
+    select
+        catalog_hash,
+        list(distinct lower(accelerator)) as accelerators,
+    from raw.price_plans
+    group by catalog_hash
+),
+
 in_force as (
     select
         hardware.*,
@@ -45,7 +55,12 @@ in_force as (
                 unit in ('request', 'unit')
                 or (
                     (
-                        plans.accelerator = hardware.accelerator
+                        lower(plans.accelerator) = lower(hardware.accelerator)
+                        or (
+                            starts_with(lower(hardware.accelerator), lower(plans.accelerator))
+                            and regexp_matches(hardware.accelerator[len(plans.accelerator) + 1:], '^[^A-Za-z0-9]')
+                            and not list_contains(named.accelerators, lower(hardware.accelerator))
+                        )
                         or (plans.accelerator is null and hardware.accelerator is distinct from 'cpu')
                     )
                     and (plans.gpus_per_server is null or plans.gpus_per_server = hardware.gpus_per_server)
@@ -59,6 +74,7 @@ in_force as (
             hardware.catalog_hash = plans.catalog_hash
             and hardware.run_date >= plans.valid_from
             and (plans.valid_to is null or hardware.run_date <= plans.valid_to)
+    inner join named on plans.catalog_hash = named.catalog_hash
 )
 
 select

@@ -18,6 +18,7 @@ from schemas.columns import (
     TIME_SHARES,
     Table,
 )
+from transforms.memory import in_memory
 from transforms.runner import build as run_transforms
 
 READS = (
@@ -140,7 +141,7 @@ def build(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(_EMPTY)
     if con.execute("select count(*) from staging.price_worlds").fetchall() == [(0,)]:
         return
-    with duckdb.connect(":memory:") as other:
+    with in_memory() as other:
         other.execute("attach ':memory:' as raw; attach ':memory:' as staging; create schema curated")
         for table, query in _ROWS:
             _carry(con, other, query, f"{table.schema}.{table.name}", table)

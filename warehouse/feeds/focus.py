@@ -53,7 +53,7 @@ def export(home: Home, target: Path, choice: Choice | None = None) -> FocusFile:
     """Write the file, whole or not at all; its suffix says which format: .csv or .parquet.
 
     Raises:
-        UsageError: another suffix, or a name that has to be something is empty.
+        UsageError: another suffix, or the ledger knows no plan, endpoint or demand of a name.
         WarehouseError: no warehouse.
         FeedError: a charge breaks a rule of the specification (a currency that is none, say).
         LandingError: the file cannot be written.
@@ -63,6 +63,7 @@ def export(home: Home, target: Path, choice: Choice | None = None) -> FocusFile:
     if target.suffix not in (".csv", ".parquet"):
         raise UsageError(f"{target}: FOCUS is written as .csv or .parquet")
     with published(home, READS) as con:
+        _check_names(con, choice)
         _ask(con, choice)
 
         def write(path: Path) -> None:
@@ -73,6 +74,22 @@ def export(home: Home, target: Path, choice: Choice | None = None) -> FocusFile:
 
         write_whole(target, write)
         return _summary(con, target)
+
+
+def _check_names(con: duckdb.DuckDBPyConnection, choice: Choice) -> None:
+    """A misspelt name would be a file without a charge, night after night; over an empty ledger none can be told."""
+    for column, names in (
+        ("price_plan", choice.price_plans),
+        ("endpoint", choice.endpoints),
+        ("demand", choice.demands),
+    ):
+        known = [
+            name
+            for (name,) in con.execute(f"select distinct {column} from curated.cost_ledger order by all").fetchall()
+        ]
+        if known and (unknown := sorted(set(names) - set(known))):
+            what = column.replace("_", " ")
+            raise UsageError(f"no {what} in the ledger is called {', '.join(unknown)}: choose from {', '.join(known)}")
 
 
 def _ask(con: duckdb.DuckDBPyConnection, choice: Choice) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 from schemas.focus import FOCUS_COLUMNS, FocusColumn
+from transforms.memory import in_memory
 from warehouse.feeds.source import literal, quoted
 
 
@@ -41,7 +42,7 @@ def violations(path: Path, suffix: str = "") -> list[Violation]:
     """What a .csv or .parquet file breaks; an empty list: it conforms. `suffix` where its name does not tell."""
     as_text = (suffix or path.suffix) == ".csv"
     options = ", header = true, all_varchar = true, delim = ',', quote = '\"', escape = '\"'" if as_text else ""
-    with duckdb.connect() as con:
+    with in_memory() as con:
         con.execute("set timezone = 'UTC'")
         con.execute(
             f"create table written as from {'read_csv' if as_text else 'read_parquet'}({literal(str(path))}{options})"

@@ -18,7 +18,7 @@ from schemas.errors import ResultFileError
 from warehouse.importers import nvidia_summary
 from warehouse.importers.agreement import contradictions
 from warehouse.importers.aiperf_records import Line, count, decode, row
-from warehouse.importers.files import opened
+from warehouse.importers.files import as_written_by, opened
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open
 from warehouse.importers.traces import Row
 
@@ -40,12 +40,16 @@ def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
         if beside is not None:
             summaries.pop(beside.absolute(), None)
         try:
-            yield _level(path, beside, said)
+            with as_written_by(TOOL, path):
+                found = _level(path, beside, said)
+            yield found
         except ResultFileError as error:
             yield error
     for path in summaries.values():
         try:
-            yield nvidia_summary.level(path, TOOL, said)
+            with as_written_by(TOOL, path):
+                found = nvidia_summary.level(path, TOOL, said)
+            yield found
         except ResultFileError as error:
             yield error
 
@@ -136,7 +140,7 @@ def _most_in_flight(path: Path) -> int:
     with opened(path) as file:
         for line in file:
             found = {name: int(digits) for name, digits in _STARTS_ENDS.findall(line)}
-            if len(found) == 2:
+            if len(found) == 2 and found[b"start"] <= found[b"end"]:
                 events += [(found[b"start"], 1), (found[b"end"], -1)]
     now = most = 0
     for _, change in sorted(events):
@@ -200,13 +204,14 @@ class _Reader:
         span, said, ttft = (
             _sum(pc.subtract(ok[end], ok["sent_ns"])) / 1e6 for end in ("closed_ns", "last_token_ns", "first_token_ns")
         )
-        self._check_latency(span, said, ttft)
+        gaps = _sum(pc.subtract(pc.max_element_wise(ok["output_tokens"], 1), 1))
+        self._check_latency(span, said, ttft, ok.num_rows, gaps)
         streaming = times.filter(pc.field("has_gaps") & pc.field("first_token_ns").is_valid())
         streamed = _sum(pc.subtract(streaming["last_token_ns"], streaming["first_token_ns"])) / 1e6
-        gaps = _sum(pc.list_flatten(table["gaps_us"])) / 1e3
-        if streamed > streaming.num_rows and not 0.9 <= gaps / streamed <= 1.1:
+        summed = _sum(pc.list_flatten(table["gaps_us"])) / 1e3
+        if streamed > streaming.num_rows and not 0.9 <= summed / streamed <= 1.1:
             raise ResultFileError(
-                f"{self.path}: inter_chunk_latency: sums to {gaps:.6g} ms by its unit, while request_latency - time_to_first_token "
+                f"{self.path}: inter_chunk_latency: sums to {summed:.6g} ms by its unit, while request_latency - time_to_first_token "
                 f"sum to {streamed:.6g} ms: one of them is in another unit than it says"
             )
         self.completed += ok.num_rows
@@ -215,7 +220,7 @@ class _Reader:
         for name in ("input_tokens", "output_tokens"):
             self.sums[name] += _sum(ok[name])
 
-    def _check_latency(self, span: float, said: float, ttft: float) -> None:
+    def _check_latency(self, span: float, said: float, ttft: float, requests: int, gaps: float) -> None:
         if not 0.5 <= said / max(span, 1e-6) <= 1.05:
             raise ResultFileError(
                 f"{self.path}: request_latency: sums to {said / 1e3:.6g} s by its unit, while request_start_ns to request_end_ns "
@@ -225,6 +230,11 @@ class _Reader:
             raise ResultFileError(
                 f"{self.path}: time_to_first_token: sums to {ttft:.6g} ms by its unit, more than request_latency, {said:.6g} ms: one of them "
                 "is in another unit than it says"
+            )
+        if gaps and ttft / requests < 0.02 * (said - ttft) / gaps:
+            raise ResultFileError(
+                f"{self.path}: time_to_first_token: {ttft / requests:.4g} ms by its unit, below a fiftieth of what each token after it takes, "
+                f"{(said - ttft) / gaps:.4g} ms: it is in another unit than it says"
             )
 
 

@@ -64,15 +64,35 @@ def read_documents(path: Path) -> list[dict[str, Any]]:
         ResultFileError: no JSON, cut short, or something else than objects.
 
     """
+    documents = []
+    for found in read_each(path):
+        if isinstance(found, ResultFileError):
+            raise found
+        documents.append(found)
+    return documents
+
+
+def read_each(path: Path) -> list[dict[str, Any] | ResultFileError]:
+    """The same, with an error in the place of each that is cut short or no object: it keeps none of the others out.
+
+    Raises:
+        ResultFileError: nothing in it is an object.
+
+    """
     content = read_text(path)
     try:
         found = parse(content)
     except ValueError as error:
         found = _by_line(path, content, error)
     documents = found if isinstance(found, list) else [found]
-    if not documents or not all(isinstance(document, dict) for document in documents):
+    if not any(isinstance(document, dict) for document in documents):
         raise ResultFileError(f"{path}: found a JSON {type(found).__name__}, expected an object or a list of objects")
-    return documents
+    return [
+        document
+        if isinstance(document, dict | ResultFileError)
+        else ResultFileError(f"{path}: result {position}: found a JSON {type(document).__name__}, expected an object")
+        for position, document in enumerate(documents, start=1)
+    ]
 
 
 def parse(content: bytes) -> Any:
@@ -80,7 +100,27 @@ def parse(content: bytes) -> Any:
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
-        return json.loads(content, parse_constant=lambda _: None)
+        try:
+            return json.loads(content, parse_constant=lambda _: None)
+        except RecursionError:
+            raise ValueError("it is nested too deep") from None
+
+
+@contextmanager
+def as_written_by(tool: str, path: Path, where: str = "") -> Iterator[None]:
+    """In the block a value of another kind than the format has, a text for a number say, is a mistake of the file.
+
+    Raises:
+        ResultFileError: instead of what Python says of such a value.
+
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise ResultFileError(
+            f"{path}: {where}{': ' if where else ''}{type(error).__name__} {error}: not as {tool} writes it; is it of another version, "
+            "or edited?"
+        ) from error
 
 
 def _by_line(path: Path, content: bytes, error: ValueError) -> list[Any]:
@@ -96,7 +136,7 @@ def _by_line(path: Path, content: bytes, error: ValueError) -> list[Any]:
         try:
             documents.append(parse(line))
         except ValueError as problem:
-            raise ResultFileError(f"{path}:{number}: {_said(problem, line)}") from None
+            documents.append(ResultFileError(f"{path}:{number}: {_said(problem, line)}"))
     return documents
 
 

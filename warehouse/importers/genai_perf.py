@@ -12,10 +12,11 @@ from typing import Any
 
 from schemas.errors import ResultFileError
 from warehouse.importers import nvidia_summary
-from warehouse.importers.files import parse, read_documents
+from warehouse.importers.agreement import contradictions
+from warehouse.importers.files import as_written_by, parse, read_documents
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open
 from warehouse.importers.recognise import expect
-from warehouse.importers.traces import Record
+from warehouse.importers.traces import Record, Row
 
 TOOL = "genai-perf"
 SUFFIXES = (".json",)
@@ -28,17 +29,41 @@ def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     profiles = {path.parent / path.name.replace(".json", "_genai_perf.json") for path in paths if not _is_summary(path)}
     for path in paths:
         try:
-            if _is_summary(path):
-                if path not in profiles:
-                    yield nvidia_summary.level(path, TOOL, said)
-                continue
-            for document in read_documents(path):
-                expect(path, document, TOOL)
-                if "experiments" not in document:
-                    yield nvidia_summary.level(path, TOOL, said)
-                    continue
-                for position, experiment in enumerate(document["experiments"]):
-                    yield _level(path, document, experiment, said, f"experiments[{position}]")
+            if not (_is_summary(path) and path in profiles):
+                with as_written_by(TOOL, path):
+                    found = _of_file(path, said)
+                yield from found
+        except ResultFileError as error:
+            yield error
+
+
+def _of_file(path: Path, said: Said) -> list[Level | ResultFileError]:
+    """Levels of a summary, or of a profile export."""
+    if _is_summary(path):
+        return [nvidia_summary.level(path, TOOL, said)]
+    found: list[Level | ResultFileError] = []
+    for document in read_documents(path):
+        expect(path, document, TOOL)
+        if "experiments" in document:
+            found += _levels(path, document, said)
+        else:
+            found.append(nvidia_summary.level(path, TOOL, said))
+    return found
+
+
+def _levels(path: Path, document: dict[str, Any], said: Said) -> Iterator[Level | ResultFileError]:
+    """One of each experiment; the summary beside them is of the only one."""
+    experiments = document["experiments"]
+    if not isinstance(experiments, list) or not experiments:
+        raise ResultFileError(f"{path}: experiments: found none: was the benchmark interrupted?")
+    beside = path.with_name(path.name.replace(".json", "_genai_perf.json"))
+    summary = nvidia_summary.level(beside, TOOL, said) if beside.exists() and len(experiments) == 1 else None
+    for position, experiment in enumerate(experiments):
+        where = f"experiments[{position}]"
+        try:
+            if not isinstance(experiment, dict):
+                raise ResultFileError(f"{path}: {where}: found a JSON {type(experiment).__name__}, expected an object")
+            yield _level(path, document, experiment, said, where, summary)
         except ResultFileError as error:
             yield error
 
@@ -47,7 +72,9 @@ def _is_summary(path: Path) -> bool:
     return path.name.endswith("_genai_perf.json")
 
 
-def _level(path: Path, document: dict[str, Any], experiment: dict[str, Any], said: Said, where: str) -> Level:
+def _level(
+    path: Path, document: dict[str, Any], experiment: dict[str, Any], said: Said, where: str, summary: Level | None
+) -> Level:
     what, requests = experiment.get("experiment") or {}, experiment.get("requests") or []
     if not requests:
         raise ResultFileError(f"{path}: {where}: requests: found none: was the benchmark interrupted?")
@@ -78,11 +105,69 @@ def _level(path: Path, document: dict[str, Any], experiment: dict[str, Any], sai
     level.rejected.clear()
     for name in ("input_tokens", "output_tokens"):
         counts = [count for record in first if (count := getattr(record, name)) is not None]
-        setattr(level, name, sum(counts) / len(counts) if counts else None)
+        measured = sum(counts) / len(counts) if counts else None
+        setattr(level, name, measured if summary is None else getattr(summary, name) or measured)
+    answered = _Answered()
     level.records = lambda: (
-        [*_batch(level, where, requests[i : i + _BATCH], i)] for i in range(0, len(requests), _BATCH)
+        answered.seen(_batch(level, where, requests[i : i + _BATCH], i)) for i in range(0, len(requests), _BATCH)
     )
+    if summary is not None:
+        level.tool_version, level.model = summary.tool_version, level.model or summary.model
+        level.target_input_tokens, level.target_output_tokens = (
+            summary.target_input_tokens,
+            summary.target_output_tokens,
+        )
+        level.finish = lambda: answered.hold_against(level, summary)
     return level
+
+
+class _Answered:
+    """What the answered requests add up to, to hold the summary of the same test against."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.ttft_ms = self.latency_ms = self.to_close_ms = 0.0
+
+    def seen(self, records: list[Record]) -> list[Row]:
+        """Add `records`, which are returned."""
+        for r in records:
+            if (
+                r.outcome == "ok"
+                and r.sent_ns is not None
+                and r.first_token_ns is not None
+                and r.last_token_ns is not None
+            ):
+                self.requests += 1
+                self.ttft_ms += (r.first_token_ns - r.sent_ns) / 1e6
+                self.latency_ms += (r.last_token_ns - r.sent_ns) / 1e6
+                self.to_close_ms += (r.closed_ns - r.sent_ns) / 1e6
+        return [*records]
+
+    def hold_against(self, level: Level, summary: Level) -> None:
+        """A summary that contradicts its requests is rejected with both values, and they count."""
+        said, n = summary.summary or {}, self.requests
+        if not n:
+            return
+        latency = said.get("e2e_mean_ms")
+        # versions differ on which response without text is the last one
+        ended = min(max(latency or 0.0, self.latency_ms / n), self.to_close_ms / n)
+        found = contradictions(
+            {
+                "request_count": (said.get("completed_requests"), n),
+                "time_to_first_token avg": (said.get("ttft_mean_ms"), self.ttft_ms / n),
+                "request_latency avg": (latency, ended),
+            }
+        )
+        if found:
+            why = "; ".join(found)
+            level.rejected.append(
+                Rejected(
+                    str(summary.source), "summary", f"contradicts the requests of {level.source.name}: {why}", said
+                )
+            )
+            level.notes.append(
+                f"{summary.source.name} is in quarantine: it contradicts its requests ({why}); the requests count"
+            )
 
 
 def _model(request: dict[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.errors import ResultFileError
 from warehouse.importers import guidellm_requests
-from warehouse.importers.files import read_documents
+from warehouse.importers.files import as_written_by, read_documents
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open, number
 from warehouse.importers.recognise import expect
 from warehouse.importers.summary import check, latency
@@ -46,21 +46,19 @@ def _levels(path: Path, document: dict[str, Any], said: Said) -> Iterator[Level 
         yield ResultFileError(f"{path}: benchmarks: found none: was the run interrupted?")
         return
     for position, benchmark in enumerate(benchmarks):
+        where = f"benchmarks[{position}]"
         try:
-            yield _level(path, document, benchmark, said, f"benchmarks[{position}]")
+            with as_written_by("GuideLLM 0.2 to 0.8", path, where):
+                found = _level(path, document, benchmark, said, where)
+            yield found
         except ResultFileError as error:
             yield error
-        except (KeyError, TypeError, AttributeError) as error:
-            yield ResultFileError(
-                f"{path}: benchmarks[{position}]: {type(error).__name__} {error}: not as GuideLLM 0.2 to 0.8 writes it; "
-                "was it written by another version, or edited?"
-            )
 
 
 def _level(path: Path, document: dict[str, Any], benchmark: dict[str, Any], said: Said, where: str) -> Level:
     config = benchmark.get("config") or benchmark.get("args") or {}
     columns = _columns(path, where, benchmark)
-    named = config.get("backend")
+    named, worker = config.get("backend"), benchmark.get("worker") or {}
     backend: dict[str, Any] = named if isinstance(named, dict) else _spec(document).get("backend") or {}
     asked = next(iter(d for d in _spec(document).get("data") or [] if isinstance(d, dict)), {})
     began = number(
@@ -71,8 +69,10 @@ def _level(path: Path, document: dict[str, Any], benchmark: dict[str, Any], said
         path,
         **_shape(path, config, said, where),
         tool_version=(document.get("metadata") or {}).get("guidellm_version"),
-        model=backend.get("model") or (benchmark.get("benchmarker") or {}).get("backend", {}).get("model"),
-        url=backend.get("target"),
+        model=backend.get("model")
+        or worker.get("backend_model")
+        or (benchmark.get("benchmarker") or {}).get("backend", {}).get("model"),
+        url=backend.get("target") or worker.get("backend_target"),
         api="chat" if "chat" in str(backend.get("request_format") or "") else None,
         started_at=datetime.fromtimestamp(began, UTC).replace(tzinfo=None) if began else None,
         test_id=str(config.get("id_") or benchmark.get("id_") or ""),
@@ -114,6 +114,8 @@ def _columns(path: Path, where: str, benchmark: dict[str, Any]) -> dict[str, Any
         return number(path, where, f"metrics.{name}.successful.{statistic}", value)
 
     for name, (ours, factor) in _LATENCIES.items():
+        if name == "time_per_output_token_ms" and "run_stats" in benchmark:
+            continue  # until 0.3 it left the first token's time out, whatever its description said
         if not ((metrics.get(name) or {}).get("successful") or {}).get("count"):
             continue
         for theirs, statistic in _STATISTICS.items():
@@ -142,7 +144,8 @@ def _requests(path: Path, where: str, benchmark: dict[str, Any], level: Level) -
     if not found.count:
         return
     problems = found.contradictions(columns)
-    if found.count == columns["requests"] + found.incomplete and found.has_times:
+    is_whole = found.count == columns["requests"] + found.incomplete
+    if is_whole and found.has_times:
         level.records, level.summary = (lambda: found.records(level)), None
         if problems:
             level.rejected.append(
@@ -155,5 +158,7 @@ def _requests(path: Path, where: str, benchmark: dict[str, Any], level: Level) -
     if problems:
         raise ResultFileError(f"{path}: {where}: the statistics contradict their own requests: {'; '.join(problems)}")
     level.notes.append(
-        f"{found.count} of {columns['requests']} requests are in the file, a sample: the statistics of all of them count"
+        "not every answered request has its times (start, first token), so none has a place in a window: the statistics count"
+        if is_whole
+        else f"{found.count} of {columns['requests']} requests are in the file, a sample: the statistics of all of them count"
     )

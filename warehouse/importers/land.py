@@ -27,6 +27,7 @@ from warehouse.archive import is_frozen
 from warehouse.files import write_bytes
 from warehouse.home import Home, exclusive
 from warehouse.importers.content import Content
+from warehouse.importers.files import as_written_by
 from warehouse.importers.levels import Level, Said
 from warehouse.importers.parts import Parts, collector_off
 from warehouse.importers.runs import run_of
@@ -64,7 +65,8 @@ def land(
         placed, outcomes = [], []
         for level in levels:
             try:
-                placed.append((run_of(level, said, endpoint), level))
+                with as_written_by(level.tool, level.source):
+                    placed.append((run_of(level, said, endpoint), level))
             except ResultFileError as error:
                 outcomes.append(Outcome(level, "", "refused", message=str(error)))
         placed.sort(key=lambda entry: (entry[0]["run_id"], entry[1].level_index))
@@ -119,7 +121,8 @@ class _Landing:
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            content = self._write()
+            with as_written_by(self.level.tool, self.level.source):
+                content = self._write()
             if self.level.finish is not None:
                 self.level.finish()
             return self._decide(content)

@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.errors import ResultFileError
 from warehouse.importers.agreement import contradictions
-from warehouse.importers.files import parse, read_text
+from warehouse.importers.files import as_written_by, parse, read_text
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open, number
 from warehouse.importers.recognise import expect
 from warehouse.importers.samples import mean, statistics_of
@@ -31,7 +31,9 @@ def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
         ):
             continue
         try:
-            yield _level(path, said)
+            with as_written_by(TOOL, path):
+                found = _level(path, said)
+            yield found
         except ResultFileError as error:
             yield error
 
@@ -75,6 +77,7 @@ def _level(path: Path, said: Said) -> Level:
     check(path, "records", level, unit="its names end in _s: read as s")
     _hold_against(path, level, beside)
     _note_throughput(level, ok)
+    _check_gaps(path, ok)
     return level
 
 
@@ -87,8 +90,8 @@ def _sorted(path: Path, documents: list[Any], rejected: list[Rejected]) -> tuple
             if record.get("error_code") is not None:
                 failed.append(record)
                 continue
-            figures = {name: number(path, f"record {position}", name, record.get(name)) for name in _NEEDED}
-            missing = [name for name, value in figures.items() if value is None]
+            figures = {name: number(path, f"record {position}", name, record.get(name)) for name in (*_NEEDED, *_ALSO)}
+            missing = [name for name in _NEEDED if figures[name] is None]
             if missing:
                 raise ResultFileError(f"{path}: record {position}: {missing[0]}: missing")
             if not 0 < figures["ttft_s"] <= figures["end_to_end_latency_s"]:  # type: ignore[operator]
@@ -96,7 +99,7 @@ def _sorted(path: Path, documents: list[Any], rejected: list[Rejected]) -> tuple
                     f"{path}: record {position}: ttft_s: found {figures['ttft_s']:g}, expected more than 0 and at most "
                     f"end_to_end_latency_s, {figures['end_to_end_latency_s']:g}"
                 )
-            ok.append(record)
+            ok.append(record | figures)
         except ResultFileError as error:
             rejected.append(Rejected(str(path), f"record {position}", str(error), record))
     if not ok and not failed:
@@ -109,6 +112,7 @@ def _sorted(path: Path, documents: list[Any], rejected: list[Rejected]) -> tuple
 
 
 _NEEDED = ("ttft_s", "end_to_end_latency_s", "number_output_tokens", "number_input_tokens")
+_ALSO = ("request_output_throughput_token_per_s", "inter_token_latency_s")
 
 
 def _columns(ok: list[dict[str, Any]], failed: int, duration: float | None) -> dict[str, Any]:
@@ -169,6 +173,20 @@ def _hold_against(path: Path, level: Level, beside: dict[str, Any]) -> None:
         )
         level.notes.append(
             f"the summary beside it is in quarantine: it contradicts its records ({'; '.join(found)}); the records count"
+        )
+
+
+def _check_gaps(path: Path, ok: list[dict[str, Any]]) -> None:
+    """Its time between tokens is of the whole latency: another factor is another unit. Raises ResultFileError."""
+    ratios = [
+        r["inter_token_latency_s"] * r["number_output_tokens"] / r["end_to_end_latency_s"]
+        for r in ok
+        if r["inter_token_latency_s"] and r["number_output_tokens"]
+    ]
+    if ratios and not 0.1 <= mean(ratios) <= 10:
+        raise ResultFileError(
+            f"{path}: records: inter_token_latency_s x number_output_tokens is {mean(ratios):.4g} times end_to_end_latency_s: one of them is "
+            "in another unit than its name says"
         )
 
 

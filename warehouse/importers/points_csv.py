@@ -46,6 +46,8 @@ def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
                     yield error
         except ResultFileError as error:
             yield error
+        except csv.Error as error:
+            yield ResultFileError(f"{path}: is not a CSV: {error}")
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -53,7 +55,10 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         text = read_text(path).decode()
     except UnicodeDecodeError as error:
         raise ResultFileError(f"{path}: is not UTF-8 at byte {error.start}: convert it with iconv") from None
-    reader = csv.DictReader(io.StringIO(text))
+    # what a spreadsheet separates cells by where the decimal sign is a comma, or by tabs
+    first = text.partition("\n")[0]
+    separator = next((s for s in (",", ";", "\t") if s in first), ",")
+    reader = csv.DictReader(io.StringIO(text), delimiter=separator)
     names = [name.strip() for name in reader.fieldnames or []]
     reader.fieldnames = names
     _check_header(path, names)

@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.errors import ResultFileError
 from warehouse.importers.agreement import contradictions
-from warehouse.importers.files import read_documents
+from warehouse.importers.files import as_written_by, read_each
 from warehouse.importers.levels import Level, Rejected, number
 from warehouse.importers.samples import mean
 from warehouse.importers.summary import latency
@@ -33,18 +33,24 @@ _BATCH = 4096
 
 
 def each(
-    paths: list[Path], level: Callable[[Path, dict[str, Any], str], Level], where: Callable[[int, int], str]
+    tool: str, paths: list[Path], level: Callable[[Path, dict[str, Any], str], Level], where: Callable[[int, int], str]
 ) -> Iterator[Level | ResultFileError]:
     """`level` of every result of `paths`, or why it has none; `where` names a result by its position among so many."""
     for path in paths:
         try:
-            documents = read_documents(path)
+            documents = read_each(path)
         except ResultFileError as error:
             yield error
             continue
         for position, document in enumerate(documents, start=1):
+            if isinstance(document, ResultFileError):
+                yield document
+                continue
             try:
-                yield level(path, document, where(position, len(documents)))
+                here = where(position, len(documents))
+                with as_written_by(tool, path, here):
+                    found = level(path, document, here)
+                yield found
             except ResultFileError as error:
                 yield error
 
@@ -67,6 +73,8 @@ def columns_of(path: Path, document: dict[str, Any], metrics: dict[str, tuple[st
     prompts = figure("num_prompts")
     if failed is None and prompts is not None and completed is not None:
         failed = max(0.0, prompts - completed)
+    if failed is None:  # SGLang tells of failures in the list of errors alone
+        failed = float(sum(_failures(document)))
     gaps = [g for g in document.get("itls") or [] if isinstance(g, list)]
     columns |= {
         "duration_s": duration,
@@ -89,12 +97,10 @@ def columns_of(path: Path, document: dict[str, Any], metrics: dict[str, tuple[st
 
 def lists_disagree(document: dict[str, Any], columns: dict[str, Any]) -> list[str]:
     """What the lists of the requests say other than the summary."""
-    ttfts, errors = document.get("ttfts"), document.get("errors")
+    ttfts = document.get("ttfts")
     if not isinstance(ttfts, list) or not ttfts:
         return []
-    failed = (
-        [bool(e) for e in errors] if isinstance(errors, list) and len(errors) == len(ttfts) else [False] * len(ttfts)
-    )
+    failed = _failures(document) or [False] * len(ttfts)
     kept = [value for value, is_failed in zip(ttfts, failed, strict=True) if not is_failed]
     outputs = document.get("output_lens")
     tokens = sum(outputs) / len(kept) if isinstance(outputs, list) and len(outputs) == len(ttfts) and kept else None
@@ -105,6 +111,13 @@ def lists_disagree(document: dict[str, Any], columns: dict[str, Any]) -> list[st
             "mean output tokens": (columns["output_tokens_mean"], tokens),
         }
     )
+
+
+def _failures(document: dict[str, Any]) -> list[bool]:
+    """Which requests failed; empty where there is no list of errors with an entry for each of them."""
+    errors, ttfts = document.get("errors"), document.get("ttfts")
+    listed = isinstance(errors, list) and isinstance(ttfts, list) and len(errors) == len(ttfts)
+    return [bool(error) for error in errors] if listed else []  # type: ignore[union-attr]
 
 
 def has_starts(document: dict[str, Any]) -> bool:

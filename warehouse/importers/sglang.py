@@ -18,7 +18,10 @@ _METRICS = {"ttft": ("ttft",), "tpot": ("tpot", "tpot_osl_minus_1"), "e2e_latenc
 def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     """Every line of `paths`."""
     yield from serving_bench.each(
-        paths, lambda path, document, where: _level(path, document, said, where), lambda position, _: f"line {position}"
+        TOOL,
+        paths,
+        lambda path, document, where: _level(path, document, said, where),
+        lambda position, _: f"line {position}",
     )
 
 
@@ -27,10 +30,13 @@ def _level(path: Path, document: dict[str, Any], said: Said, where: str) -> Leve
     # through its native API the gap of a chunk is divided by its tokens, which is our ITL
     native = document.get("backend") in ("sglang", "sglang-native")
     columns, unit = serving_bench.columns_of(path, document, _METRICS | {"itl": ("itl",) if native else ("chunk_gap",)})
+    # "trace" is the pace of a recording: nobody says how many are in flight at once
+    at_once = (
+        None if document.get("request_rate") == "trace" else document.get("num_prompts") or document.get("completed")
+    )
     shape = closed_or_open(
-        path, said, document.get("max_concurrency"), document.get("request_rate"), where=where,
-        burst=document.get("num_prompts") or document.get("completed"),
-    )  # fmt: skip
+        path, said, document.get("max_concurrency"), document.get("request_rate"), where=where, burst=at_once
+    )
     asked = {name: document.get(f"random_{name}_len") for name in ("input", "output")}
     is_random = str(document.get("dataset_name") or "").startswith("random")
     server = document.get("server_info") or {}

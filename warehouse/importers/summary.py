@@ -17,6 +17,10 @@ _ADD_UP = {"mean": 1.7, "p50": 2.5}
 """How far TTFT and the tokens after it may miss the whole: lengths vary, and medians do not add up; another unit is 1000."""
 _LEAST_IN_FLIGHT, _MOST_IN_FLIGHT = 1 / 40, 2.0
 """Of the concurrency, by Little's law: ramps and stragglers cost some; another unit is 1000."""
+_MEASURED_IN_FLIGHT = 10.0
+"""Factor from what the file itself counted in flight."""
+_LEAST_TPOT_MS = 0.1
+"""10,000 tokens a second to one user: what no server gives, and tens of milliseconds are, read as seconds."""
 
 
 def latency(columns: dict[str, Any], metrics: tuple[str, ...], statistic: str, value_ms: float | None) -> None:
@@ -56,10 +60,10 @@ def check(path: Path, where: str, level: Level, *, unit: str) -> None:
             f"{path}: {where}: TTFT {ttft:g} ms is below a fiftieth of the time of one token, {tpot:g} ms ({unit}): "
             "it is in another unit"
         )
-    _check_in_flight(path, where, level, e2e or predicted, unit)
+    _check_in_flight(path, where, level, e2e or predicted, tpot, unit)
 
 
-def _check_in_flight(path: Path, where: str, level: Level, e2e_ms: float | None, unit: str) -> None:
+def _check_in_flight(path: Path, where: str, level: Level, e2e_ms: float | None, tpot: float | None, unit: str) -> None:
     columns = level.summary or {}
     rate, duration = columns.get("request_rps"), columns.get("duration_s")
     if not e2e_ms or not rate:
@@ -72,10 +76,22 @@ def _check_in_flight(path: Path, where: str, level: Level, e2e_ms: float | None,
                 f"{path}: {where}: {rate:.5g} requests/s x {e2e_ms / 1000:.5g} s a request ({unit}) would be {in_flight:.5g} in flight, at "
                 f"a concurrency of {level.concurrency}: latency or rate is in another unit than it seems"
             )
+    elif (counted := columns.get("mean_in_flight")) and not (
+        counted / _MEASURED_IN_FLIGHT <= in_flight <= counted * _MEASURED_IN_FLIGHT
+    ):
+        raise ResultFileError(
+            f"{path}: {where}: {rate:.5g} requests/s x {e2e_ms / 1000:.5g} s a request ({unit}) would be {in_flight:.5g} in flight, and the "
+            f"file counted {counted:.5g}: latency or rate is in another unit than it seems"
+        )
     elif duration and e2e_ms / 1000 > 2 * duration:
         raise ResultFileError(
             f"{path}: {where}: a request takes {e2e_ms / 1000:.5g} s ({unit}), the whole test took {duration:.5g} s: one of them is in "
             "another unit"
+        )
+    elif tpot and tpot < _LEAST_TPOT_MS:
+        raise ResultFileError(
+            f"{path}: {where}: tokens come {tpot:.3g} ms apart ({unit}), {1000 / tpot:,.0f} a second to each user: no server does that; "
+            "it is in another unit"
         )
     elif e2e_ms < 0.05:
         raise ResultFileError(

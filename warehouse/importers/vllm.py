@@ -24,6 +24,7 @@ _METRICS = {
 def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     """Every result of `paths`."""
     yield from serving_bench.each(
+        TOOL,
         paths,
         lambda path, document, where: _level(path, document, said, where),
         lambda position, of: f"result {position}" if of > 1 else "result",
@@ -33,6 +34,11 @@ def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
 def _level(path: Path, document: dict[str, Any], said: Said, where: str) -> Level:
     expect(path, document, TOOL, where=where)
     columns, unit = serving_bench.columns_of(path, document, _METRICS)
+    if (ramp := document.get("ramp_up_strategy")) and not (said.request_rate or said.concurrency):
+        raise ResultFileError(
+            f"{path}: {where}: ramp_up_strategy: found {ramp!r}: a ramp from {document.get('ramp_up_start_rps')} to "
+            f"{document.get('ramp_up_end_rps')} requests/s is no load level; give --request-rate R if it shall count as one"
+        )
     prompts = document.get("num_prompts") or document.get("completed")
     shape = closed_or_open(
         path, said, document.get("max_concurrency"), document.get("request_rate"), where=where,

@@ -1,0 +1,44 @@
+"""Where DuckDB puts what does not fit into memory: for each process a folder of its own.
+
+Left to itself it takes ./.tmp for a database in memory, and FILE.tmp for one in a file, whoever else does. Two processes
+that spill into one folder at once crash, or read each other's rows (seen with 1.5.5, both reading one file).
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from secrets import token_hex
+
+import duckdb
+
+
+@contextmanager
+def in_memory(spill: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory; what does not fit goes to `spill`, or to a folder of its own that is gone afterwards."""
+    folder = spill or _apart() / token_hex(4)
+    with duckdb.connect(":memory:", config={"temp_directory": str(folder)}) as con:
+        yield con
+
+
+def spill_apart(con: duckdb.DuckDBPyConnection) -> None:
+    """Let the readers of a file spill where no other process does."""
+    # another connection of this process to the file may have spilt already: then the folder stays
+    with suppress(duckdb.Error):
+        con.execute("set temp_directory = ?", [str(_apart() / "files")])
+
+
+def _apart() -> Path:
+    return _folder_of(os.getpid())
+
+
+@cache
+def _folder_of(process: int) -> Path:
+    """A folder that nobody but this process writes to, a child that it forked included; it goes with the process."""
+    folder = tempfile.mkdtemp(prefix=f"ratecard-spill-{process}-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
