@@ -10,6 +10,7 @@ from schemas.errors import BuildError, LandingError, WarehouseError
 from transforms.runner import build
 from warehouse import manifests, sources
 from warehouse.runs import RunFolder, now
+from warehouse.scratch import use_threads
 
 Row = dict[str, Any]
 
@@ -36,6 +37,7 @@ def preview(folder: RunFolder, level_index: int) -> Preview:
     try:
         slos = Catalog(slos=manifests.read_catalog(folder.home, manifest.run["catalog_hash"]).slos)
         with duckdb.connect(":memory:", config={"temp_directory": str(folder.path / ".spill")}) as con:
+            use_threads(con, sources.landed_bytes(folder.home, [manifest]))
             sources.attach(con, folder.home, [manifest], slos)
             build(con, wanted=_JUDGED)
             points = _rows(con, "operating_points")
