@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# rooms whose tests look at no clock, and so can run two at a time
-UNTIMED := tests/reports tests/schemas tests/transforms tests/warehouse
+# tests that compare clocks, and so run alone; all others run two files at a time
+TIMED := tests/endpoints tests/loadgen tests/test_benchmarks.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint bench bench-peers docs clean
@@ -22,8 +22,8 @@ demo: install ## measure a real engine on this machine and print its rate card (
 	@$(BIN)/ratecard demo
 
 test: install ## run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(UNTIMED)
-	@$(BIN)/python -m pytest tests $(UNTIMED:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests $(TIMED:%=--ignore=%)
+	@$(BIN)/python -m pytest $(TIMED)
 
 lint: install ## check style, types, SQL, imports and generated docs
 	@scripts/lint

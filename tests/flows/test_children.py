@@ -6,8 +6,6 @@ import pytest
 from flows.children import served
 from schemas.errors import EndpointError
 
-pytestmark = pytest.mark.timeout(60)
-
 
 async def test_a_server_lives_as_long_as_the_block() -> None:
     async with served(["endpoints.reference"], "the reference endpoint") as ready:

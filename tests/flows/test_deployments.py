@@ -262,7 +262,6 @@ def test_a_schedule_a_worker_and_the_events_make_a_night_although_one_endpoint_i
     assert any(key.endswith("warehouse.duckdb/curated/cost_per_million_tokens") for key in keys), keys
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 async def test_a_night_that_starts_hours_late_and_twice_is_the_night_that_was_scheduled(
     server: dict[str, str], clone: Path, worker: Path
 ) -> None:
@@ -279,7 +278,6 @@ async def test_a_night_that_starts_hours_late_and_twice_is_the_night_that_was_sc
     assert [run["attempt"] for run in attempts if run["endpoint"] == "down"] == [1, 2]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 async def test_shards_run_by_a_deployment_are_one_level_and_a_stop_lands_what_they_have(
     server: dict[str, str], worker: Path, tmp_path: Path, reference: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

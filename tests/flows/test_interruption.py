@@ -16,7 +16,6 @@ from warehouse import manifests
 from warehouse.home import Home, endpoint_lock
 
 pytestmark = [
-    pytest.mark.timeout(240),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes by /proc, which is Linux"),
 ]
 

@@ -18,8 +18,6 @@ from warehouse import manifests
 from warehouse.home import Home
 from warehouse.runs import RunFolder
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:

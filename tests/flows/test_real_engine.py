@@ -18,7 +18,6 @@ from warehouse.build import build
 from warehouse.home import Home
 
 pytest.importorskip("xllamacpp", reason="the real engine is in the extra demo")
-pytestmark = pytest.mark.timeout(280)
 
 SMALL = ("--hidden", "128", "--layers", "2", "--ffn", "256", "--vocabulary", "512")
 LEVELS = {1: 40, 2: 40, 4: 40}

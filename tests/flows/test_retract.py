@@ -11,7 +11,6 @@ from warehouse import manifests
 from warehouse.corrections import restore, retract
 from warehouse.home import Home
 
-pytestmark = pytest.mark.timeout(120)
 LOAD = Load(concurrency=[2], requests=20, warmup_requests=2, shards=1)
 
 

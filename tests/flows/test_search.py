@@ -15,7 +15,6 @@ from warehouse.home import Home
 from warehouse.preview import Preview
 from warehouse.runs import RunFolder
 
-pytestmark = pytest.mark.timeout(120)
 CHAT = Slo(bounds=[Bound(metric="e2e", max_ms=80.0)], attainment_share=0.9)
 
 

@@ -18,7 +18,6 @@ from tests.flows.test_deployments import write_catalog
 from warehouse import manifests
 from warehouse.home import Home
 
-pytestmark = pytest.mark.timeout(600)
 linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds processes by /proc, which is Linux")
 
 

@@ -29,8 +29,6 @@ from tests.flows.conftest import prefect_at
 from tests.flows.runs import QUICK, Night, planned
 from warehouse.home import Home
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def spec_of(folder: Path, url: str = "http://127.0.0.1:9", requests: int = 20, **endpoint: Any) -> ShardSpec:
     """The second of two shards, to write into `folder`."""

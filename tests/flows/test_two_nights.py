@@ -12,7 +12,6 @@ from warehouse import manifests
 from warehouse.ask import ask
 from warehouse.home import Home
 
-pytestmark = pytest.mark.timeout(600)
 NIGHT = datetime(2026, 11, 20, 2, tzinfo=UTC)
 Pair = tuple[Nights, Nights]
 

@@ -8,6 +8,8 @@ from tests.transforms.factory import Given
 from tests.transforms.test_economics import nvidia
 from tests.transforms.test_price_worlds import API, RENT, YEAR_S
 
+WANTED = ("curated.break_even",)
+
 
 def crossing(given: Given, plan: str, other: str) -> dict[str, Any]:
     """The only row of two plans."""

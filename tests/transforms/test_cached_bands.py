@@ -4,6 +4,8 @@ import pytest
 
 from tests.transforms.factory import Given
 
+WANTED = ("staging.cached_bands", "staging.output_budgets")
+
 
 def bands(given: Given) -> dict[str, dict[str, float]]:
     """Rows by band."""

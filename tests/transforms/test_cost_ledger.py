@@ -12,6 +12,8 @@ from tests.transforms.factory import Given
 from tests.transforms.test_economics import nvidia
 from tests.transforms.test_price_worlds import API, RENT, YEAR_S
 
+WANTED = ("curated.cost_ledger", "curated.cost_per_million_tokens", "curated.server_counts", "curated.time_shares")
+
 MEAN_40 = {"mean_rps": 40.0, "mean_source": "rates"}
 
 

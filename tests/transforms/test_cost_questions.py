@@ -5,6 +5,8 @@ import pytest
 from tests.transforms.factory import Given
 from tests.transforms.test_price_worlds import API, YEAR_S
 
+WANTED = ("curated.cost_by_slo_limit", "curated.usd_per_request")
+
 
 def levels(given: Given) -> Given:
     """1, 2 and 8 rps on a GPU with 50, 100 and 400 ms to the first token."""

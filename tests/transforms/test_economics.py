@@ -13,6 +13,8 @@ from tests.transforms import factory
 from tests.transforms.factory import NIGHT, Given
 from transforms.table_files import SQL_FOLDER
 
+WANTED = ("curated.best_operating_points", "curated.cost_per_million_tokens", "curated.server_counts")
+
 NVIDIA_PRICES = {
     "fleet_year_usd": 262_500, "usd_per_1k_prompts": 0.0693652, "usd_per_mtok": 0.0346826,
     "usd_per_mtok_input": 0.0173413, "usd_per_mtok_output": 0.0520239,

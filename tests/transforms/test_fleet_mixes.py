@@ -9,6 +9,8 @@ from schemas.columns import FLEET_MIXES, MIX_ROUTES
 from tests.transforms.factory import NIGHT, Given
 from transforms.runner import build
 
+WANTED = ("curated.cost_per_million_tokens", "curated.fleet_mixes", "curated.mix_routes", "curated.server_counts")
+
 HOUR_YEAR = 8760
 RENT = {"kind": "rent", "rent_unit": "gpu", "server_price": None}
 API = {"kind": "api", "server_price": None, "usd_per_hour": None, "price_in": 10.0, "price_out": 100.0}

@@ -12,6 +12,8 @@ from schemas.columns import OPERATING_POINTS
 from tests.transforms.factory import Given
 from transforms.table_files import discover
 
+WANTED = ("curated.operating_points", "curated.pareto_frontier")
+
 POINTS = st.lists(
     st.tuples(st.one_of(st.none(), st.integers(1, 5)), st.one_of(st.none(), st.integers(1, 5)), st.integers(0, 1)),
     max_size=12,

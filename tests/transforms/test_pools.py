@@ -7,6 +7,13 @@ import pytest
 from tests.transforms.factory import Given
 from tests.transforms.test_price_worlds import API, RENT, YEAR_S
 
+WANTED = (
+    "curated.best_operating_points",
+    "curated.cost_ledger",
+    "curated.disaggregated_fleets",
+    "curated.server_counts",
+)
+
 
 def pools(given: Given, **decode: Any) -> Given:
     """A prefill pool of 20 rps on 1 GPU (50 ms a prompt of 400 tokens), a decode pool of 4 rps on 2 GPUs (OSL 10)."""

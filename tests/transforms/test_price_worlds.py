@@ -8,6 +8,8 @@ import pytest
 from tests.transforms.factory import Given
 from tests.transforms.test_economics import cost, nvidia
 
+WANTED = ("curated.break_even", "curated.cost_ledger", "curated.cost_per_million_tokens", "curated.server_counts")
+
 YEAR_S = 31_536_000
 API: dict[str, Any] = {
     "price_plan": "api", "kind": "api", "licence_basis": None, "price_in": 1.0, "price_out": 3.0,

@@ -7,6 +7,8 @@ import pytest
 from tests.transforms.factory import Given
 from tests.transforms.test_price_worlds import API, RENT
 
+WANTED = ("curated.cost_by_cached_share", "curated.savings", "curated.usd_per_request")
+
 YEAR_S = 31_536_000
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from transforms.table_files import discover
 
+WANTED = ("staging.chosen_levels", "staging.level_idle", "staging.sharing_times")
+
 Request = tuple[int, int | None, int]
 """Sent, first token, closed, in ns."""
 SQL = {name: discover()[name].sql for name in ("staging.sharing_times", "staging.level_idle")}

@@ -7,6 +7,8 @@ import pytest
 
 from tests.transforms.factory import NIGHT, Given
 
+WANTED = ("curated.time_shares",)
+
 A = {"ttft_ms": 200, "gaps_ms": (40,) * 9, "close_ms": 40}
 """Sent at 0 s: first token at 0.2 s, closed at 0.6 s."""
 B = {"ttft_ms": 100, "gaps_ms": (30,) * 9, "close_ms": 30}

@@ -138,7 +138,6 @@ HAPPENINGS: tuple[Callable[[Happenings], set[int]], ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.timeout(900)
 def test_after_whatever_happened_the_file_is_that_of_a_build_of_all(home: Home) -> None:
     happenings = Happenings(home, seed=5)
     order = [*HAPPENINGS, *happenings.chance.choices(HAPPENINGS, k=2)]
