@@ -15,8 +15,8 @@ from warehouse.home import Home, exclusive_in_turn
 
 STORAGE_VERSION = "v1.2.0"
 """Storage that DuckDB 1.2 and every BI driver since can read."""
-LITTLE_BYTES = 16 * 2**20
-"""To read less, one thread takes less time than several: each of hundreds of small statements would wake them and wait."""
+LITTLE_BYTES = 64 * 2**20
+"""To read less, one thread takes no longer than several: each of hundreds of small statements would wake them and wait."""
 
 
 @dataclass(frozen=True)

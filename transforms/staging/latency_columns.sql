@@ -11,7 +11,7 @@ with latencies as (
 
 select *
 from latencies
-pivot (
+pivot (  -- noqa: PRS
     any_value(value) for figure in (
         'ttft_mean' as ttft_mean_ms,
         'ttft_p50' as ttft_p50_ms,
