@@ -2,9 +2,11 @@
 
 A lazy frame would be checked for its columns only, silently: `split` takes eager frames. Each cross-field rule hangs
 on the column that it accuses, so that the quarantine's reason names column, check and value.
+
+One expression of all rules finds the rows that break any, in one pass; pandera says of those rows why.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -55,7 +57,6 @@ _ORDER = (
 _OK = pl.col("outcome") == "ok"
 _IMPORTED = pl.col("clock_source") == "imported"
 """Other tools keep less of a request: what they never say is null in their rows, and in theirs alone."""
-_CLOCK_SET = pa.Check.ge(datetime(2020, 1, 1), name="clock_set")
 _ALWAYS_OURS = (
     "reads", "merged_reads", "first_token_merged", "scheduled_ns", "target_input_tokens", "target_output_tokens",
     "token_chunks", "gaps_us", "response_bytes", "prompt_sha256",
@@ -71,13 +72,44 @@ _COUNTS = (
 )
 
 
-def _rule(name: str, good: pl.Expr) -> pa.Check:
-    """A check over whole rows: `good` is true, or null where there is nothing to compare."""
+@dataclass(frozen=True)
+class _Rule:
+    """What must hold of a column: as pandera checks it, and as an expression that is true of the rows which keep it.
+
+    The expression may be false of a row that keeps the rule: pandera has the last word. Null: nothing to compare.
+    """
+
+    check: pa.Check
+    good: Callable[[str], pl.Expr]
+
+
+def _rule(name: str, good: pl.Expr) -> _Rule:
+    """A rule over whole rows: `good` is true, or null where there is nothing to compare."""
 
     def check(data: pa.PolarsData) -> pl.LazyFrame:
         return data.lazyframe.select(good.fill_null(True).alias("check_output"))
 
-    return pa.Check(check, name=name)
+    return _Rule(pa.Check(check, name=name), lambda _: good)
+
+
+def _isin(values: Iterable[str]) -> _Rule:
+    return _Rule(pa.Check.isin(values), lambda column: pl.col(column).is_in(list(values)))
+
+
+def _at_least(least: float | datetime, name: str | None = None) -> _Rule:
+    check = pa.Check.ge(least, name=name) if name else pa.Check.ge(least)
+    return _Rule(check, lambda column: pl.col(column) >= least)
+
+
+def _above(limit: float) -> _Rule:
+    return _Rule(pa.Check.gt(limit), lambda column: pl.col(column) > limit)
+
+
+def _within(least: float, most: float) -> _Rule:
+    return _Rule(pa.Check.in_range(least, most), lambda column: pl.col(column).is_between(least, most))
+
+
+_CLOCK_SET = _at_least(datetime(2020, 1, 1), name="clock_set")
 
 
 def _earlier(position: int) -> pl.Expr:
@@ -85,7 +117,7 @@ def _earlier(position: int) -> pl.Expr:
     return pl.max_horizontal(*_ORDER[:position])
 
 
-def _unique_in_grain(table: Table) -> pa.Check:
+def _unique_in_grain(table: Table) -> _Rule:
     """No two rows of one grain. Where its last column alone tells rows apart, as in most parts, the rest is not looked at."""
     last, whole = pl.col(table.grain[-1]), pl.struct(list(table.grain))
 
@@ -94,30 +126,30 @@ def _unique_in_grain(table: Table) -> pa.Check:
         unique = whole.is_first_distinct() if suspects else pl.repeat(True, pl.len())
         return data.lazyframe.select(unique.alias("check_output"))
 
-    return pa.Check(check, name="unique_in_grain")
+    return _Rule(pa.Check(check, name="unique_in_grain"), lambda _: last.n_unique() == pl.len())
 
 
-def _trace_rules() -> dict[str, list[pa.Check]]:
+def _trace_rules() -> dict[str, list[_Rule]]:
     gaps, chunks = pl.col("gaps_us"), pl.col("chunk_tokens")
     span_us = (pl.col("last_token_ns") - pl.col("first_token_ns")) / 1000
-    rules: dict[str, list[pa.Check]] = {
-        "outcome": [pa.Check.isin(OUTCOMES)],
-        "phase": [pa.Check.isin(PHASES)],
-        "load_kind": [pa.Check.isin(("closed", "open"))],
-        "clock_source": [pa.Check.isin(CLOCK_SOURCES)],
-        "input_token_source": [pa.Check.isin(TOKEN_SOURCES), _rule("known_if_counted", pl.col("input_tokens").is_null() | pl.col("input_token_source").is_not_null())],
-        "output_token_source": [pa.Check.isin(TOKEN_SOURCES), _rule("known_if_counted", pl.col("output_tokens").is_null() | pl.col("output_token_source").is_not_null())],
-        "chunk_token_source": [pa.Check.isin(CHUNK_TOKEN_SOURCES)],
-        "http_status": [pa.Check.in_range(100, 599)],
+    rules: dict[str, list[_Rule]] = {
+        "outcome": [_isin(OUTCOMES)],
+        "phase": [_isin(PHASES)],
+        "load_kind": [_isin(("closed", "open"))],
+        "clock_source": [_isin(CLOCK_SOURCES)],
+        "input_token_source": [_isin(TOKEN_SOURCES), _rule("known_if_counted", pl.col("input_tokens").is_null() | pl.col("input_token_source").is_not_null())],
+        "output_token_source": [_isin(TOKEN_SOURCES), _rule("known_if_counted", pl.col("output_tokens").is_null() | pl.col("output_token_source").is_not_null())],
+        "chunk_token_source": [_isin(CHUNK_TOKEN_SOURCES)],
+        "http_status": [_within(100, 599)],
         "epoch_wall_at": [_CLOCK_SET],
         "concurrency": [_rule("closed_loop_has_concurrency", (pl.col("load_kind") != "closed") | (pl.col("concurrency").fill_null(0) > 0))],
         "request_rate": [_rule("open_loop_has_rate", (pl.col("load_kind") != "open") | (pl.col("request_rate").fill_null(0) > 0))],
-        "request_index": [pa.Check.ge(0), _unique_in_grain(REQUEST_TRACES)],
-        "transport": [pa.Check.isin(TRANSPORTS)],
-        "conversation_index": [pa.Check.ge(0), _rule("iff_turn", pl.col("conversation_index").is_not_null() == pl.col("turn_index").is_not_null())],
-        "turn_index": [pa.Check.ge(0)],
-        "prefix_group": [pa.Check.ge(0)],
-        "connect_ns": [pa.Check.ge(0)],
+        "request_index": [_at_least(0), _unique_in_grain(REQUEST_TRACES)],
+        "transport": [_isin(TRANSPORTS)],
+        "conversation_index": [_at_least(0), _rule("iff_turn", pl.col("conversation_index").is_not_null() == pl.col("turn_index").is_not_null())],
+        "turn_index": [_at_least(0)],
+        "prefix_group": [_at_least(0)],
+        "connect_ns": [_at_least(0)],
         "first_token_ns": [
             _rule("iff_token_chunks", pl.col("first_token_ns").is_not_null() == (pl.col("token_chunks") > 0)),
             _rule("ok_has_a_token", ~_OK | pl.col("first_token_ns").is_not_null()),
@@ -145,7 +177,7 @@ def _trace_rules() -> dict[str, list[pa.Check]]:
         ],
     }  # fmt: skip
     for name in _COUNTS:
-        rules.setdefault(name, []).insert(0, pa.Check.ge(0))
+        rules.setdefault(name, []).insert(0, _at_least(0))
     for name in _ALWAYS_OURS:
         rules.setdefault(name, []).append(_rule("null_only_if_imported", pl.col(name).is_not_null() | _IMPORTED))
     for position, name in enumerate(_ORDER):
@@ -161,14 +193,14 @@ _HEALTH_COUNTS = (
 _HEALTH_FIGURES = ("loop_lag_p50_ms", "loop_lag_p99_ms", "loop_lag_max_ms", "read_lag_p99_ms", "tcp_rtt_ms", "rss_mib")
 
 
-def _health_rules() -> dict[str, list[pa.Check]]:
-    rules: dict[str, list[pa.Check]] = {
-        "elapsed_s": [*_finite("elapsed_s"), pa.Check.ge(0), _unique_in_grain(CLIENT_HEALTH)],
+def _health_rules() -> dict[str, list[_Rule]]:
+    rules: dict[str, list[_Rule]] = {
+        "elapsed_s": [*_finite("elapsed_s"), _at_least(0), _unique_in_grain(CLIENT_HEALTH)],
         "sampled_at": [_CLOCK_SET],
-        "cpu_share": [*_finite("cpu_share"), pa.Check.ge(0)],
+        "cpu_share": [*_finite("cpu_share"), _at_least(0)],
         "clock_step_ms": _finite("clock_step_ms"),
-        **{name: [*_finite(name), pa.Check.ge(0)] for name in _HEALTH_FIGURES},
-        **{name: [pa.Check.ge(0)] for name in _HEALTH_COUNTS},
+        **{name: [*_finite(name), _at_least(0)] for name in _HEALTH_FIGURES},
+        **{name: [_at_least(0)] for name in _HEALTH_COUNTS},
     }
     rules["done"].append(_rule("sent_before", pl.col("done") <= pl.col("sent")))
     rules["merged_reads"].append(_rule("within_reads", pl.col("merged_reads") <= pl.col("reads")))
@@ -185,14 +217,14 @@ _SERVER_AMOUNTS = (
 )  # fmt: skip
 
 
-def _server_rules() -> dict[str, list[pa.Check]]:
+def _server_rules() -> dict[str, list[_Rule]]:
     return {
         "elapsed_s": [*_finite("elapsed_s"), _unique_in_grain(SERVER_METRICS)],
         "scraped_at": [_CLOCK_SET],
-        "source": [pa.Check.isin(ENGINE_PAGES)],
-        "gpu_busy_percent": [*_finite("gpu_busy_percent"), pa.Check.in_range(0, 100)],
-        **{name: [*_finite(name), pa.Check.in_range(0, 1)] for name in _SERVER_SHARES},
-        **{name: [*_finite(name), pa.Check.ge(0)] for name in _SERVER_AMOUNTS},
+        "source": [_isin(ENGINE_PAGES)],
+        "gpu_busy_percent": [*_finite("gpu_busy_percent"), _within(0, 100)],
+        **{name: [*_finite(name), _within(0, 1)] for name in _SERVER_SHARES},
+        **{name: [*_finite(name), _at_least(0)] for name in _SERVER_AMOUNTS},
     }
 
 
@@ -204,22 +236,22 @@ _SUMMARY_AMOUNTS = (
 _RATE_TOLERANCE = 0.05
 
 
-def _summary_rules() -> dict[str, list[pa.Check]]:
+def _summary_rules() -> dict[str, list[_Rule]]:
     # a rate that differs from its count / duration by a factor is in another unit
-    rules: dict[str, list[pa.Check]] = {
-        "level_index": [pa.Check.ge(1), _unique_in_grain(SUMMARY_POINTS)],
-        "load_kind": [pa.Check.isin(("closed", "open"))],
+    rules: dict[str, list[_Rule]] = {
+        "level_index": [_at_least(1), _unique_in_grain(SUMMARY_POINTS)],
+        "load_kind": [_isin(("closed", "open"))],
         "concurrency": [_rule("closed_loop_has_concurrency", (pl.col("load_kind") != "closed") | (pl.col("concurrency").fill_null(0) > 0))],
         "request_rate": [_rule("open_loop_has_rate", (pl.col("load_kind") != "open") | (pl.col("request_rate").fill_null(0) > 0))],
-        "tool": [pa.Check.isin(IMPORT_TOOLS)],
+        "tool": [_isin(IMPORT_TOOLS)],
         "started_at": [_CLOCK_SET],
-        "completed_requests": [pa.Check.ge(0)],
-        "failed_requests": [pa.Check.ge(0)],
-        "requests": [pa.Check.ge(1), _rule("completed_and_failed", pl.col("requests") == pl.col("completed_requests") + pl.col("failed_requests"))],
-        **{name: [*_finite(name), pa.Check.ge(0)] for name in _SUMMARY_AMOUNTS},
+        "completed_requests": [_at_least(0)],
+        "failed_requests": [_at_least(0)],
+        "requests": [_at_least(1), _rule("completed_and_failed", pl.col("requests") == pl.col("completed_requests") + pl.col("failed_requests"))],
+        **{name: [*_finite(name), _at_least(0)] for name in _SUMMARY_AMOUNTS},
     }  # fmt: skip
     rate = pl.col("completed_requests") / pl.col("duration_s")
-    rules["duration_s"].append(pa.Check.gt(0))
+    rules["duration_s"].append(_above(0))
     rules["request_rps"].append(
         _rule("completed_by_duration", (pl.col("request_rps") - rate).abs() <= _RATE_TOLERANCE * rate)
     )
@@ -236,17 +268,31 @@ def _summary_rules() -> dict[str, list[pa.Check]]:
     return rules
 
 
-def _finite(name: str) -> list[pa.Check]:
+def _finite(name: str) -> list[_Rule]:
     """NaN compares as larger than any number, so that no range would refuse it."""
     return [_rule("finite", pl.col(name).is_finite())]
 
 
-def contract(table: Table, rules: dict[str, list[pa.Check]]) -> pa.DataFrameSchema:
+Rules = Mapping[str, list[_Rule]]
+
+
+def contract(table: Table, rules: Rules) -> pa.DataFrameSchema:
     """Schema of `table`: exactly its columns, their types and nullability, and `rules` by column."""
+    checks = {name: [rule.check for rule in of_column] for name, of_column in rules.items()}
     return pa.DataFrameSchema(
-        {c.name: pa.Column(POLARS_TYPES[c.type], nullable=c.nullable, checks=rules.get(c.name)) for c in table.columns},
+        {
+            c.name: pa.Column(POLARS_TYPES[c.type], nullable=c.nullable, checks=checks.get(c.name))
+            for c in table.columns
+        },
         strict=True,
     )
+
+
+def _kept(table: Table, rules: Rules) -> pl.Expr:
+    """Whether a row keeps the contract of `table`: false also of rows that only pandera can tell."""
+    required = (pl.col(column.name).is_not_null() for column in table.columns if not column.nullable)
+    held = (rule.good(name) for name, of_column in rules.items() for rule in of_column)
+    return pl.all_horizontal(*required, *held).fill_null(True)
 
 
 @dataclass(frozen=True)
@@ -260,22 +306,30 @@ class Split:
 Splitter = Callable[[pl.DataFrame], Split]
 
 
-def splitter(table: Table, rules: dict[str, list[pa.Check]]) -> Splitter:
+def splitter(table: Table, rules: Rules) -> Splitter:
     """A function that splits an eager frame by the contract of `table`."""
-    schema = contract(table, rules)
+    schema, kept = contract(table, rules), _kept(table, rules)
+    types = pl.Schema({column.name: POLARS_TYPES[column.type] for column in table.columns})
 
     def split(frame: pl.DataFrame) -> Split:
         """Split `frame`; raises PartRefusedError where columns or types differ."""
+        if frame.schema == types:
+            suspects = frame.lazy().select((~kept).arg_true()).collect().to_series()
+        else:
+            suspects = pl.arange(frame.height, eager=True)
+        if frame.schema == types and not len(suspects):
+            return Split(frame, frame.clear())
         try:
-            schema.validate(frame, lazy=True)
+            schema.validate(frame[suspects], lazy=True)
         except SchemaErrors as error:
-            return _split(frame, error.failure_cases)
+            return _split(frame, suspects, error.failure_cases)
         return Split(frame, frame.clear())
 
     return split
 
 
-def _split(frame: pl.DataFrame, failures: pl.DataFrame) -> Split:
+def _split(frame: pl.DataFrame, suspects: pl.Series, failures: pl.DataFrame) -> Split:
+    """Split by pandera's failure cases, whose index is the position in `suspects`, the rows that it looked at."""
     whole = failures.filter(pl.col("index").is_null())
     if whole.height:
         said = whole.select(
@@ -284,14 +338,18 @@ def _split(frame: pl.DataFrame, failures: pl.DataFrame) -> Split:
             )
         )
         raise PartRefusedError("; ".join(said.to_series().unique(maintain_order=True).head(5)))
-    reasons = failures.group_by("index", maintain_order=True).agg(
-        pl.struct(pl.col("column"), pl.col("check"), pl.col("failure_case").str.head(500).alias("value")).alias(
-            "reasons"
+    reasons = (
+        failures.group_by("index")
+        .agg(
+            pl.struct(pl.col("column"), pl.col("check"), pl.col("failure_case").str.head(500).alias("value")).alias(
+                "reasons"
+            )
         )
+        .sort("index")
     )
-    numbered = frame.with_row_index("index").with_columns(pl.col("index").cast(pl.Int32))
-    bad = numbered.join(reasons, on="index", how="inner", maintain_order="left").drop("index")
-    return Split(numbered.join(reasons, on="index", how="anti", maintain_order="left").drop("index"), bad)
+    broken = suspects.gather(reasons["index"])
+    is_broken = pl.arange(frame.height, eager=True).is_in(broken.implode())
+    return Split(frame.filter(~is_broken), frame[broken].with_columns(reasons["reasons"]))
 
 
 split_request_traces: Splitter = splitter(REQUEST_TRACES, _trace_rules())

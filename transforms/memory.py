@@ -18,10 +18,12 @@ import duckdb
 
 
 @contextmanager
-def in_memory(spill: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def in_memory(spill: Path | None = None, *, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database in memory; what does not fit goes to `spill`, or to a folder of its own that is gone afterwards."""
-    folder = spill or _apart() / token_hex(4)
-    with duckdb.connect(":memory:", config={"temp_directory": str(folder)}) as con:
+    config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(spill or _apart() / token_hex(4))}
+    if threads is not None:
+        config["threads"] = threads
+    with duckdb.connect(":memory:", config=config) as con:
         yield con
 
 

@@ -85,6 +85,7 @@ def _whole(home: Home, found: Inventory, catalog: Catalog | None, files: Scratch
     manifests.check_all_parts(home, live.values())
     first = min((manifest.night for manifest in closed.values()), default=None)
     with files.connect() as con:
+        files.prepare(con, sources.landed_bytes(home, live.values()))
         sources.attach(con, home, live.values(), catalog, since=first)
         report = run_transforms(con, after_nights=lambda: archive.insert(con, home, archives))
         published.describe(con, home, found, closed, catalog)

@@ -18,7 +18,7 @@ from warehouse.files import copy_file
 from warehouse.home import Home
 from warehouse.inventory import Inventory
 from warehouse.published import Affected, Made, Origin, UnusableError
-from warehouse.scratch import Scratch, attach, written_ahead
+from warehouse.scratch import Scratch, attach, use_threads, written_ahead
 
 
 def increment(home: Home, found: Inventory, scratch: Scratch) -> Made:
@@ -38,10 +38,11 @@ def increment(home: Home, found: Inventory, scratch: Scratch) -> Made:
         if not affected.nights:
             _check_changed_parts(con, home)
             return published.made(con, 0, BuildReport())
-        report = _nights(con, home, affected)
+        report = _nights(con, home, affected, scratch)
         with _reason("the published file cannot be added to"):
             _merge(con, affected.nights)
             con.execute("detach fresh")
+            use_threads(con, scratch.new.stat().st_size)
             report.add(build_history(con))
             published.describe_again(con, home, found, affected)
             made = published.made(con, len(affected.nights), report)
@@ -88,10 +89,11 @@ def _check_changed_parts(con: duckdb.DuckDBPyConnection, home: Home) -> None:
     manifests.check_all_parts(home, manifests.read(home, sorted(suspects)).values())
 
 
-def _nights(con: duckdb.DuckDBPyConnection, home: Home, affected: Affected) -> BuildReport:
+def _nights(con: duckdb.DuckDBPyConnection, home: Home, affected: Affected, scratch: Scratch) -> BuildReport:
     """Make the rows of the affected nights alone, as `fresh.curated.*`."""
     live, archives = archive.settle(home, affected.closed)
     manifests.check_all_parts(home, live.values())
+    scratch.prepare(con, sources.landed_bytes(home, live.values()))
     con.execute("attach ':memory:' as fresh; use fresh")
     sources.attach(con, home, live.values(), None, since=min(affected.nights))
     report = build_nights(con)

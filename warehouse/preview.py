@@ -11,6 +11,7 @@ from transforms.memory import in_memory
 from transforms.runner import build
 from warehouse import manifests, sources
 from warehouse.runs import RunFolder, now
+from warehouse.scratch import use_threads
 
 Row = dict[str, Any]
 
@@ -37,6 +38,7 @@ def preview(folder: RunFolder, level_index: int) -> Preview:
     try:
         slos = Catalog(slos=manifests.read_catalog(folder.home, manifest.run["catalog_hash"]).slos)
         with in_memory(folder.path / ".spill") as con:
+            use_threads(con, sources.landed_bytes(folder.home, [manifest]))
             sources.attach(con, folder.home, [manifest], slos)
             build(con, wanted=_JUDGED)
             points = _rows(con, "operating_points")

@@ -50,7 +50,7 @@ def run(best: Row, runs: list[Row], scenarios: Mapping[str, Inputs]) -> Results:
     for name, inputs in scenarios.items():
         _add(rows, given, name, inputs, best, runs)
     try:
-        with in_memory() as con:
+        with in_memory(threads=1) as con:
             con.execute("attach ':memory:' as raw; attach ':memory:' as staging; create schema curated")
             for table in SOURCE_TABLES:
                 sources.fill(con, table, rows[table.name])

@@ -16,6 +16,8 @@ from warehouse.home import Home, exclusive_in_turn
 
 STORAGE_VERSION = "v1.2.0"
 """Storage that DuckDB 1.2 and every BI driver since can read."""
+LITTLE_BYTES = 64 * 2**20
+"""To read less, one thread takes no longer than several: each of hundreds of small statements would wake them and wait."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,23 @@ class Scratch:
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """The new file as `warehouse` and `staging`, the first the default; written out at the end.
+        """The new file as `warehouse`, the default; written out at the end.
 
-        Nobody reads either before it is whole, so that there is nothing to log ahead.
+        Nobody reads it before it is whole, so that there is nothing to log ahead.
         """
         with in_memory(self.spill) as con:
             attach(con, self.new, "warehouse")
-            attach(con, self.staging, "staging")
             con.execute("use warehouse")
             yield con
             con.execute("use memory; checkpoint warehouse; detach warehouse")
+
+    def prepare(self, con: duckdb.DuckDBPyConnection, read_bytes: int) -> None:
+        """Attach `staging`, and use as many threads as so much data to read is worth: one, or all."""
+        use_threads(con, read_bytes)
+        if read_bytes < LITTLE_BYTES:
+            con.execute("attach ':memory:' as staging")
+        else:
+            attach(con, self.staging, "staging")
 
     def publish(self) -> None:
         """Swap the new file in. Raises OSError, and then what was published is untouched."""
@@ -72,6 +81,11 @@ class Scratch:
         _wal(self.home.warehouse).unlink(missing_ok=True)
         self.new.replace(self.home.warehouse)
         sync_folder(self.home.root)
+
+
+def use_threads(con: duckdb.DuckDBPyConnection, read_bytes: int) -> None:
+    """Use one thread where there is little to read, or else all."""
+    con.execute("set threads = 1" if read_bytes < LITTLE_BYTES else "reset threads")
 
 
 def attach(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:

@@ -65,6 +65,11 @@ def attach(
         _landed(con, table, [str(home.root / part["path"]) for part in parts if part["table"] == table.name])
 
 
+def landed_bytes(home: Home, closed: Collection[manifests.Manifest]) -> int:
+    """Size of the landed parts of `closed`."""
+    return sum((home.root / part["path"]).stat().st_size for m in closed for part in m.parts if part["path"])
+
+
 def _catalogs(home: Home, closed: Collection[manifests.Manifest], override: Catalog | None) -> dict[str, Catalog]:
     if override is not None:
         return {"override": override}

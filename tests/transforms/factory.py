@@ -175,7 +175,7 @@ class Given:
 @contextmanager
 def given() -> Iterator[Given]:
     """An empty warehouse in memory, with databases attached as `raw` and `staging` that stay open to look into."""
-    with duckdb.connect() as con:
+    with duckdb.connect(config={"threads": 1}) as con:
         con.execute("attach ':memory:' as raw; attach ':memory:' as staging")
         yield Given(con)
 

@@ -26,6 +26,7 @@ READS = (
     "curated.time_shares", "curated.runs", "curated.demands", "curated.price_plans",
 )  # fmt: skip
 
+_MANY = 20_000
 _EMPTY = "create or replace table staging.repriced (world_no bigint, cost_basis varchar, value_usd double)"
 _FLEETS = """
 from staging.price_worlds as worlds
@@ -139,9 +140,11 @@ where costs.allocation_method <> 'processor_sharing'
 def build(con: duckdb.DuckDBPyConnection) -> None:
     """Price the worlds; an empty table where there are none."""
     con.execute(_EMPTY)
-    if con.execute("select count(*) from staging.price_worlds").fetchall() == [(0,)]:
+    [(worlds,)] = con.execute("select count(*) from staging.price_worlds").fetchall()
+    if not worlds:
         return
-    with in_memory() as other:
+    # few are priced sooner by one thread, which many small statements need not wake and wait for
+    with in_memory(threads=1 if worlds < _MANY else None) as other:
         other.execute("attach ':memory:' as raw; attach ':memory:' as staging; create schema curated")
         for table, query in _ROWS:
             _carry(con, other, query, f"{table.schema}.{table.name}", table)

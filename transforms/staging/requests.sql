@@ -6,7 +6,8 @@
 --   that opens the window belongs to the time before it), is_in_flight_in_window (sent to closed, for any time of the
 --   window; never one that was not sent); is_late_send (more than 5 ms after schedule, connecting
 --   left out) and is_on_reused (no connection had to be opened), null where it was never sent or another tool did;
---   streamed_tokens, output tokens that came as text: billed but unstreamed reasoning is left out; *_ms, the metrics of
+--   streamed_tokens, output tokens that came as text: billed but unstreamed reasoning is left out; mean_chunk_tokens,
+--   of them a chunk, where only that mean is known; *_ms, the metrics of
 --   LATENCY_METRICS in schemas/columns.py that one request has, null where they never happened or the token count is
 --   unknown.
 -- The probe and warm-up requests are not measured.
@@ -101,6 +102,7 @@ select
     output_tokens,
     reasoning_tokens,
     streamed_tokens,
+    case when chunk_tokens is null then streamed_tokens / token_chunks end as mean_chunk_tokens,
     target_output_tokens,
     ttft_ms,
     (first_token_ns - scheduled_ns) / 1e6 as ttft_from_schedule_ms,
