@@ -258,11 +258,11 @@ def check_contract(con: duckdb.DuckDBPyConnection, contract: Sequence[Table]) ->
 
 def _difference(built: list[tuple[str, str]] | None, expected: list[tuple[str, str]] | None) -> str:
     if built is None or expected is None:
-        return f"is only in {'schemas/columns.py' if built is None else 'transforms/curated/'}: add it to the other"
+        return f"is only in {'schemas/columns' if built is None else 'transforms/curated/'}: add it to the other"
     extra = [column for column in built if column not in expected]
     missing = [column for column in expected if column not in built]
-    what = f"not in schemas/columns.py: {extra}, missing: {missing}" if extra or missing else "order of the columns"
-    return f"the columns are not those of schemas/columns.py ({what})"
+    what = f"not in schemas/columns: {extra}, missing: {missing}" if extra or missing else "order of the columns"
+    return f"the columns are not those of schemas/columns ({what})"
 
 
 def _comment_anew(con: duckdb.DuckDBPyConnection, contract: Sequence[Table]) -> None:
