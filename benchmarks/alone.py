@@ -1,6 +1,7 @@
 """Work timed in a process of its own, so that its peak memory and CPU are its own too.
 
     python -m benchmarks.alone build HOME
+    python -m benchmarks.alone points HOME
     python -m benchmarks.alone scan FILE...
     python -m benchmarks.alone scan_times FILE...
     python -m benchmarks.alone economics NIGHTS
@@ -24,8 +25,12 @@ import duckdb
 
 from benchmarks.made_up_points import rebuild
 from reports.page import write_report
+from transforms.memory import in_memory
+from transforms.runner import build as transform
+from warehouse import manifests, sources
 from warehouse.build import build
 from warehouse.home import Home
+from warehouse.scratch import use_threads
 
 # What a reader with nothing but DuckDB would write: the quantiles that an operating point has, for each level.
 SCAN = """
@@ -75,6 +80,16 @@ def _build(home: str) -> dict[str, float]:
     return build(Home(Path(home))).report.seconds
 
 
+def _points(home: str) -> dict[str, float]:
+    """Operating points alone, without hashes, prices and publishing; seconds by table."""
+    at = Home(Path(home))
+    closed = manifests.read_all(at)
+    with in_memory() as con:
+        use_threads(con, sources.landed_bytes(at, closed))
+        sources.attach(con, at, closed, None)
+        return transform(con, wanted=("curated.operating_points",)).seconds
+
+
 def _report(home: str) -> str:
     """Write the HTML report."""
     return str(write_report(Home(Path(home))))
@@ -92,6 +107,7 @@ def _scan_times(*files: str) -> list[tuple[Any, ...]]:
 
 WORK: dict[str, Callable[..., Any]] = {
     "build": _build,
+    "points": _points,
     "scan": _scan,
     "scan_times": _scan_times,
     "economics": rebuild,

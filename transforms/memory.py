@@ -35,7 +35,9 @@ def spill_apart(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _apart() -> Path:
-    return _folder_of(os.getpid())
+    folder = _folder_of(os.getpid())
+    folder.mkdir(exist_ok=True)  # who clears /tmp may have taken it away
+    return folder
 
 
 @cache

@@ -38,7 +38,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
-@pytest.fixture(scope="session")
+# of the package: Playwright's loop runs as long as it lives, and asyncio's tests of other rooms could not
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if _CHROMIUM is None:
         pytest.skip("no chromium, chromium-browser or google-chrome on the path: apt install chromium")
