@@ -9,6 +9,7 @@ One expression of all rules finds the rows that break any, in one pass; pandera 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import pandera.polars as pa
 import polars as pl
@@ -308,13 +309,17 @@ Splitter = Callable[[pl.DataFrame], Split]
 
 def splitter(table: Table, rules: Rules) -> Splitter:
     """A function that splits an eager frame by the contract of `table`."""
-    schema, kept = contract(table, rules), _kept(table, rules)
+    schema = contract(table, rules)
     types = pl.Schema({column.name: POLARS_TYPES[column.type] for column in table.columns})
+
+    @cache
+    def kept() -> pl.Expr:  # when it is first asked for: with it polars starts its threads, which no fork outlives
+        return _kept(table, rules)
 
     def split(frame: pl.DataFrame) -> Split:
         """Split `frame`; raises PartRefusedError where columns or types differ."""
         if frame.schema == types:
-            suspects = frame.lazy().select((~kept).arg_true()).collect().to_series()
+            suspects = frame.lazy().select((~kept()).arg_true()).collect().to_series()
         else:
             suspects = pl.arange(frame.height, eager=True)
         if frame.schema == types and not len(suspects):
