@@ -112,23 +112,20 @@ def demo(home: str | None, sample: str | None, calibrate: bool, as_json: bool) -
 def _show_sample(home: str | None, sample: str, as_json: bool) -> None:
     """Take the sample in; print its rate card and write the report."""
     from flows.samples import take_in
-    from reports.card import card_text, read_card
+    from reports.card import read_card
     from reports.page import write_report
-    from reports.tables import to_json
     from warehouse.home import resolve
 
     at = resolve(home)
     run_ids = take_in(at, sample)
     card = read_card(at, run_ids)
-    written = write_report(at)
-    if as_json:
-        click.echo(to_json({"run_ids": run_ids, **card.as_json()}))
-        return
-    click.echo(f"\n{card_text(card)}\n\nreport      {written}\nwarehouse   {at.warehouse}\nraw traces  {at.raw}\n")
-    click.echo(
-        "Measured on a real GPU with random weights: speeds are real, the text is noise; demands are invented, prices are\n"
-        "dated and say where they are from. What was learnt: docs/gpu-sample.md"
-    )
+    write_report(at)
+    _show(at, run_ids, card, as_json)
+    if not as_json:
+        click.echo(
+            "\nMeasured on a real GPU with random weights: speeds are real, the text is noise; demands are invented, prices are\n"
+            "dated and say where they are from. What was learnt: docs/gpu-sample.md"
+        )
 
 
 @cli.command()
@@ -416,9 +413,8 @@ def _measure(parameters: Any, as_json: bool) -> None:
 
     from flows.night import night
     from flows.prefect_api import reach_prefect
-    from reports.card import card_text, read_card
+    from reports.card import read_card
     from reports.moved import said, standing
-    from reports.tables import to_json
     from warehouse.home import resolve
 
     home, failed = resolve(parameters.home), None
@@ -433,10 +429,18 @@ def _measure(parameters: Any, as_json: bool) -> None:
         if failed is None:
             raise
         raise failed from None  # nothing was published, and it says why
-    if as_json:
-        click.echo(to_json({"run_ids": run_ids, **card.as_json()}))
-    else:
-        paths = f"report      {home.report}\nwarehouse   {home.warehouse}\nraw traces  {home.raw}"
-        click.echo("\n" + "\n\n".join(filter(None, [card_text(card), said(standing(home, run_ids)), paths])))
+    _show(home, run_ids, card, as_json, moved="" if as_json else said(standing(home, run_ids)))
     if failed is not None:
         raise failed
+
+
+def _show(home: Any, run_ids: list[str], card: Any, as_json: bool, moved: str = "") -> None:
+    """Print the rate card, what has `moved`, and where everything lies; or the card as JSON."""
+    from reports.card import card_text
+    from reports.tables import to_json
+
+    if as_json:
+        click.echo(to_json({"run_ids": run_ids, **card.as_json()}))
+        return
+    paths = f"report      {home.report}\nwarehouse   {home.warehouse}\nraw traces  {home.raw}"
+    click.echo("\n" + "\n\n".join(filter(None, [card_text(card), moved, paths])))
