@@ -213,7 +213,7 @@ def test_gzip_and_a_byte_order_mark_change_nothing(home: Home, tmp_path: Path) -
     plain = jsonl(tmp_path / "profile_export.jsonl", *RECORDS)
     packed = tmp_path / "gz" / "profile_export.jsonl.gz"
     packed.parent.mkdir()
-    packed.write_bytes(gzip.compress(b"\xef\xbb\xbf" + plain.read_bytes()))
+    packed.write_bytes(gzip.compress(b"\xef\xbb\xbf" + plain.read_bytes(), mtime=0))
     assert [o.status for o in imported(home, "aiperf", plain)] == ["landed"]
     assert [o.status for o in imported(home, "aiperf", packed)] == ["already there"]
 
@@ -225,7 +225,7 @@ def test_gzip_and_a_byte_order_mark_change_nothing(home: Home, tmp_path: Path) -
         ("{}\n".encode("utf-16"), "is UTF-16, expected UTF-8: iconv -f UTF-16"),
         (b"\n\n", "no AIPerf record in it (only empty lines)"),
         (b'{"end_to_end_latency_s": 1}\n', "line 1: Object missing required field `metadata`"),
-        (gzip.compress(b'{"metadata"' * 9000)[:40], "the gzip stream is damaged or cut short"),
+        (gzip.compress(b'{"metadata"' * 9000, mtime=0)[:40], "the gzip stream is damaged or cut short"),
         (json.dumps(aiperf_record(metadata={"request_start_ns": 1_795_166_448})).encode(), "found 1795166448, expected nanoseconds since 1970"),
     ],
 )  # fmt: skip
