@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from reports import bundle, figures, loads, numbers, vega
-from reports.calculator import calculator, traces
+from reports.calculator import calculator
 from reports.endpoint import describe
 from reports.glance import glance
 from reports.sections import HISTORY_NIGHTS, Section, read_sections
@@ -78,13 +78,12 @@ def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str
         "apis": _apis(sections),
         "ledgers": figures.ledgers(source),
         "trends": trends,
-        "calculator": calculator(sections),
-        "traces": traces(sections),
+        "calculator": calculator(source, sections),
     }
     fleets = _fleets(sections)
     more = {name: source.rows(name) for name in ("mixes", "savings", "break_even")}
     has = {
-        "calculator": bool(data["calculator"]),
+        "calculator": bool(data["calculator"]["measured"]),
         "interactivity": bool(data["interactivity"]),
         "ledger": bool(data["ledgers"]["rows"]),
         "trend": bool(trends["series"]),

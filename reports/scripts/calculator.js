@@ -8,7 +8,7 @@ function calculatorForm(form) {
   let meanIsGivenBy = "rate"; // or "use": the one that was touched last leads, the other follows
   let startedFrom = null; // the demand that was put into the form last
 
-  const measured = () => DATA.calculator.find((m) => measuredName(m) === field("measured").value);
+  const measured = () => DATA.calculator.measured.find((m) => measuredName(m) === field("measured").value);
   const named = (list, key, value) => list.find((item) => item[key] === value);
   const figure = (name) => (field(name).value === "" || !field(name).validity.valid ? null : Number(field(name).value));
 
@@ -48,7 +48,8 @@ function calculatorForm(form) {
   /** The recorded rates of the demand that the form started from, for as long as its peak and mean stand. */
   function traceOf(wanted) {
     const stands = startedFrom?.peak_rps === wanted.peak_rps && startedFrom.mean_rps === wanted.mean_rps;
-    return stands && meanIsGivenBy === "rate" ? DATA.traces[startedFrom.trace] ?? null : null;
+    const trace = stands && meanIsGivenBy === "rate" ? DATA.calculator.traces[startedFrom.trace] : undefined;
+    return trace ? { ...trace, rps: trace.rps.map((rps) => rps * startedFrom.growth_factor) } : null;
   }
 
   /** Put a demand of the catalog into the form. */
@@ -137,10 +138,6 @@ function calculatorForm(form) {
     form.querySelector(".answer").classList.toggle("none", !fleet);
   }
 
-  /** To the cent. */
-  const cents = (usd, currency) =>
-    `${SIGNS[currency] ?? `${currency} `}${usd.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
-
   function showLedger(book, currency) {
     const names = Object.keys(DATA.words);
     for (const name of names) {
@@ -148,12 +145,11 @@ function calculatorForm(form) {
       const shown = book?.shown[name];
       const row = form.querySelector(`[data-bucket="${name}"]`);
       row.hidden = name === "unallocated" && unknown(usd);
-      const text = unknown(shown) ? DASH : cents(shown, currency);
-      row.cells[1].replaceChildren(exact(text, usd ?? null));
+      row.cells[1].replaceChildren(exact(cents(shown, currency), usd ?? null));
       row.cells[2].textContent = unknown(usd) || !book.year ? DASH : percent(usd / book.year);
       form.querySelector(`.bar .bucket-${name.replaceAll("_", "-")}`).style.flexGrow = unknown(usd) || !book.year ? 0 : Math.max(0, usd / book.year);
     }
-    out("ledger_year", unknown(book?.year) ? DASH : cents(Math.round(book.year * 100) / 100, currency), book?.year);
+    out("ledger_year", cents(book?.year, currency), book?.year);
     out("ledger_served_rps", number(book?.served_rps), book?.served_rps);
   }
 
@@ -174,11 +170,15 @@ function calculatorForm(form) {
     return `${at}: ${hardware}, ${money(costs.capacity.fleet_year_usd, plan.currency)} a year, ${price("capacity")} with every server full${mean}.`;
   }
 
+  /** Of a trace with more rates than the page carries, how exact what it serves is (reports/sql/traces.sql). */
+  const joined = ({ recorded, rps, error_share }) =>
+    error_share ? ` Its ${number(recorded, 9)} rates are joined to ${number(rps.length)} here, which moves the rate served by at most ${percent(error_share)} of the peak.` : "";
+
   function remarks(m, plan, wanted, { fleet, offer, ledger: book }, wasCut) {
     const told = [];
     if (wasCut) told.push("A mean cannot be above the peak: it counts as the peak.");
-    if (wanted.trace) told.push("Costs at the mean follow the demand's recorded trace: in each of its bins, what is asked or what the fleet carries.");
-    else if (startedFrom?.trace) told.push("The demand's recorded trace is left aside: its peak and mean are no longer asked for. Costs at the mean stand at one steady rate.");
+    if (wanted.trace) told.push(`Costs at the mean follow the demand's recorded trace: in each of its bins, what is asked or what the fleet carries.${joined(wanted.trace)}`);
+    else if (!unknown(startedFrom?.trace)) told.push("The demand's recorded trace is left aside: its peak and mean are no longer asked for. Costs at the mean stand at one steady rate.");
     if (unknown(wanted.mean_rps)) told.push("No mean rate: what a token costs as used is not known, and the ledger stands at the peak.");
     if (plan?.priced_unit !== "request") {
       if (fleet.share_of_load_served !== null && fleet.share_of_load_served < 1) told.push(`The budget carries only ${percent(fleet.share_of_load_served)} of the peak.`);
@@ -191,7 +191,7 @@ function calculatorForm(form) {
     return told;
   }
 
-  choices(field("measured"), DATA.calculator.map(measuredName));
+  choices(field("measured"), DATA.calculator.measured.map(measuredName));
   offerChoices();
   start();
   form.addEventListener("submit", (event) => event.preventDefault());
