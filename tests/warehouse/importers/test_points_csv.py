@@ -29,6 +29,7 @@ def test_rows_are_levels_of_a_run_and_columns_of_others_are_left_alone(home: Hom
     outcomes = imported(home, "csv", path)
     assert [(o.level.concurrency, o.status) for o in outcomes] == [(4, "landed"), (8, "landed")]
     assert {o.run_id.rpartition("_")[0] for o in outcomes} == {"2026-11-20_e_isl1000-osl100"}
+    assert [o.notes for o in outcomes] == [["columns that are none of ours are left alone: remark"], []]
     first, second = rows(home, "summary_points").rows(named=True)
     assert (first["ttft_p50_ms"], first["requests"], first["failed_requests"]) == (500.0, None, 0)
     assert (second["ttft_p50_ms"], second["request_rps"]) == (None, 4.0)
