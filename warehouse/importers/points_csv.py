@@ -86,8 +86,9 @@ def _check_header(path: Path, names: list[str]) -> None:
             raise ResultFileError(
                 f"{path}: line 1: column {name}: expected {expected}, in milliseconds: units are part of the names"
             )
-    known = _FIGURES | _COUNTS | _DERIVED.keys()
-    if not known & set(names):
+        if name not in _KNOWN and name.lower() in _KNOWN:
+            raise ResultFileError(f"{path}: line 1: column {name}: expected {name.lower()}, in small letters")
+    if not (_FIGURES | _COUNTS | _DERIVED.keys()) & set(names):
         raise ResultFileError(
             f"{path}: line 1: no column of ours in it (found {', '.join(names)[:200]}): expected names of operating_points, such as "
             "concurrency, request_rps, output_tps, ttft_p50_ms (docs/importing.md)"

@@ -50,6 +50,7 @@ def test_counts_follow_from_each_other(home: Home, tmp_path: Path) -> None:
         (("concurrency,ttft_p50_s", "4,0.5"), "line 1: column ttft_p50_s: expected ttft_p50_ms, in milliseconds"),
         (("concurrency,ttft_p50", "4,500"), "line 1: column ttft_p50: expected ttft_p50_ms"),
         (("concurrency,median_ttft_ms", "4,500"), "column median_ttft_ms: expected <metric>_<statistic>_ms, as ttft_p50_ms"),
+        (("concurrency,TTFT_P50_MS", "4,500"), "column TTFT_P50_MS: expected ttft_p50_ms, in small letters"),
         (("when,what", "1,2"), "no column of ours in it (found when, what)"),
         (("concurrency,concurrency", "1,2"), "column concurrency is there twice"),
         (("concurrency,request_rps",), "has a header and no rows"),
