@@ -7,6 +7,7 @@ with asked as (
     select distinct
         catalog_hash,
         demand,
+        night,
     from server_counts
     semi join shown using (endpoint, workload, night)
 ),
@@ -19,7 +20,7 @@ recorded as (
         row_number() over (order by demands.trace_rps, demands.trace_shares) as trace_no,
         count(*) over () as traces,
     from demands
-    semi join asked using (catalog_hash, demand)
+    semi join asked using (catalog_hash, demand, night)
     where demands.trace_rps is not null
     group by demands.trace_rps, demands.trace_shares
 ),
