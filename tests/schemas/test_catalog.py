@@ -6,20 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.catalog import (
-    Cancellation,
-    Confidence,
-    Dataset,
-    Demand,
-    Empirical,
-    Load,
-    Search,
-    SharedPrefix,
-    TraceFile,
-    Turns,
-    Users,
-    Workload,
-)
+from schemas.catalog.demands import Demand, Users
+from schemas.catalog.lengths import Empirical
+from schemas.catalog.loads import Cancellation, Confidence, Load, Search
+from schemas.catalog.workloads import Dataset, SharedPrefix, TraceFile, Turns, Workload
 from schemas.catalog_files import FILES, load
 from schemas.errors import CatalogError
 from tests.traces import STARTER

@@ -5,7 +5,9 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from schemas.catalog import Bound, Catalog, Demand, Slo
+from schemas.catalog import Catalog
+from schemas.catalog.demands import Demand
+from schemas.catalog.slos import Bound, Slo
 from schemas.columns import CURATED_TABLES
 from schemas.prices import RentPlan, RentPrices
 from tests.traces import LEVEL, MS, PLAN, row, write_part

@@ -7,7 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from schemas.catalog import Catalog, Demand, MixPart, Slo
+from schemas.catalog import Catalog
+from schemas.catalog.demands import Demand, MixPart
+from schemas.catalog.slos import Slo
 from schemas.errors import LandingError, UsageError, WarehouseError
 from schemas.prices import ApiPlan, ApiPrices, RentPlan, RentPrices
 from tests.traces import LEVEL, begin, land, of_version_1, row, starter

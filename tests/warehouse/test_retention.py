@@ -11,7 +11,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from schemas.catalog import Catalog, Slo
+from schemas.catalog import Catalog
+from schemas.catalog.slos import Slo
 from schemas.digest import file_digest
 from schemas.errors import RatecardError, UsageError, WarehouseError
 from schemas.retention import Policy, Rule
