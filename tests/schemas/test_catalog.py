@@ -119,6 +119,11 @@ def test_an_alias_that_holds_itself_is_no_traceback(folder: Path) -> None:
     assert "slos.yaml:1: cannot be read" in complaint(folder)
 
 
+def test_a_file_of_brackets_is_no_crash(folder: Path) -> None:
+    (folder / "slos.yaml").write_text("a: " + "[" * 100_000 + "]" * 100_000)
+    assert "slos.yaml:1: cannot be read: an alias that holds itself, or too many brackets" in complaint(folder)
+
+
 def test_a_file_that_is_not_yaml_is_named_with_its_line(folder: Path) -> None:
     (folder / "slos.yaml").write_text("a: {\n\n  b: ]\n")
     assert f"{folder / 'slos.yaml'}:3: not YAML" in complaint(folder)
