@@ -225,7 +225,9 @@ def _read(outputs: Any, stamps: list[int]) -> tuple[list[int], dict[str, Any], s
             usage = event.get("usage") or usage
             for choice in event.get("choices") or []:
                 if choice.get("message"):
-                    raise ResultFileError("the answers were not streamed, and nothing says when tokens came: import the summary …_genai_perf.json, or measure with --streaming")
+                    raise ResultFileError(
+                        "the answers were not streamed, and nothing says when tokens came: import the summary …_genai_perf.json, or measure with --streaming"
+                    )
                 finish = choice.get("finish_reason") or finish
                 delta = choice.get("delta") or {}
                 text = text or bool(

@@ -283,7 +283,13 @@ def test_a_folder_of_packed_results_is_read_as_its_pairs(home: Home, tmp_path: P
     assert (outcome.status, outcome.requests, outcome.level.notes) == ("landed", 40, [])
     assert "isl50-osl3" in outcome.run_id
 
-    record = {"error_code": None, "ttft_s": 0.2, "end_to_end_latency_s": 2.2, "number_output_tokens": 100, "number_input_tokens": 550}
+    record = {
+        "error_code": None,
+        "ttft_s": 0.2,
+        "end_to_end_latency_s": 2.2,
+        "number_output_tokens": 100,
+        "number_input_tokens": 550,
+    }
     records = packed(tmp_path / "llmperf" / "m_individual_responses.json.gz", [record] * 20)
     packed(tmp_path / "llmperf" / "m_summary.json.gz", {"num_concurrent_requests": 4, "model": "m"})
     (outcome,) = imported(home, "llmperf", records.parent, night=NIGHT)
