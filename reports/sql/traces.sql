@@ -1,7 +1,7 @@
 -- Recorded rates of the demands on the page at their as_of, and the share of the time at each: one row a trace,
--- whatever demands and catalogs have it. Of a trace with more rates than a page can carry, neighbours are joined: what a
--- joined rate spans of the rates and of the time together is 2 / n of both, so that the time-mean of min(rate, capacity)
--- is right to the peak / n^2, and exactly so at capacities that no joined rate spans.
+-- whatever demands and catalogs have it. Of a trace with more rates than a page can carry, neighbours are joined: what
+-- a joined rate spans of the rates and of the time together is 2 / n of both, so that the time-mean of
+-- min(rate, capacity) is right to the peak / n^2, and exactly so at capacities that no joined rate spans.
 -- $1 most rates of a trace, $2 of all of them
 with asked as (
     select distinct
