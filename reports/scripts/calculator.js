@@ -106,6 +106,8 @@ function calculatorForm(form) {
     followSliders();
   }
 
+  const noun = (count, one) => (count === 1 ? one : `${one}s`);
+
   function out(name, text, value) {
     for (const place of form.querySelectorAll(`[data-out="${name}"]`)) place.replaceChildren(exact(text, value));
   }
@@ -116,7 +118,8 @@ function calculatorForm(form) {
     const currency = plan?.currency;
     const isApi = plan?.priced_unit === "request";
     const hardware = isApi ? null : fleet;
-    form.querySelector("[data-out=processors]").textContent = `${m.processor}s`;
+    form.querySelector("[data-out=processors]").textContent = noun(hardware?.gpus, m.processor);
+    form.querySelector("[data-out=instances_noun]").textContent = noun(hardware?.instances, "instance");
     form.querySelector("[data-out=asks]").textContent = slo?.asks ?? "";
     for (const name of ["servers", "instances", "gpus", "stranded_gpus"]) out(name, number(hardware?.[name]), hardware?.[name]);
     for (const name of ["utilisation", "utilisation_at_mean"]) out(name, percent(hardware?.[name]), hardware?.[name]);
@@ -159,7 +162,7 @@ function calculatorForm(form) {
     if (!found.point) return `${slo.verdict}. ${slo.detail}`;
     const { fleet, costs, point } = found;
     const at = `Run at ${point.label}`;
-    const units = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+    const units = (count, one) => `${number(count)} ${noun(count, one)}`;
     const hardware = plan?.priced_unit === "request" ? "no servers" : `${units(fleet.servers, "server")} (${units(fleet.gpus, m.processor)})`;
     if (!plan) return `${at}: ${hardware}. No price plan of that night pays for this hardware.`;
     const price = (basis) => {
