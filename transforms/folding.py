@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 Integers = npt.NDArray[Any]
 
-_PLACES_A_GAP = 4
+_PLACES_A_GAP = 1
 _WIDE = 2**31
 
 

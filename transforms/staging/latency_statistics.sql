@@ -29,18 +29,50 @@ by_request as (
     from requests
 ),
 
+outcomes as (
+    select
+        level_no,
+        count(*) filter (where is_failed) as failed,
+        count(*) filter (where is_ok) as succeeded,
+    from requests
+    group by level_no
+),
+
+ok_quantiles as (
+    select
+        level_no,
+        metric,
+        count(sample) as n,
+        round(avg(sample), 9) as mean,
+        quantile_cont(sample, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999]) as quantiles,
+    from by_request
+    where is_ok
+    group by level_no, metric
+),
+
+-- without failures those of the ok requests hold, and nothing is sorted twice
+failing_quantiles as (
+    select
+        level_no,
+        metric,
+        count(case when is_ok then sample else 1e300 end) as n,
+        quantile_cont(case when is_ok then sample else 1e300 end, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999]) as quantiles,
+    from by_request
+    where level_no in (select outcomes.level_no from outcomes where outcomes.failed > 0)
+    group by level_no, metric
+),
+
 request_quantiles as (
     select
         level_no,
         metric,
-        count(sample) filter (where is_ok) as n,
-        count(case when is_ok then sample else 1e300 end) as adjusted_n,
-        round(avg(sample) filter (where is_ok), 9) as mean,
-        quantile_cont(sample, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999]) filter (where is_ok) as quantiles,
-        quantile_cont(case when is_ok then sample else 1e300 end, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999])
-            as adjusted_quantiles,
-    from by_request
-    group by level_no, metric
+        coalesce(ok.n, 0) as n,
+        coalesce(failing.n, ok.n) as adjusted_n,
+        ok.mean,
+        ok.quantiles,
+        coalesce(failing.quantiles, ok.quantiles) as adjusted_quantiles,
+    from ok_quantiles as ok
+    full join failing_quantiles as failing using (level_no, metric)
 ),
 
 pooled_samples as (
@@ -60,15 +92,6 @@ pooled_samples as (
         occurrences,
     from staging.gap_histogram
     where coalesce(chunk_tokens, mean_tokens) > 0
-),
-
-outcomes as (
-    select
-        level_no,
-        count(*) filter (where is_failed) as failed,
-        count(*) filter (where is_ok) as succeeded,
-    from requests
-    group by level_no
 ),
 
 pooled_totals as (
