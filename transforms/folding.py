@@ -31,7 +31,7 @@ class Lists:
     @cached_property
     def lengths(self) -> Integers:
         """How many values each list has."""
-        return np.diff(self.offsets)
+        return self.offsets[1:] - self.offsets[:-1]
 
     def __getitem__(self, rows: Integers) -> "Lists":
         """The lists `rows`, whose numbers rise."""
@@ -45,7 +45,8 @@ class Lists:
         """What the first `many[i]` values of list `rows[i]` add up to; of all where it has fewer."""
         reached = np.concatenate([[0], np.cumsum(self.values, dtype=np.int64)])
         starts, ends = self.offsets[rows], self.offsets[rows + 1]
-        return reached[np.minimum(starts + many, ends)] - reached[starts]
+        sums: Integers = reached[np.minimum(starts + many, ends)] - reached[starts]
+        return sums
 
     def fitting(self, rows: Integers, limits: Integers) -> Integers:
         """How many values of list `rows[i]`, from its first on, add up to no more than `limits[i]`; none is negative."""
@@ -53,7 +54,8 @@ class Lists:
         starts, ends = self.offsets[rows], self.offsets[rows + 1]
         # sums never fall, so that one search serves all lists
         found = np.searchsorted(reached, reached[starts] + limits, side="right") - 1
-        return np.minimum(found, ends) - starts
+        fitting: Integers = np.minimum(found, ends) - starts
+        return fitting
 
 
 def fold(
@@ -93,4 +95,3 @@ def _counted(codes: Integers, places: int) -> tuple[Integers, Integers]:
     found, occurrences = _counted(codes[near], places) if near.any() else (codes[:0], codes[:0])
     far, times = np.unique(codes[~near], return_counts=True)
     return np.concatenate([found, far]), np.concatenate([occurrences, times])
-

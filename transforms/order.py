@@ -46,7 +46,9 @@ def _tables(name: str, serialised: str) -> frozenset[str]:
     if len(parsed.get("statements", ())) != 1:
         reason = parsed.get("error_message", "several statements")
         raise OrderError(f"{name}: a SQL file holds exactly one SELECT, this one does not parse as such: {reason}")
-    return frozenset(f"{schema}.{table}" if schema else table for schema, table in tables if schema or table not in ctes)
+    return frozenset(
+        f"{schema}.{table}" if schema else table for schema, table in tables if schema or table not in ctes
+    )
 
 
 def build_order(reads: Mapping[str, Collection[str]], sources: Collection[str]) -> list[str]:

@@ -153,7 +153,7 @@ def _reads(
     """What `wanted` tables read, and the tables that they read, directly or not, without going on behind those `given`."""
     reads: dict[str, set[str]] = {}
     ahead = set(wanted)
-    while ahead := ahead & files.keys() - reads.keys() - set(given):
+    while ahead := (ahead & files.keys()) - reads.keys() - set(given):
         found = needs(con, [files[name] for name in sorted(ahead)])
         reads |= found
         ahead = {table for tables in found.values() for table in tables}

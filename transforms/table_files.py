@@ -54,7 +54,7 @@ def needs(con: duckdb.DuckDBPyConnection, files: Iterable[TableFile]) -> dict[st
     """By name, the tables that the files and their assertions need to be there."""
     stated = {file.name: file for file in files}
     read = tables_read(con, {name: file.queries for name, file in stated.items()})
-    return {name: (file.reads | read[name]) - {name} for name, file in stated.items()}
+    return {name: (read[name] | file.reads) - {name} for name, file in stated.items()}
 
 
 def discover(folder: Path = SQL_FOLDER) -> dict[str, TableFile]:

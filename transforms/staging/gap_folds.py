@@ -11,7 +11,6 @@ Why not SQL: grouping rows takes three times as long as reading them, and would 
 0008). What the tables of SQL on top of it hold is `staging.gap_histogram` and `staging.level_flow`.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import duckdb
@@ -109,7 +108,7 @@ def build(con: duckdb.DuckDBPyConnection) -> None:
     con.unregister("folds")
 
 
-def _one(rows: pa.StructArray) -> pa.ListArray:
+def _one(rows: Any) -> Any:
     return pa.ListArray.from_arrays(pa.array([0, len(rows)], pa.int32()), rows)
 
 
@@ -122,7 +121,7 @@ def _mask(column: Any) -> Any:
     return column.to_numpy(zero_copy_only=False)
 
 
-def _counts(batch: pa.RecordBatch, gaps: Lists, tokens: Lists) -> pa.StructArray:
+def _counts(batch: pa.RecordBatch, gaps: Lists, tokens: Lists) -> Any:
     """Rows of `counts`: of the requests with tokens by the chunk, and of the others."""
     pooled = _mask(batch["is_pooled"]) & (gaps.lengths > 0)
     weighted = _mask(batch["has_tokens"]) & (tokens.lengths > 0)
@@ -136,29 +135,30 @@ def _counts(batch: pa.RecordBatch, gaps: Lists, tokens: Lists) -> pa.StructArray
     return pa.concat_arrays(parts) if parts else pa.array([], _COUNT)
 
 
-def _folded(batch: pa.RecordBatch, rows: Any, gaps: Lists, tokens: Any) -> pa.StructArray:
+def _folded(batch: pa.RecordBatch, rows: Any, gaps: Lists, tokens: Any) -> Any:
     """Rows of `counts` of these requests; all that is said of a kind holds of each request of it."""
     kinds, firsts, of_rows = np.unique(batch["kind_no"].to_numpy()[rows], return_index=True, return_inverse=True)
     of_gaps = np.repeat(of_rows, gaps.lengths) if len(kinds) > 1 else of_rows[:1]
     found_gaps, found_kinds, found_tokens, occurrences = fold(gaps.values, of_gaps, tokens)
-    examples = pa.array(rows[firsts][found_kinds])
+    examples: Any = pa.array(rows[firsts][found_kinds])
+    count: Any = pa.nulls(len(found_gaps), pa.int32()) if found_tokens is None else pa.array(found_tokens, pa.int32())
     columns = {
         "level_no": batch["level_no"].take(examples),
         "gap_us": pa.array(found_gaps, pa.int32()),
-        "chunk_tokens": pa.nulls(len(found_gaps), pa.int32()) if tokens is None else pa.array(found_tokens, pa.int32()),
+        "chunk_tokens": count,
         "mean_tokens": batch["mean_tokens"].take(examples),
         "occurrences": pa.array(occurrences, pa.int64()),
     }
     return pa.StructArray.from_arrays([columns[field.name] for field in _COUNT], fields=list(_COUNT))
 
 
-def _arrivals(batch: pa.RecordBatch, gaps: Lists, tokens: Lists) -> pa.StructArray:
+def _arrivals(batch: pa.RecordBatch, gaps: Lists, tokens: Lists) -> Any:
     """Rows of `arrivals`: a request and an edge that it streams across."""
     edges, reached_us = _lists(batch["edges"]), _lists(batch["reached_us"])
     crossing = np.flatnonzero(edges.lengths)
     lists = np.repeat(np.arange(len(crossing)), edges.lengths[crossing])
     before = gaps[crossing].fitting(lists, reached_us.values)
-    requests = pa.array(crossing[lists])
+    requests: Any = pa.array(crossing[lists])
     of_tokens = tokens[crossing]
     unknown = of_tokens.lengths[lists] == 0
     columns = {name: batch[name].take(requests) for name in ("level_no", "shard", "request_index")} | {

@@ -38,6 +38,12 @@ outcomes as (
     group by level_no
 ),
 
+failing as (
+    select level_no,
+    from outcomes
+    where failed > 0
+),
+
 ok_quantiles as (
     select
         level_no,
@@ -58,7 +64,7 @@ failing_quantiles as (
         count(case when is_ok then sample else 1e300 end) as n,
         quantile_cont(case when is_ok then sample else 1e300 end, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999]) as quantiles,
     from by_request
-    where level_no in (select outcomes.level_no from outcomes where outcomes.failed > 0)
+    semi join failing using (level_no)
     group by level_no, metric
 ),
 
@@ -67,12 +73,12 @@ request_quantiles as (
         level_no,
         metric,
         coalesce(ok.n, 0) as n,
-        coalesce(failing.n, ok.n) as adjusted_n,
+        coalesce(adjusted.n, ok.n) as adjusted_n,
         ok.mean,
         ok.quantiles,
-        coalesce(failing.quantiles, ok.quantiles) as adjusted_quantiles,
+        coalesce(adjusted.quantiles, ok.quantiles) as adjusted_quantiles,
     from ok_quantiles as ok
-    full join failing_quantiles as failing using (level_no, metric)
+    full join failing_quantiles as adjusted using (level_no, metric)
 ),
 
 pooled_samples as (
