@@ -7,7 +7,8 @@
 --   ok one has on average. The percentiles of interactivity are those of TPOT turned over: its p99 is the slow tail.
 -- Of an imported summary they are the tool's own; adjusted_value is known where none failed, and infinite where so many
 --   failed that the percentile is one of them; n counts completed requests (token_gaps for itl and chunk_gap).
--- Means are rounded far below a nanosecond: threads add in any order, and a rebuild is to be equal.
+-- Means are summed exactly enough (favg, fsum) and rounded far below a nanosecond: threads add in any order, and a rebuild
+--   is to be equal.
 -- Interpolating between two infinities gives NaN, so that 1e300 stands for infinity until the end.
 with requests as (
     select * from staging.requests
@@ -49,7 +50,7 @@ ok_quantiles as (
         level_no,
         metric,
         count(sample) as n,
-        round(avg(sample), 9) as mean,
+        round(favg(sample), 9) as mean,
         quantile_cont(sample, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999]) as quantiles,
     from by_request
     where is_ok
@@ -106,7 +107,7 @@ pooled_totals as (
         metric,
         sum(occurrences) as n,
         cast(sum(weight) as double) as weight,
-        round(sum(sample * weight) / sum(weight), 9) as mean,
+        round(fsum(sample * weight) / sum(weight), 9) as mean,
     from pooled_samples
     group by level_no, metric
 ),
