@@ -7,8 +7,8 @@
 --   ok one has on average. The percentiles of interactivity are those of TPOT turned over: its p99 is the slow tail.
 -- Of an imported summary they are the tool's own; adjusted_value is known where none failed, and infinite where so many
 --   failed that the percentile is one of them; n counts completed requests (token_gaps for itl and chunk_gap).
--- Means are summed exactly enough (favg, fsum) and rounded far below a nanosecond: threads add in any order, and a rebuild
---   is to be equal.
+-- Means are summed exactly enough (favg, fsum) and rounded far below a nanosecond: threads add in any order, and a
+--   rebuild is to be equal.
 -- Interpolating between two infinities gives NaN, so that 1e300 stands for infinity until the end.
 with requests as (
     select * from staging.requests
