@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -13,30 +13,42 @@ import duckdb
 from schemas.errors import OrderError
 
 
-def tables_read(con: duckdb.DuckDBPyConnection, name: str, sql: str) -> set[str]:
-    """Tables (`schema.table`) that a SELECT reads, its common table expressions left out.
+def tables_read(con: duckdb.DuckDBPyConnection, queries: Mapping[str, Sequence[str]]) -> dict[str, set[str]]:
+    """By name, the tables (`schema.table`) that its SELECTs read, their common table expressions left out.
 
-    Raises OrderError where `sql` is not exactly one SELECT.
+    Raises OrderError where one of them is not exactly one SELECT.
     """
     # a search builds again and again from the same files
-    if sql not in _READ:
-        _READ[sql] = frozenset(_parsed(con, name, sql))
-    return set(_READ[sql])
+    unread = [(name, sql) for name, selects in queries.items() for sql in selects if sql not in _READ]
+    if unread:
+        # one statement: each has a cost of its own, which is that of a parse
+        parses = "select json_serialize_sql(sql) from (select unnest(?::varchar[]) as sql)"
+        serialised = con.execute(parses, [[sql for _, sql in unread]]).fetchall()
+        _READ.update({sql: _tables(name, tree) for (name, sql), (tree,) in zip(unread, serialised, strict=True)})
+    return {name: {table for sql in selects for table in _READ[sql]} for name, selects in queries.items()}
 
 
 _READ: dict[str, frozenset[str]] = {}
 
 
-def _parsed(con: duckdb.DuckDBPyConnection, name: str, sql: str) -> set[str]:
-    row = con.execute("select json_serialize_sql(?::varchar)", [sql]).fetchone()
-    parsed: dict[str, Any] = json.loads(row[0]) if row else {}
+def _tables(name: str, serialised: str) -> frozenset[str]:
+    tables: list[tuple[str, str]] = []
+    ctes: set[str] = set()
+
+    def note(node: dict[str, Any]) -> dict[str, Any]:
+        if node.get("type") == "BASE_TABLE":
+            tables.append((node.get("schema_name", ""), node["table_name"]))
+        ctes.update(entry["key"] for entry in (node.get("cte_map") or {}).get("map", ()))
+        return node
+
+    # the decoder hands over every object on its way: a walk through the tree afterwards takes longer than to decode it
+    parsed: dict[str, Any] = json.loads(serialised, object_hook=note)
     if len(parsed.get("statements", ())) != 1:
         reason = parsed.get("error_message", "several statements")
         raise OrderError(f"{name}: a SQL file holds exactly one SELECT, this one does not parse as such: {reason}")
-    nodes = list(_nodes(parsed["statements"]))
-    ctes = {entry["key"] for node in nodes for entry in (node.get("cte_map") or {}).get("map", ())}
-    tables = [(node.get("schema_name"), node["table_name"]) for node in nodes if node.get("type") == "BASE_TABLE"]
-    return {f"{schema}.{table}" if schema else table for schema, table in tables if schema or table not in ctes}
+    return frozenset(
+        f"{schema}.{table}" if schema else table for schema, table in tables if schema or table not in ctes
+    )
 
 
 def build_order(reads: Mapping[str, Collection[str]], sources: Collection[str]) -> list[str]:
@@ -56,12 +68,3 @@ def build_order(reads: Mapping[str, Collection[str]], sources: Collection[str]) 
         return list(sorter.static_order())
     except CycleError as error:
         raise OrderError(f"the SQL files read each other in a circle: {' -> '.join(error.args[1])}") from error
-
-
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(tree, dict):
-        yield tree
-        tree = list(tree.values())
-    if isinstance(tree, list):
-        for branch in tree:
-            yield from _nodes(branch)

@@ -18,7 +18,7 @@ from schemas.columns import CURATED_TABLES, SOURCE_TABLES, Table
 from schemas.errors import BuildError
 from transforms.macros import macros
 from transforms.order import build_order
-from transforms.table_files import SQL_FOLDER, TableFile, discover
+from transforms.table_files import SQL_FOLDER, TableFile, discover, needs
 
 SOURCES = tuple(f"raw.{table.name}" for table in SOURCE_TABLES)
 _SAMPLE_ROWS = 5
@@ -135,29 +135,29 @@ def _read(
     given: Collection[str] = (),
 ) -> _Transforms:
     files = discover(folder)
-    reads = {name: file.needs(con) for name, file in files.items()}
-    order = build_order(reads, set(sources))
+    reads = _reads(con, files, files if wanted is None else wanted, given)
     spanning: set[str] = set()
+    order = build_order(reads, {*sources, *given})
     for name in order:
         if files[name].spans_nights or reads[name] & spanning:
             spanning.add(name)
-    needed = _needed(reads, wanted, given) if wanted is not None else set(order)
     return _Transforms(
-        nights=tuple(files[name] for name in order if name in needed - spanning),
-        history=tuple(files[name] for name in order if name in needed & spanning),
+        nights=tuple(files[name] for name in order if name not in spanning),
+        history=tuple(files[name] for name in order if name in spanning),
     )
 
 
-def _needed(reads: Mapping[str, Collection[str]], wanted: Collection[str], given: Collection[str]) -> set[str]:
-    """`wanted` and the tables that they read, directly or not, without going on behind those `given`."""
-    needed: set[str] = set()
-    ahead = list(wanted)
-    while ahead:
-        name = ahead.pop()
-        if name in reads and name not in needed and name not in given:
-            needed.add(name)
-            ahead += reads[name]
-    return needed
+def _reads(
+    con: duckdb.DuckDBPyConnection, files: Mapping[str, TableFile], wanted: Iterable[str], given: Collection[str]
+) -> dict[str, set[str]]:
+    """What `wanted` tables read, and the tables that they read, directly or not, without going on behind those `given`."""
+    reads: dict[str, set[str]] = {}
+    ahead = set(wanted)
+    while ahead := (ahead & files.keys()) - reads.keys() - set(given):
+        found = needs(con, [files[name] for name in sorted(ahead)])
+        reads |= found
+        ahead = {table for tables in found.values() for table in tables}
+    return reads
 
 
 @contextmanager

@@ -10,7 +10,7 @@ docstring): see `transforms.runner`.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -44,12 +44,17 @@ class TableFile:
     reads: frozenset[str] = frozenset()
     make: Make | None = None
 
-    def needs(self, con: duckdb.DuckDBPyConnection) -> set[str]:
-        """Tables that the file and its assertions need to be there."""
-        queries = [*([] if self.make else [self.sql]), *(query for _, query in self.assertions)]
-        return {*self.reads, *(table for query in queries for table in tables_read(con, self.name, query))} - {
-            self.name
-        }
+    @property
+    def queries(self) -> list[str]:
+        """The SELECT of a SQL file, and those of the assertions."""
+        return [*([] if self.make else [self.sql]), *(query for _, query in self.assertions)]
+
+
+def needs(con: duckdb.DuckDBPyConnection, files: Iterable[TableFile]) -> dict[str, set[str]]:
+    """By name, the tables that the files and their assertions need to be there."""
+    stated = {file.name: file for file in files}
+    read = tables_read(con, {name: file.queries for name, file in stated.items()})
+    return {name: (read[name] | file.reads) - {name} for name, file in stated.items()}
 
 
 def discover(folder: Path = SQL_FOLDER) -> dict[str, TableFile]:

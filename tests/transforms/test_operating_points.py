@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.transforms.factory import NIGHT, Given
+from transforms.staging import gap_folds
+from transforms.table_files import discover
 
 WANTED = ("curated.runs", "curated.operating_points", "curated.best_operating_points")
 
@@ -323,6 +325,23 @@ def test_pooled_percentiles_are_those_of_the_written_out_values(given: Given) ->
     for percent in (50, 75, 90, 95):
         assert point[f"chunk_gap_p{percent}_ms"] == pytest.approx(percentile(gaps_ms, percent / 100))
         assert point[f"itl_p{percent}_ms"] == pytest.approx(percentile(per_token_ms, percent / 100))
+
+
+def test_gaps_counted_in_several_folds_are_those_of_one(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every other request says the tokens of its chunks. The first completes at 170 ms and opens the window, the last send
+    # closes it: 9 requests of a known mean, and 10 of known chunks, whose second gap brings 2 tokens in 5, 4 in the others
+    given.run()
+    for turn in range(20):
+        tokens = [1, 2, 1 + turn % 4] if turn % 2 else None
+        given.request(turn * 1000, gaps_ms=(30.0, 40.0), chunk_tokens=tokens, output_tokens=sum(tokens or [6]))
+    given.build()
+    histogram = f"{discover()['staging.gap_histogram'].sql} order by all"
+    counted = given.all(histogram)
+    assert [row["occurrences"] for row in counted] == [10, 9, 5, 5, 9]
+    monkeypatch.setattr(gap_folds, "_GAPS_A_FOLD", 1)
+    gap_folds.build(given.con)
+    assert given.one("select count(*) > 10 as in_many from staging.gap_folds") == {"in_many": True}
+    assert given.all(histogram) == counted
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -29,12 +29,15 @@ def test_the_tables_that_a_query_reads_are_found_without_binding_it() -> None:
     sql = """with a as (select * from raw.x), b as (select * from a)
     select (select max(n) from staging.y) from b, lateral (from some_macro(b.n)) where n in (from curated.z)"""
     with duckdb.connect() as con:
-        assert tables_read(con, "q", sql) == {"raw.x", "staging.y", "curated.z"}
+        assert tables_read(con, {"q": [sql], "r": ["from raw.r"]}) == {
+            "q": {"raw.x", "staging.y", "curated.z"},
+            "r": {"raw.r"},
+        }
 
 
 def test_a_file_with_two_statements_is_refused() -> None:
     with duckdb.connect() as con, pytest.raises(OrderError, match=r"curated\.x: a SQL file holds exactly one SELECT"):
-        tables_read(con, "curated.x", "select 1; select 2")
+        tables_read(con, {"curated.w": ["select 1"], "curated.x": ["select 1; select 2"]})
 
 
 def test_the_order_follows_what_each_file_reads_and_not_its_name() -> None:

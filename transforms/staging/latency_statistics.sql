@@ -7,7 +7,8 @@
 --   ok one has on average. The percentiles of interactivity are those of TPOT turned over: its p99 is the slow tail.
 -- Of an imported summary they are the tool's own; adjusted_value is known where none failed, and infinite where so many
 --   failed that the percentile is one of them; n counts completed requests (token_gaps for itl and chunk_gap).
--- Means are rounded far below a nanosecond: threads add in any order, and a rebuild is to be equal.
+-- Means are summed exactly enough (favg, fsum) and rounded far below a nanosecond: threads add in any order, and a
+--   rebuild is to be equal.
 -- Interpolating between two infinities gives NaN, so that 1e300 stands for infinity until the end.
 with requests as (
     select * from staging.requests
@@ -29,18 +30,56 @@ by_request as (
     from requests
 ),
 
+outcomes as (
+    select
+        level_no,
+        count(*) filter (where is_failed) as failed,
+        count(*) filter (where is_ok) as succeeded,
+    from requests
+    group by level_no
+),
+
+failing as (
+    select level_no,
+    from outcomes
+    where failed > 0
+),
+
+ok_quantiles as (
+    select
+        level_no,
+        metric,
+        count(sample) as n,
+        round(favg(sample), 9) as mean,
+        quantile_cont(sample, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999]) as quantiles,
+    from by_request
+    where is_ok
+    group by level_no, metric
+),
+
+-- without failures those of the ok requests hold, and nothing is sorted twice
+failing_quantiles as (
+    select
+        level_no,
+        metric,
+        count(case when is_ok then sample else 1e300 end) as n,
+        quantile_cont(case when is_ok then sample else 1e300 end, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999]) as quantiles,
+    from by_request
+    semi join failing using (level_no)
+    group by level_no, metric
+),
+
 request_quantiles as (
     select
         level_no,
         metric,
-        count(sample) filter (where is_ok) as n,
-        count(case when is_ok then sample else 1e300 end) as adjusted_n,
-        round(avg(sample) filter (where is_ok), 9) as mean,
-        quantile_cont(sample, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999]) filter (where is_ok) as quantiles,
-        quantile_cont(case when is_ok then sample else 1e300 end, [0.5, 0.75, 0.9, 0.95, 0.99, 0.999])
-            as adjusted_quantiles,
-    from by_request
-    group by level_no, metric
+        coalesce(ok.n, 0) as n,
+        coalesce(adjusted.n, ok.n) as adjusted_n,
+        ok.mean,
+        ok.quantiles,
+        coalesce(adjusted.quantiles, ok.quantiles) as adjusted_quantiles,
+    from ok_quantiles as ok
+    full join failing_quantiles as adjusted using (level_no, metric)
 ),
 
 pooled_samples as (
@@ -62,22 +101,13 @@ pooled_samples as (
     where coalesce(chunk_tokens, mean_tokens) > 0
 ),
 
-outcomes as (
-    select
-        level_no,
-        count(*) filter (where is_failed) as failed,
-        count(*) filter (where is_ok) as succeeded,
-    from requests
-    group by level_no
-),
-
 pooled_totals as (
     select
         level_no,
         metric,
         sum(occurrences) as n,
         cast(sum(weight) as double) as weight,
-        round(sum(sample * weight) / sum(weight), 9) as mean,
+        round(fsum(sample * weight) / sum(weight), 9) as mean,
     from pooled_samples
     group by level_no, metric
 ),

@@ -6,25 +6,8 @@
 --   gives the share that its chunks before the edge had, and only such requests are taken apart chunk by chunk.
 --   Null where a request has no token count. Where an imported request has no chunk times its tokens are spread evenly
 --   from the first to the last.
-with windows as (
-    select
-        level_no,
-        run_id,
-        attempt,
-        level_index,
-        window_started_ns,
-        window_ended_ns,
-    from staging.levels
-    where window_started_ns is not null
-),
-
-edges as (
-    select
-        level_no,
-        edge,
-        window_started_ns + (window_ended_ns - window_started_ns) * edge // 10 as edge_ns,
-    from windows
-    cross join (select unnest(range(11)) as edge,) as positions
+with edges as (
+    select * from staging.window_edges
 ),
 
 delivered as (
@@ -37,67 +20,32 @@ delivered as (
         requests.closed_ns,
         requests.input_tokens,
         requests.output_tokens,
+        requests.token_chunks,
     from staging.requests as requests
-    inner join windows using (level_no)
+    inner join staging.levels as levels using (level_no)
     where
         requests.is_ok
-        and requests.closed_ns > windows.window_started_ns
-        and requests.first_token_ns <= windows.window_ended_ns
+        and requests.closed_ns > levels.window_started_ns
+        and requests.first_token_ns <= levels.window_ended_ns
 ),
 
-straddling as (
-    select
-        delivered.*,
-        edges.edge,
-        edges.edge_ns,
-    from delivered
-    inner join edges
-        on
-            delivered.level_no = edges.level_no
-            and delivered.first_token_ns <= edges.edge_ns
-            and delivered.last_token_ns > edges.edge_ns
-),
-
--- how many of its gaps lie before the edge: steps that halve, taken where the sum of so many still fits
-counted as (
-    select
-        straddling.level_no,
-        straddling.shard,
-        straddling.request_index,
-        straddling.edge,
-        traces.token_chunks,
-        traces.chunk_tokens,
-        list_reduce(  -- noqa: PRS
-            [
-                1048576, 524288, 262144, 131072, 65536, 32768, 16384, 8192, 4096, 2048,
-                1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1
-            ],
-            lambda gaps, step: case
-                when
-                    gaps + step <= len(traces.gaps_us)
-                    and list_sum(traces.gaps_us[:gaps + step]) <= (straddling.edge_ns - straddling.first_token_ns) // 1000
-                    then gaps + step
-                else gaps
-            end,
-            0
-        ) as gaps_before,
-    from straddling
-    inner join windows using (level_no)
-    inner join raw.request_traces as traces using (run_id, attempt, level_index, shard, request_index)
-    where traces.gaps_us is not null
+crossing as (
+    select unnest(arrivals, recursive := true),
+    from staging.gap_folds
 ),
 
 arrived as (
     select
-        level_no,
-        shard,
-        request_index,
-        edge,
+        crossing.level_no,
+        crossing.shard,
+        crossing.request_index,
+        crossing.edge,
         case
-            when chunk_tokens is null then (gaps_before + 1) / token_chunks
-            else list_sum(chunk_tokens[:gaps_before + 1]) / list_sum(chunk_tokens)
+            when crossing.tokens_in_all is null then (crossing.gaps_before + 1) / delivered.token_chunks
+            else crossing.tokens_before / crossing.tokens_in_all
         end as share,
-    from counted
+    from crossing
+    inner join delivered using (level_no, shard, request_index)
 ),
 
 flows as (

@@ -38,7 +38,7 @@ presence as (
         levels.level_no,
         any_value(levels.concurrency) as concurrency,
         count(*) filter (where requests.completed_in_window) as completions_in_window,
-        round(avg(requests.e2e_to_close_ms) filter (where requests.completed_in_window), 9) / 1000 as residence_s,
+        round(favg(requests.e2e_to_close_ms) filter (where requests.completed_in_window), 9) / 1000 as residence_s,
         any_value(levels.window_ended_ns - levels.window_started_ns) / 1e9 as window_s,
         sum(
             greatest(
