@@ -24,48 +24,48 @@ READS = ("staging.performance_nights", "raw.build_scope")
 Row = dict[str, Any]
 
 _NIGHTS = """
-with judged as (
-    select performance_id, lineage, endpoint, workload, slo, measure, night, performance_value, own_error_share,
+with new as (
+    select performance_id, lineage, hash(performance_id, lineage) as lineage_key, count(*) as new_nights,
+        any_value(endpoint) as endpoint, any_value(workload) as workload, any_value(slo) as slo, any_value(measure) as measure,
+        list({{run_date: run_date, metric_version: metric_version}} order by night) as provenance,
+    from staging.performance_nights
+    group by performance_id, lineage
+),
+
+nights as (
+    select hash(performance_id, lineage) as lineage_key, night, performance_value, own_error_share,
         {{baseline_since: baseline_since, state: state, first_night: first_night, step_night: step_night,
             direction: direction, change_sigmas: change_sigmas}} as known,
     from {kept}
     where night < (select since from raw.build_scope)
-),
-
-new as (
-    select performance_id, lineage, count(*) as new_nights from staging.performance_nights group by all
-),
-
-nights as (
-    select * from judged
     union all by name
-    select * from staging.performance_nights
+    select hash(performance_id, lineage) as lineage_key, night, performance_value, own_error_share,
+    from staging.performance_nights
 ),
 
 counted as (
     select
         nights.*,
         new_nights,
-        known is not null as is_known,
-        row_number() over (partition by performance_id, lineage order by night desc) as age,
+        row_number() over (partition by lineage_key order by night desc) as age,
     from nights
-    inner join new using (performance_id, lineage)
+    inner join new using (lineage_key)
+),
+
+at_hand as (
+    select lineage_key,
+        list(night order by night) as nights,
+        list(performance_value order by night) as performance_values,
+        list(own_error_share order by night) as own_errors,
+        count(known) as known_nights,
+        list(distinct known.baseline_since) filter (where known is not null) as starts,
+        arg_max(known, night) filter (where known is not null) as last_known,
+    from counted
+    where age <= new_nights + {reach}
+    group by lineage_key
 )
 
-select
-    performance_id, lineage,
-    list(night order by night) as nights,
-    list(performance_value order by night) as performance_values,
-    list(own_error_share order by night) as own_errors,
-    list({{run_date: run_date, metric_version: metric_version}} order by night) filter (where not is_known) as provenance,
-    any_value(endpoint) as endpoint, any_value(workload) as workload, any_value(slo) as slo, any_value(measure) as measure,
-    count(*) filter (where is_known) as known_nights,
-    list(distinct known.baseline_since) filter (where is_known) as starts,
-    arg_max(known, night) filter (where is_known) as last_known,
-from counted
-where age <= new_nights + {reach}
-group by performance_id, lineage
-order by performance_id, lineage
+select * from new inner join at_hand using (lineage_key) order by performance_id, lineage
 """
 # the runner keeps a table's earlier rows under this name while it is made anew: what was known after each night
 _KEPT = "curated.change_points__kept"

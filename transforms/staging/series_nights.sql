@@ -17,16 +17,11 @@ ordered as materialized (
         night,
         value_usd,
         price_key,
-        lag(night) over (partition by comparable_key order by night) as comparable_before,
-        lag(night) over series as valid_before,
-        lag(fleet_key) over series as fleet_key_before,
         lag(night, 120) over lineages as reach,
         row_number() over lineages as place,
         lag(terms_key, 1, terms_key) over lineages <> terms_key as is_step,
     from staging.series_past
-    window
-        series as (partition by series_key order by night),
-        lineages as (partition by lineage_key order by night)
+    window lineages as (partition by lineage_key order by night)
 ),
 
 steps as (
@@ -50,6 +45,38 @@ stepped as (
     asof left join steps as fresh
         on ordered.lineage_key = fresh.lineage_key and ordered.place - 13 <= fresh.place
     where ordered.night >= scope.since
+),
+
+-- new nights, and the last one before them
+latest as (
+    select
+        past.series_key,
+        past.comparable_key,
+        past.night,
+        past.fleet_key,
+    from staging.series_past as past
+    cross join scope
+    where past.night >= scope.since
+    union all
+    select
+        past.series_key,
+        past.comparable_key,
+        max(past.night) as night,
+        arg_max(past.fleet_key, past.night) as fleet_key,
+    from staging.series_past as past
+    cross join scope
+    where past.night < scope.since
+    group by past.series_key, past.comparable_key
+),
+
+followed as (
+    select
+        series_key,
+        night,
+        lag(night) over (partition by series_key, comparable_key order by night) as comparable_before,
+        lag(night) over (partition by series_key order by night) as valid_before,
+        lag(fleet_key) over (partition by series_key order by night) as fleet_key_before,
+    from latest
 ),
 
 new as (
@@ -94,8 +121,8 @@ final as (
         stepped.value_usd is not null as is_valid,
         stepped.price_key,
         stepped.lineage_key,
-        case when stepped.valid_before >= new.night - interval 400 days then before.lineage end as lineage_before,
-        case when stepped.comparable_before >= new.night - interval 400 days then stepped.comparable_before end
+        case when followed.valid_before >= new.night - interval 400 days then before.lineage end as lineage_before,
+        case when followed.comparable_before >= new.night - interval 400 days then followed.comparable_before end
             as previous_night,
         greatest(
             new.night - interval 400 days, coalesce(stepped.reach, '-infinity'::timestamp),
@@ -104,7 +131,8 @@ final as (
         least(new.night, coalesce(stepped.fresh_step, new.night)) as baseline_to,
     from new
     left join stepped on new.series_key = stepped.series_key and new.night = stepped.night
-    left join staging.comparable_nights as before on stepped.fleet_key_before = before.fleet_key
+    left join followed on stepped.series_key = followed.series_key and stepped.night = followed.night
+    left join staging.comparable_nights as before on followed.fleet_key_before = before.fleet_key
 )
 
 select
