@@ -11,7 +11,8 @@ import orjson
 
 from benchmarks.contract import best_s
 from benchmarks.tables import Section
-from schemas.catalog import Catalog, Endpoint
+from schemas.catalog import Catalog
+from schemas.catalog.endpoints import Endpoint
 from warehouse.home import Home
 from warehouse.importers.land import land
 from warehouse.importers.levels import Said

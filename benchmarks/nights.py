@@ -23,7 +23,8 @@ from benchmarks.homes import ROWS_PER_GROUP, level_row, plan_of
 from benchmarks.tables import Section
 from benchmarks.traces import Level, simulate
 from schemas.arrow import write_options
-from schemas.catalog import Catalog, Demand
+from schemas.catalog import Catalog
+from schemas.catalog.demands import Demand
 from schemas.catalog_files import load
 from schemas.columns import (
     CURATED_TABLES,

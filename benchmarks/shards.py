@@ -10,7 +10,9 @@ from typing import Any
 from benchmarks.child import Usage, run
 from loadgen.plan import LevelPlan, plan_run, shard_specs
 from loadgen.spec import PromptScale, Shape, ShardSpec, StopRules
-from schemas.catalog import Endpoint, Load, Workload
+from schemas.catalog.endpoints import Endpoint
+from schemas.catalog.loads import Load
+from schemas.catalog.workloads import Workload
 
 INPUT_TOKENS = 64
 _PATIENCE_S = 120.0

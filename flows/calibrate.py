@@ -11,7 +11,9 @@ from pathlib import Path
 from flows.children import run_worker, served
 from loadgen.plan import LevelPlan, plan_run, shard_specs
 from loadgen.spec import PromptScale, Shape, ShardSpec, StopRules
-from schemas.catalog import Endpoint, Load, Workload
+from schemas.catalog.endpoints import Endpoint
+from schemas.catalog.loads import Load
+from schemas.catalog.workloads import Workload
 from warehouse.calibration import Comparison, compare, logged_by_endpoint, seen_by_client
 
 TTFT_MS, ITL_MS = 100, 20

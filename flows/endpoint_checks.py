@@ -19,7 +19,9 @@ from flows.scraping import page_headers
 from loadgen.plan import RunPlan, plan_run, probe_spec
 from loadgen.scrape import Scraper
 from loadgen.spec import PromptScale, ShardSpec
-from schemas.catalog import Endpoint, Load, Workload
+from schemas.catalog.endpoints import Endpoint
+from schemas.catalog.loads import Load
+from schemas.catalog.workloads import Workload
 from schemas.errors import EndpointBusyError, RatecardError
 from warehouse.home import Home, endpoint_lock
 

@@ -9,7 +9,9 @@ import click
 
 from flows.catalogs import catalog_folder
 from flows.options import COUNT, POSITIVE, SectionedCommand, catalog_option, home_option, in_section, instant
-from schemas.catalog import Catalog, Demand, Endpoint
+from schemas.catalog import Catalog
+from schemas.catalog.demands import Demand
+from schemas.catalog.endpoints import Endpoint
 from schemas.catalog_base import NAME_PATTERN
 from schemas.catalog_files import load
 from schemas.columns import IMPORT_TOOLS

@@ -9,7 +9,8 @@ from typing import Any
 from flows.levels import around, measured
 from loadgen.plan import LevelPlan, RunPlan, closed_level, open_level
 from loadgen.search import Found, Trial, search_of, verdict
-from schemas.catalog import Catalog, Load
+from schemas.catalog import Catalog
+from schemas.catalog.loads import Load
 from schemas.errors import UsageError
 from warehouse.files import write_bytes
 from warehouse.preview import Preview, preview

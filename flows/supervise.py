@@ -18,6 +18,12 @@ GRACE_S = 60.0
 """Time to land and build after the parent's death."""
 
 
+def stay_supervised() -> None:
+    """Carry on only in the watched child; the parent ends here with its exit code."""
+    if not supervised():
+        sys.exit(run_supervised(sys.argv[1:]))
+
+
 def supervised() -> bool:
     """Whether this process is the watched child; the first call starts watching the parent."""
     descriptor = os.environ.pop(_PIPE, None)

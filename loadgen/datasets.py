@@ -60,7 +60,7 @@ class Dataset:
 
 
 def read_dataset(config: dict[str, Any]) -> Dataset:
-    """The data set of a workload's `dataset` (`schemas.catalog.Dataset` as JSON); read once per process.
+    """The data set of a workload's `dataset` (`schemas.catalog.workloads.Dataset` as JSON); read once per process.
 
     Raises SpecError with file and line (of a JSON list: the entry's number) for what cannot be read.
     """

@@ -21,7 +21,9 @@ from schemas.errors import SpecError
 from schemas.trace_file import Trace, read_trace
 
 if TYPE_CHECKING:  # a worker machine has no pydantic
-    from schemas.catalog import Endpoint, Load, Workload
+    from schemas.catalog.endpoints import Endpoint
+    from schemas.catalog.loads import Load
+    from schemas.catalog.workloads import Workload
 
 CLOSED_LOOP_FACTOR = 7
 """A level sends at least this many requests per unit of concurrency (docs/metrics.md: the steady-state window)."""

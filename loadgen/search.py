@@ -209,7 +209,7 @@ class Goodput(Search):
 
 
 def search_of(config: Mapping[str, Any]) -> Search:
-    """The search of a load in the catalog (`schemas.catalog.Search` as JSON). Raises SpecError."""
+    """The search of a load in the catalog (`schemas.catalog.loads.Search` as JSON). Raises SpecError."""
     bounds = (config["start"], config["max"], config["resolution"])
     whole = config["over"] == "concurrency"
     if config["kind"] == "saturate":

@@ -96,7 +96,7 @@ class ShardSpec:
     """One worker's share of one load level: every `shards`-th request, beginning with number `shard`.
 
     Warm-up requests come first, with prompts of their own. `identity` holds the constant columns of the traces,
-    `workload` the catalog's entry as JSON (`schemas.catalog.Workload`).
+    `workload` the catalog's entry as JSON (`schemas.catalog.workloads.Workload`).
     """
 
     identity: dict[str, Any]

@@ -9,7 +9,7 @@ from schemas.trace_file import read_trace
 
 
 def workload_facts(config: dict[str, Any]) -> dict[str, Any]:
-    """Facts of a workload (`schemas.catalog.Workload` as JSON). Raises SpecError for files that cannot be read.
+    """Facts of a workload (`schemas.catalog.workloads.Workload` as JSON). Raises SpecError for files that cannot be read.
 
     `input_tokens_mean` and `output_tokens_mean`: mean lengths as they are asked for, null where they are not known
     beforehand; with turns, the input is what each adds. `entries` and `entries_skipped`: how many requests a trace or

@@ -8,7 +8,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.accelerators import CPU, KW_PER_GPU, is_known
-from schemas.catalog import Catalog, Demand, Slo, Workload, longest_of
+from schemas.catalog import Catalog
+from schemas.catalog.demands import Demand
+from schemas.catalog.lengths import longest_of
+from schemas.catalog.slos import Slo
+from schemas.catalog.workloads import Workload
 from schemas.catalog_base import NAME_PATTERN
 from schemas.catalog_section import Section, Where
 from schemas.demand_trace import rates_of

@@ -8,9 +8,11 @@ import yaml
 
 Where = tuple[int | str, ...]
 """A field: the names and positions that lead to it."""
+_DEEPEST = 100
+"""No catalog nests further; libyaml would follow a file of brackets until the process crashes."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML as people mean it in a catalog: a name stays the text that it is, a date that is none stays text too.
 
     So `405:` or `on:` can name an entry, and 2025-02-30 is answered with its line by the model that wants a date.
@@ -44,8 +46,10 @@ class Section:
         self.problems: list[str] = []
         try:
             text = path.read_text(encoding="utf-8")
-            node = yaml.compose(text, Loader=_Loader)
-            self.data: Any = yaml.load(text, Loader=_Loader) if node is not None else {}
+            _check_depth(text)
+            loader = _Loader(text)
+            node = loader.get_single_node()
+            self.data: Any = loader.construct_document(node) if node is not None else {}
             if node is not None:
                 self._index(node, ())
         except yaml.MarkedYAMLError as error:
@@ -91,6 +95,14 @@ class Section:
             known = known[:-1]
         field = ".".join(str(part) for part in where) or self.path.stem
         return f"{self.path}:{self.lines.get(known, 1)}: {field}: {message}"
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise RecursionError
 
 
 def _file_fields(section: str, data: Any, where: Where) -> Iterator[tuple[Where, dict[str, Any], str]]:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 
-from schemas.catalog import DemandTrace, RateSpan
+from schemas.catalog.demands import DemandTrace, RateSpan
 from schemas.errors import SpecError
 from schemas.trace_file import arrival_times
 

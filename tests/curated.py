@@ -1,4 +1,4 @@
-"""A published warehouse of chosen curated rows: a test says what matters to it, the rest of a row is made up."""
+"""Curated rows: a published warehouse of chosen ones, where the rest of a row is made up, and all that is published."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -9,6 +9,7 @@ import duckdb
 
 from schemas.columns import CURATED_TABLES, Column
 from transforms.runner import comments
+from warehouse.ask import connect
 from warehouse.home import Home
 
 NIGHT = datetime(2026, 11, 20, 2)
@@ -17,6 +18,7 @@ MADE_UP: dict[str, Any] = {
     "VARCHAR": "x", "DOUBLE": 1.5, "BIGINT": 1, "INTEGER": 1, "BOOLEAN": True, "DATE": DAY, "TIMESTAMP": NIGHT,
 }  # fmt: skip
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+Content = dict[str, list[tuple[Any, ...]]]
 
 
 def publish(root: Path, rows: Rows, *, whole: bool = False) -> Home:
@@ -38,6 +40,12 @@ def publish(root: Path, rows: Rows, *, whole: bool = False) -> Home:
         con.execute("commit")
     new.replace(home.warehouse)
     return home
+
+
+def content(home: Home) -> Content:
+    """Every curated table that is published, sorted."""
+    with connect(home) as con:
+        return {t.name: con.execute(f"select * from curated.{t.name} order by all").fetchall() for t in CURATED_TABLES}
 
 
 def _value(column: Column, row: Mapping[str, Any]) -> Any:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
-from schemas.catalog import Bound, Catalog, Demand, Slo
+from schemas.catalog import Catalog
+from schemas.catalog.demands import Demand
+from schemas.catalog.slos import Bound, Slo
 from schemas.prices import ApiPlan, ApiPrices, PricePlan, RentPlan, RentPrices
 from tests.traces import LEVEL, MS, PLAN, row, write_part
 from warehouse import runs

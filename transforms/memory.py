@@ -52,5 +52,10 @@ def _apart() -> Path:
 def _folder_of(process: int) -> Path:
     """A folder that nobody but this process writes to, a child that it forked included; it goes with the process."""
     folder = tempfile.mkdtemp(prefix=f"ratecard-spill-{process}-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(_remove, folder, process)
     return Path(folder)
+
+
+def _remove(folder: str, process: int) -> None:
+    if os.getpid() == process:  # a forked child ends with its parent's handlers
+        shutil.rmtree(folder, ignore_errors=True)

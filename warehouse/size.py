@@ -2,7 +2,8 @@
 
 from pydantic import ValidationError
 
-from schemas.catalog import Catalog, Demand
+from schemas.catalog import Catalog
+from schemas.catalog.demands import Demand
 from schemas.errors import UsageError, WarehouseError
 from warehouse import manifests, scenarios, sources
 from warehouse.ask import ask

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.arrow import arrow_schema
-from schemas.catalog import Catalog, Demand
+from schemas.catalog import Catalog
+from schemas.catalog.demands import Demand
 from schemas.columns import (
     BUILD_SCOPE_SOURCE,
     DEMAND_CLASSES_SOURCE,

@@ -14,7 +14,11 @@ from flows import levels
 from flows.measure import RunOutcome, measure
 from flows.progress import Progress
 from loadgen.plan import LevelPlan, RunPlan, plan_run
-from schemas.catalog import Catalog, Endpoint, Load, Slo, Workload
+from schemas.catalog import Catalog
+from schemas.catalog.endpoints import Endpoint
+from schemas.catalog.loads import Load
+from schemas.catalog.slos import Slo
+from schemas.catalog.workloads import Workload
 from warehouse.home import Home
 from warehouse.runs import RunFolder
 

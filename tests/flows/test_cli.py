@@ -27,7 +27,7 @@ SERVER = ["run", "--url", "http://x", "--model", "m"]
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RATECARD_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("flows.cli._supervise", lambda: None)
+    monkeypatch.setattr("flows.measuring.stay_supervised", lambda: None)
     return lambda *arguments: CliRunner().invoke(cli, list(arguments))
 
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from flows.catalogs import AdHoc, write_adhoc
 from flows.progress import Progress
 from flows.slots import LEASE_S, endpoint_slot
-from schemas.catalog import Load
+from schemas.catalog.loads import Load
 from schemas.errors import EndpointBusyError
 from tests.flows.conftest import ROOT, child, environment, free_port, prefect_at
 from tests.history import History, Planted, land

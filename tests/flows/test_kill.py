@@ -17,7 +17,7 @@ import pytest
 from schemas.columns import CURATED_TABLES
 from tests.flows.nights import REQUESTS, RUN, Nights, nights_of
 from warehouse import manifests
-from warehouse.ask import ask
+from warehouse.ask import ask, connect
 from warehouse.home import Home
 
 pytestmark = pytest.mark.timeout(1800)
@@ -73,12 +73,15 @@ def tables(home: Home) -> dict[str, pl.DataFrame]:
     """What is published, less the levels that were in flight and what only tells when and why a run ended."""
     cut_short = ["''", *(f"'{point}'" for point in levels_cut(home))]
     found = {}
-    for table in CURATED_TABLES:
-        columns = [c.name for c in table.columns]
-        where = f"where operating_point_id not in ({', '.join(cut_short)})" if "operating_point_id" in columns else ""
-        told = [name for name in columns if name not in OF_THE_PROCESS]
-        rows = ask(home, f"select {', '.join(told)} from {table.name} {where} order by all").rows
-        found[table.name] = pl.DataFrame(rows, schema=told, orient="row", infer_schema_length=None)
+    with connect(home) as con:
+        for table in CURATED_TABLES:
+            columns = [c.name for c in table.columns]
+            where = (
+                f"where operating_point_id not in ({', '.join(cut_short)})" if "operating_point_id" in columns else ""
+            )
+            told = [name for name in columns if name not in OF_THE_PROCESS]
+            rows = con.execute(f"select {', '.join(told)} from {table.name} {where} order by all").fetchall()
+            found[table.name] = pl.DataFrame(rows, schema=told, orient="row", infer_schema_length=None)
     return found
 
 

@@ -12,7 +12,7 @@ from flows import children, levels
 from flows.level_rows import level_row
 from loadgen.plan import LevelPlan, shard_specs
 from loadgen.spec import PromptScale, ShardSpec
-from schemas.catalog import Load
+from schemas.catalog.loads import Load
 from schemas.errors import WorkerError
 from tests.flows.runs import QUICK, Night, planned
 from warehouse import manifests

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.curated import content
 from tests.flows.conftest import child
-from transforms.runner import CURATED_TABLES
 from warehouse.ask import ask
 from warehouse.build import build
 from warehouse.home import Home
@@ -71,12 +71,10 @@ def test_the_warehouse_holds_what_the_engine_counted(
     assert [p["input_tokens_mean"] for p in points] == pytest.approx([60] * 3, rel=0.1)
     assert all("cache_contaminated" not in p["validity"] for p in points)
 
-    published = {t.name: ask(home, f"select * from {t.schema}.{t.name} order by all").rows for t in CURATED_TABLES}
+    published = content(home)
     home.warehouse.unlink()
     build(home)
-    assert published == {
-        t.name: ask(home, f"select * from {t.schema}.{t.name} order by all").rows for t in CURATED_TABLES
-    }
+    assert published == content(home)
 
 
 def test_real_operating_points_become_dollars_that_add_up(

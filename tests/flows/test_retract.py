@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.catalog import Load
+from schemas.catalog.loads import Load
 from tests.flows.runs import Night
 from warehouse import manifests
 from warehouse.corrections import restore, retract

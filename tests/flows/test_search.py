@@ -8,7 +8,8 @@ import pytest
 
 from flows import search as search_flow
 from loadgen.plan import LevelPlan
-from schemas.catalog import Bound, Load, Search, Slo
+from schemas.catalog.loads import Load, Search
+from schemas.catalog.slos import Bound, Slo
 from tests.flows.runs import Night
 from warehouse import manifests
 from warehouse.home import Home

@@ -23,7 +23,7 @@ from flows.elsewhere import last_word, run_elsewhere
 from flows.shards import shard
 from loadgen.plan import shard_specs
 from loadgen.spec import PromptScale, ShardSpec
-from schemas.catalog import Load
+from schemas.catalog.loads import Load
 from schemas.errors import WorkerError
 from tests.flows.conftest import prefect_at
 from tests.flows.runs import QUICK, Night, planned

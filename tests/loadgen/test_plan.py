@@ -10,7 +10,9 @@ import pytest
 
 from loadgen.plan import RunPlan, api_base, plan_levels, plan_run, probe_spec, shard_specs
 from loadgen.spec import PromptScale, ShardSpec
-from schemas.catalog import Endpoint, Load, Workload
+from schemas.catalog.endpoints import Endpoint
+from schemas.catalog.loads import Load
+from schemas.catalog.workloads import Workload
 from schemas.errors import SpecError
 
 NIGHT = datetime(2026, 11, 20, 2, tzinfo=UTC)

@@ -6,20 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.catalog import (
-    Cancellation,
-    Confidence,
-    Dataset,
-    Demand,
-    Empirical,
-    Load,
-    Search,
-    SharedPrefix,
-    TraceFile,
-    Turns,
-    Users,
-    Workload,
-)
+from schemas.catalog.demands import Demand, Users
+from schemas.catalog.lengths import Empirical
+from schemas.catalog.loads import Cancellation, Confidence, Load, Search
+from schemas.catalog.workloads import Dataset, SharedPrefix, TraceFile, Turns, Workload
 from schemas.catalog_files import FILES, load
 from schemas.errors import CatalogError
 from tests.traces import STARTER
@@ -127,6 +117,11 @@ def test_a_name_may_look_like_a_number_or_a_truth(folder: Path) -> None:
 def test_an_alias_that_holds_itself_is_no_traceback(folder: Path) -> None:
     (folder / "slos.yaml").write_text("a: &a\n  bounds: [*a]\n")
     assert "slos.yaml:1: cannot be read" in complaint(folder)
+
+
+def test_a_file_of_brackets_is_no_crash(folder: Path) -> None:
+    (folder / "slos.yaml").write_text("a: " + "[" * 100_000 + "]" * 100_000)
+    assert "slos.yaml:1: cannot be read: an alias that holds itself, or too many brackets" in complaint(folder)
 
 
 def test_a_file_that_is_not_yaml_is_named_with_its_line(folder: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.accelerators import is_known, known_as, kw_per_gpu
-from schemas.catalog import DemandTrace
+from schemas.catalog.demands import DemandTrace
 from schemas.catalog_files import load
 from schemas.demand_trace import rates_of
 from schemas.errors import SpecError

@@ -40,6 +40,21 @@ def test_what_does_not_fit_goes_where_nobody_else_writes_and_is_gone_afterwards(
     assert not own.exists()
 
 
+def test_a_forked_child_that_ends_leaves_the_folder_to_its_parent() -> None:
+    script = """
+import os, sys
+from transforms.memory import _apart
+folder = _apart()
+if os.fork() == 0:
+    sys.exit(0)
+os.wait()
+print(folder, folder.exists())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    folder, while_the_parent_lived = done.stdout.split()
+    assert while_the_parent_lived == "True" and not Path(folder).exists()
+
+
 def test_two_processes_that_read_one_file_do_not_spill_into_one_folder(tmp_path: Path) -> None:
     file = tmp_path / "w.duckdb"
     duckdb.connect(str(file)).close()

@@ -5,17 +5,17 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from schemas.catalog import Bound, Catalog, Demand, Slo
-from schemas.columns import CURATED_TABLES
+from schemas.catalog import Catalog
+from schemas.catalog.demands import Demand
+from schemas.catalog.slos import Bound, Slo
 from schemas.prices import RentPlan, RentPrices
+from tests.curated import Content, content
 from tests.traces import LEVEL, MS, PLAN, row, write_part
 from warehouse import runs
-from warehouse.ask import ask
 from warehouse.build import build
 from warehouse.home import Home
 
 FIRST = datetime(2026, 11, 20, 2)
-Content = dict[str, list[tuple[object, ...]]]
 
 
 def priced(usd_per_hour: float = 2.0, slo: str = "quick") -> Catalog:
@@ -60,11 +60,6 @@ def _request(index: int, ttft_ms: int) -> dict[str, Any]:
         "closed_ns": first + 61 * MS,
     }
     return row(index, **times)
-
-
-def content(home: Home) -> Content:
-    """Every curated table, sorted."""
-    return {t.name: ask(home, f"select * from curated.{t.name} order by all").rows for t in CURATED_TABLES}
 
 
 def rebuilt(home: Home, where: Path) -> Content:

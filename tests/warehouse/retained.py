@@ -6,8 +6,6 @@ from typing import Any
 from schemas.columns import CLIENT_HEALTH, SERVER_METRICS
 from schemas.retention import Policy, Rule
 from tests.traces import LEVEL, begin, frame, health, row, scrape
-from transforms.runner import CURATED_TABLES
-from warehouse.ask import ask
 from warehouse.home import Home
 
 FIRST = date(2026, 11, 20)
@@ -39,11 +37,6 @@ def measure(home: Home, day: int = 0, run_id: str = "r", **changes: Any) -> None
     folder.land_level(LEVEL)
     folder.land_level(LEVEL | {"level_index": 2})
     folder.close("complete", None)
-
-
-def content(home: Home) -> dict[str, list[tuple[object, ...]]]:
-    """Every curated table."""
-    return {t.name: ask(home, f"select * from curated.{t.name} order by all").rows for t in CURATED_TABLES}
 
 
 def policy(**fields: Any) -> Policy:

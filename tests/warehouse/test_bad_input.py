@@ -16,8 +16,9 @@ import pytest
 
 from schemas.digest import file_digest
 from schemas.errors import LandingError, WarehouseError
+from tests.curated import content
 from tests.traces import LEVEL, begin, frame, land, row, write_part
-from tests.warehouse.nights import content, measure
+from tests.warehouse.nights import measure
 from warehouse import corrections, manifests, recovery, runs
 from warehouse.ask import ask
 from warehouse.build import build

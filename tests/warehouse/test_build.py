@@ -7,9 +7,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from schemas.catalog import Catalog, Demand, MixPart, Slo
+from schemas.catalog import Catalog
+from schemas.catalog.demands import Demand, MixPart
+from schemas.catalog.slos import Slo
 from schemas.errors import LandingError, UsageError, WarehouseError
 from schemas.prices import ApiPlan, ApiPrices, RentPlan, RentPrices
+from tests.curated import content
 from tests.traces import LEVEL, begin, land, of_version_1, row, starter
 from transforms.runner import CURATED_TABLES
 from warehouse import manifests, sources
@@ -29,10 +32,6 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 def measured(home: Home, run_id: str = "r", **changes: object) -> None:
     land(home, *(row(index) for index in range(30)), run_id=run_id, **changes)
-
-
-def content(home: Home) -> dict[str, list[tuple[object, ...]]]:
-    return {t.name: ask(home, f"select * from curated.{t.name} order by all").rows for t in CURATED_TABLES}
 
 
 def test_a_rebuild_from_raw_alone_gives_equal_tables(home: Home) -> None:

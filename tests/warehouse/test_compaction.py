@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import WarehouseError
+from tests.curated import content
 from tests.traces import LEVEL, begin, of_version_1, row
 from tests.warehouse.killing import deaths
-from tests.warehouse.retained import content, files, measure, policy
+from tests.warehouse.retained import files, measure, policy
 from warehouse import manifests, retain
 from warehouse.build import build
 from warehouse.home import Home, exclusive

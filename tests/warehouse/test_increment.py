@@ -16,7 +16,8 @@ import pytest
 
 from schemas.columns import METRIC_VERSION
 from schemas.errors import WarehouseError
-from tests.warehouse.nights import FIRST, content, measure, priced, rebuilt
+from tests.curated import content
+from tests.warehouse.nights import FIRST, measure, priced, rebuilt
 from warehouse import corrections, files, manifests, published
 from warehouse.ask import ask
 from warehouse.build import Built, build

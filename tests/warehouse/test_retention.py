@@ -11,12 +11,14 @@ import duckdb
 import polars as pl
 import pytest
 
-from schemas.catalog import Catalog, Slo
+from schemas.catalog import Catalog
+from schemas.catalog.slos import Slo
 from schemas.digest import file_digest
 from schemas.errors import RatecardError, UsageError, WarehouseError
 from schemas.retention import Policy, Rule
+from tests.curated import content
 from tests.warehouse.killing import deaths
-from tests.warehouse.retained import content, files, measure, policy
+from tests.warehouse.retained import files, measure, policy
 from warehouse import archive, manifests, retain
 from warehouse.ask import ask
 from warehouse.build import build

@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from schemas.catalog import Catalog, Endpoint
+from schemas.catalog import Catalog
+from schemas.catalog.endpoints import Endpoint
 from tests.traces import starter
 from warehouse import manifests
 from warehouse.home import Home
