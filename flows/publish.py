@@ -48,7 +48,7 @@ async def show(home: str, run_ids: list[str]) -> None:
     at = Home(Path(home))
     if run_ids:
         for table in key_tables(at, run_ids):
-            rows = [{key: str(value) for key, value in row.items()} for row in table.rows]
+            rows = [{key: "" if value is None else str(value) for key, value in row.items()} for row in table.rows]
             await acreate_table_artifact(key=table.key, table=rows, description=table.description)
     await acreate_link_artifact(key="report", link=at.report.as_uri(), link_text=f"Report: {at.report}")
 

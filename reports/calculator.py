@@ -9,7 +9,7 @@ from typing import Any
 from reports.loads import load_of
 from reports.numbers import when
 from reports.sections import Section
-from reports.source import Row
+from reports.source import Row, Source
 from reports.words import slo_text, unit, verdict
 
 _TERMS = (
@@ -18,28 +18,29 @@ _TERMS = (
     "usd_per_mtok_reasoning",
 )  # fmt: skip
 _HARDWARE = ("gpus_per_instance", "gpus_per_server", "instances_measured")
-_DEMAND = ("demand", "slo", "peak_rps", "mean_rps", "headroom", "spares", "uptime", "max_instances")
+_DEMAND = ("demand", "slo", "peak_rps", "mean_rps", "headroom", "spares", "uptime", "max_instances", "growth_factor")
 _SHARES = ("idle_share", "failed_share", "missed_share", "input_share", "output_share", "judged_requests", "failed_requests")  # fmt: skip
 _CLASSES = ("failed", "missed", "good")
 _TOKENS = ("input", "cached_input", "output", "reasoning")
 
 
-def calculator(sections: Sequence[Section]) -> list[dict[str, Any]]:
-    """One object for each endpoint x workload that an SLO was judged for."""
-    return [_measured(section) for section in sections if section.best and section.points]
+MOST_RATES, MOST_RATES_IN_ALL = 1_000, 10_000
+"""Rates of a recorded demand that the page carries, of one and of all; `sql/traces.sql` joins those beyond."""
 
 
-def traces(sections: Sequence[Section]) -> dict[str, dict[str, list[float]]]:
-    """The recorded rates of demands and the share of the time at each, once for all endpoints."""
+def calculator(source: Source, sections: Sequence[Section]) -> dict[str, Any]:
+    """`measured`: one object for each endpoint x workload that an SLO was judged for; `traces`: what demands recorded."""
+    traces = source.rows("traces", [MOST_RATES, MOST_RATES_IN_ALL])
+    places = {
+        (of["catalog_hash"], of["demand"]): place for place, trace in enumerate(traces) for of in trace["of_demands"]
+    }
     return {
-        name: {"rps": demand["trace_rps"], "shares": demand["trace_shares"]}
-        for section in sections
-        for demand in section.demands
-        if (name := _trace_of(demand))
+        "measured": [_measured(section, places) for section in sections if section.best and section.points],
+        "traces": [{name: trace[name] for name in ("recorded", "error_share", "rps", "shares")} for trace in traces],
     }
 
 
-def _measured(section: Section) -> dict[str, Any]:
+def _measured(section: Section, traces: dict[tuple[str, str], int]) -> dict[str, Any]:
     hardware = section.hardware
     run = next((run for run in section.runs if run["is_current"]), section.runs[0])
     return {
@@ -52,7 +53,7 @@ def _measured(section: Section) -> dict[str, Any]:
         "points": [_point(point) for point in section.points if point["is_valid"]],
         "slos": [_slo(section, best) for best in section.best],
         "plans": [{name: row[name] for name in _TERMS} for row in section.terms],
-        "demands": _demands(section),
+        "demands": [_demand(row, traces) for row in section.demands],
     }
 
 
@@ -94,12 +95,6 @@ def _shares(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in (*_SHARES, *tokens)}
 
 
-def _demands(section: Section) -> list[dict[str, Any]]:
-    return [{name: row[name] for name in _DEMAND} | {"trace": _trace_of(row)} for row in section.demands]
-
-
-def _trace_of(demand: Row) -> str | None:
-    """What `traces` calls the trace of a demand: endpoints of one night share it."""
-    if not demand["trace_rps"]:
-        return None
-    return f"{demand['demand']} {demand['catalog_hash']} {demand['peak_rps']}"
+def _demand(row: Row, traces: dict[tuple[str, str], int]) -> dict[str, Any]:
+    """`trace` is the place of its recorded rates among `traces`; on its night they have grown by `growth_factor`."""
+    return {name: row[name] for name in _DEMAND} | {"trace": traces.get((row["catalog_hash"], row["demand"]))}

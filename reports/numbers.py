@@ -28,11 +28,21 @@ def money(value: float | None, currency: str | None, digits: int = 4) -> str:
     """An amount with its currency: $0.03468, $262,500, CHF 12.50."""
     if value is None or not math.isfinite(value):
         return number(value)
-    sign = _SIGNS.get(currency or "", f"{currency} " if currency else "")
     text = f"{abs(value):.2f}" if 1 <= abs(value) < 1000 else number(abs(value), digits)
     if value and len(text.partition(".")[2]) == 1:
         text += "0"
-    return f"{'−' if value < 0 else ''}{sign}{text}"
+    return f"{'−' if value < 0 else ''}{_sign(currency)}{text}"
+
+
+def cents(value: float | None, currency: str | None) -> str:
+    """An amount to the cent: $1,234.50."""
+    if value is None or not math.isfinite(value):
+        return number(value)
+    return f"{'−' if value < 0 else ''}{_sign(currency)}{abs(value):,.2f}"
+
+
+def _sign(currency: str | None) -> str:
+    return _SIGNS.get(currency or "", f"{currency} " if currency else "")
 
 
 def percent(share: float | None) -> str:

@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from reports import bundle, figures, loads, numbers, vega
-from reports.calculator import calculator, traces
+from reports.calculator import calculator
 from reports.endpoint import describe
 from reports.glance import glance
 from reports.sections import HISTORY_NIGHTS, Section, read_sections
@@ -50,6 +50,8 @@ def render(home: Home) -> str:
     """
     with opened(home) as source:
         (totals,) = source.rows("totals")
+        if totals["runs"]:
+            bundle.begin()  # takes the longest, and runs beside all that follows
         sections = read_sections(source)
         context = _parts(source, totals, sections) if sections else {}
         return _environment().get_template("page.html").render(
@@ -67,7 +69,6 @@ def render(home: Home) -> str:
 
 def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str, Any]:
     """Everything below the header."""
-    vega_script = bundle.begin()
     shown = [describe(section, index) for index, section in enumerate(sections)]
     trends = figures.trends(source, totals["last_night"])
     data: dict[str, Any] = {
@@ -78,13 +79,12 @@ def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str
         "apis": _apis(sections),
         "ledgers": figures.ledgers(source),
         "trends": trends,
-        "calculator": calculator(sections),
-        "traces": traces(sections),
+        "calculator": calculator(source, sections),
     }
     fleets = _fleets(sections)
     more = {name: source.rows(name) for name in ("mixes", "savings", "break_even")}
     has = {
-        "calculator": bool(data["calculator"]),
+        "calculator": bool(data["calculator"]["measured"]),
         "interactivity": bool(data["interactivity"]),
         "ledger": bool(data["ledgers"]["rows"]),
         "trend": bool(trends["series"]),
@@ -108,7 +108,7 @@ def _parts(source: Source, totals: Row, sections: Sequence[Section]) -> dict[str
         "weekly_until": trends["weekly_until"],
         "trends_left_out": trends["left_out"],
         "data_json": _json(data),
-        "vega": vega_script(),
+        "vega": bundle.begin()(),
         "scripts": Markup("\n".join(resource("scripts", f"{name}.js") for name in SCRIPTS)),
     }
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reports.numbers import DASH, money, money_interval, number, percent
+from reports.numbers import DASH, cents, money, money_interval, number, percent
 from reports.tables import plain_table
+from reports.words import BUCKETS
 from warehouse.sizing import Row, Sizing
 
 MOST = 12
@@ -73,20 +74,8 @@ def _ledger(ledger: Sequence[Row], plan: str) -> str:
     for row in rows:
         by_bucket.setdefault(row["bucket"], {})[row["allocation_method"]] = row
     currency, year = rows[0]["currency"], rows[0]["fleet_year_usd"]
-    order = [
-        "stranded",
-        "spare",
-        "headroom",
-        "idle",
-        "failed",
-        "slo_missed",
-        "input",
-        "cached_input",
-        "output",
-        "unallocated",
-    ]
     lines: list[list[Any]] = []
-    for bucket in sorted(by_bucket, key=order.index):
+    for bucket in filter(by_bucket.__contains__, BUCKETS):
         cells = [by_bucket[bucket].get(method) for method in methods]
         amounts = [cents(cell["usd_shown"] if cell else None, currency) for cell in cells]
         shares = [percent(cell["usd"] / year) if cell and cell["usd"] is not None and year else DASH for cell in cells]
@@ -96,14 +85,6 @@ def _ledger(ledger: Sequence[Row], plan: str) -> str:
     standing = {"peak": "at the peak: the mean rate is not known", "trace": "over the demand's trace"}
     at = standing.get(rows[0]["mean_basis"], "at the mean rate")
     return f"{table(heads, lines)}\nA fleet's year {at} ({number(rows[0]['served_rps'])} requests/s served)."
-
-
-def cents(value: float | None, currency: str) -> str:
-    """An amount to the cent."""
-    if value is None:
-        return DASH
-    sign = "$" if currency == "USD" else f"{currency} "
-    return f"{sign}{value:,.2f}"
 
 
 def _break_even(rows: Sequence[Row], plan: str) -> Iterator[str]:

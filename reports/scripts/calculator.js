@@ -8,7 +8,7 @@ function calculatorForm(form) {
   let meanIsGivenBy = "rate"; // or "use": the one that was touched last leads, the other follows
   let startedFrom = null; // the demand that was put into the form last
 
-  const measured = () => DATA.calculator.find((m) => measuredName(m) === field("measured").value);
+  const measured = () => DATA.calculator.measured.find((m) => measuredName(m) === field("measured").value);
   const named = (list, key, value) => list.find((item) => item[key] === value);
   const figure = (name) => (field(name).value === "" || !field(name).validity.valid ? null : Number(field(name).value));
 
@@ -48,7 +48,8 @@ function calculatorForm(form) {
   /** The recorded rates of the demand that the form started from, for as long as its peak and mean stand. */
   function traceOf(wanted) {
     const stands = startedFrom?.peak_rps === wanted.peak_rps && startedFrom.mean_rps === wanted.mean_rps;
-    return stands && meanIsGivenBy === "rate" ? DATA.traces[startedFrom.trace] ?? null : null;
+    const trace = stands && meanIsGivenBy === "rate" ? DATA.calculator.traces[startedFrom.trace] : undefined;
+    return trace ? { ...trace, rps: trace.rps.map((rps) => rps * startedFrom.growth_factor) } : null;
   }
 
   /** Put a demand of the catalog into the form. */
@@ -105,6 +106,8 @@ function calculatorForm(form) {
     followSliders();
   }
 
+  const noun = (count, one) => (count === 1 ? one : `${one}s`);
+
   function out(name, text, value) {
     for (const place of form.querySelectorAll(`[data-out="${name}"]`)) place.replaceChildren(exact(text, value));
   }
@@ -115,7 +118,8 @@ function calculatorForm(form) {
     const currency = plan?.currency;
     const isApi = plan?.priced_unit === "request";
     const hardware = isApi ? null : fleet;
-    form.querySelector("[data-out=processors]").textContent = `${m.processor}s`;
+    form.querySelector("[data-out=processors]").textContent = noun(hardware?.gpus, m.processor);
+    form.querySelector("[data-out=instances_noun]").textContent = noun(hardware?.instances, "instance");
     form.querySelector("[data-out=asks]").textContent = slo?.asks ?? "";
     for (const name of ["servers", "instances", "gpus", "stranded_gpus"]) out(name, number(hardware?.[name]), hardware?.[name]);
     for (const name of ["utilisation", "utilisation_at_mean"]) out(name, percent(hardware?.[name]), hardware?.[name]);
@@ -137,10 +141,6 @@ function calculatorForm(form) {
     form.querySelector(".answer").classList.toggle("none", !fleet);
   }
 
-  /** To the cent. */
-  const cents = (usd, currency) =>
-    `${SIGNS[currency] ?? `${currency} `}${usd.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
-
   function showLedger(book, currency) {
     const names = Object.keys(DATA.words);
     for (const name of names) {
@@ -148,12 +148,11 @@ function calculatorForm(form) {
       const shown = book?.shown[name];
       const row = form.querySelector(`[data-bucket="${name}"]`);
       row.hidden = name === "unallocated" && unknown(usd);
-      const text = unknown(shown) ? DASH : cents(shown, currency);
-      row.cells[1].replaceChildren(exact(text, usd ?? null));
+      row.cells[1].replaceChildren(exact(cents(shown, currency), usd ?? null));
       row.cells[2].textContent = unknown(usd) || !book.year ? DASH : percent(usd / book.year);
       form.querySelector(`.bar .bucket-${name.replaceAll("_", "-")}`).style.flexGrow = unknown(usd) || !book.year ? 0 : Math.max(0, usd / book.year);
     }
-    out("ledger_year", unknown(book?.year) ? DASH : cents(Math.round(book.year * 100) / 100, currency), book?.year);
+    out("ledger_year", cents(book?.year, currency), book?.year);
     out("ledger_served_rps", number(book?.served_rps), book?.served_rps);
   }
 
@@ -163,7 +162,7 @@ function calculatorForm(form) {
     if (!found.point) return `${slo.verdict}. ${slo.detail}`;
     const { fleet, costs, point } = found;
     const at = `Run at ${point.label}`;
-    const units = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+    const units = (count, one) => `${number(count)} ${noun(count, one)}`;
     const hardware = plan?.priced_unit === "request" ? "no servers" : `${units(fleet.servers, "server")} (${units(fleet.gpus, m.processor)})`;
     if (!plan) return `${at}: ${hardware}. No price plan of that night pays for this hardware.`;
     const price = (basis) => {
@@ -174,11 +173,15 @@ function calculatorForm(form) {
     return `${at}: ${hardware}, ${money(costs.capacity.fleet_year_usd, plan.currency)} a year, ${price("capacity")} with every server full${mean}.`;
   }
 
+  /** Of a trace with more rates than the page carries, how exact what it serves is (reports/sql/traces.sql). */
+  const joined = ({ recorded, rps, error_share }) =>
+    error_share ? ` Its ${number(recorded, 9)} rates are joined to ${number(rps.length)} here, which moves the rate served by at most ${percent(error_share)} of the peak.` : "";
+
   function remarks(m, plan, wanted, { fleet, offer, ledger: book }, wasCut) {
     const told = [];
     if (wasCut) told.push("A mean cannot be above the peak: it counts as the peak.");
-    if (wanted.trace) told.push("Costs at the mean follow the demand's recorded trace: in each of its bins, what is asked or what the fleet carries.");
-    else if (startedFrom?.trace) told.push("The demand's recorded trace is left aside: its peak and mean are no longer asked for. Costs at the mean stand at one steady rate.");
+    if (wanted.trace) told.push(`Costs at the mean follow the demand's recorded trace: in each of its bins, what is asked or what the fleet carries.${joined(wanted.trace)}`);
+    else if (!unknown(startedFrom?.trace)) told.push("The demand's recorded trace is left aside: its peak and mean are no longer asked for. Costs at the mean stand at one steady rate.");
     if (unknown(wanted.mean_rps)) told.push("No mean rate: what a token costs as used is not known, and the ledger stands at the peak.");
     if (plan?.priced_unit !== "request") {
       if (fleet.share_of_load_served !== null && fleet.share_of_load_served < 1) told.push(`The budget carries only ${percent(fleet.share_of_load_served)} of the peak.`);
@@ -191,7 +194,7 @@ function calculatorForm(form) {
     return told;
   }
 
-  choices(field("measured"), DATA.calculator.map(measuredName));
+  choices(field("measured"), DATA.calculator.measured.map(measuredName));
   offerChoices();
   start();
   form.addEventListener("submit", (event) => event.preventDefault());

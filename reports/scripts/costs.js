@@ -25,8 +25,10 @@ const tokensOf = (shares, name) => ({
 /** One answered request at an API; what failed requests were billed rides on it. */
 function requestUsd(point, shares, plan) {
   if (unknown(shares)) return null;
-  const failed = over(bill(tokensOf(shares, "failed"), plan), minus(shares.judged_requests, shares.failed_requests));
-  return plus(bill(meanTokens(point), plan), failed);
+  const failed = bill(tokensOf(shares, "failed"), plan);
+  // nothing billed needs no count of those that it rides on, which a summary may not have
+  const each = failed === 0 ? 0 : over(failed, minus(shares.judged_requests, shares.failed_requests));
+  return plus(bill(meanTokens(point), plan), each);
 }
 
 /** A plan's fleet at one rate of an instance: units that are paid for, instances, and what they serve. */

@@ -111,10 +111,9 @@ function ledgerFigure(figure) {
     const peak = here.some((row) => row.at_peak) ? ["the demand states no mean rate: it stands at its peak"] : [];
     note(figure, [...more, ...peak].join("; "));
     const heads = [{ text: "Fleet" }, { text: "Plan" }, ...used.map((b) => ({ text: DATA.words[b].split(":")[0], n: 1 })), { text: "The year", n: 1 }];
-    const cents = (usd, row) => (usd === null ? DASH : `${SIGNS[row.currency] ?? `${row.currency} `}${usd.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`);
     fillTable(
       figure.querySelector("table"), heads,
-      here.map((row) => [row.endpoint, row.plan, ...used.map((b) => { const usd = row.usd[buckets.indexOf(b)]; return exact(cents(usd, row), usd); }), exact(cents(row.year, row), row.year)])
+      here.map((row) => [row.endpoint, row.plan, ...used.map((b) => { const usd = row.usd[buckets.indexOf(b)]; return exact(cents(usd, row.currency), usd); }), exact(cents(row.year, row.currency), row.year)])
     );
   };
   listen(figure, redraw);

@@ -1,9 +1,5 @@
 // Every dollar of a fleet's year in one bucket (docs/economics.md, The ledger).
 
-const BUCKETS = [
-  "stranded", "spare", "headroom", "idle", "failed", "slo_missed", "input", "cached_input", "output", "unallocated",
-];
-
 /** Where each dollar of the year goes: {year, served_rps, buckets: {name: usd}}, or null where the year is not known. */
 function ledger(asked, offer, plan, role, method, shares, request) {
   const isApi = plan.priced_unit === "request";

@@ -2,6 +2,7 @@
 
 const DASH = "–";
 const SIGNS = { USD: "$", EUR: "€", GBP: "£" };
+const signOf = (currency) => SIGNS[currency] ?? (currency ? `${currency} ` : "");
 
 /** To a whole number, a half to the even one, as Python rounds. */
 function evenly(x) {
@@ -26,11 +27,17 @@ function number(value, digits = 4) {
 /** An amount with its currency: $0.03468, $262,500, CHF 12.50. */
 function money(value, currency, digits = 4) {
   if (value === null || value === undefined || !Number.isFinite(value)) return number(value);
-  const sign = SIGNS[currency] ?? (currency ? `${currency} ` : "");
   const size = Math.abs(value);
   let text = size >= 1 && size < 1000 ? size.toFixed(2) : number(size, digits);
   if (value && (text.split(".")[1] ?? "").length === 1) text += "0";
-  return `${value < 0 ? "−" : ""}${sign}${text}`;
+  return `${value < 0 ? "−" : ""}${signOf(currency)}${text}`;
+}
+
+/** An amount to the cent: $1,234.50. */
+function cents(value, currency) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return number(value);
+  const text = Math.abs(value).toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  return `${value < 0 ? "−" : ""}${signOf(currency)}${text}`;
 }
 
 /** A share as a percentage to three significant figures. */

@@ -49,8 +49,9 @@ UNITS = (
     Line("answer_list_usd", "Output of 1M requests at list prices", "currency", answers_usd(""), CENTS,
          optional=maybe("")),
     Line("failed_usd", "Failed requests that are billed, on each served one", "currency",
-         {"api": f"({tokens_usd('failed')} + {answers_usd('failed')})/1000000/(judged_requests-failed_requests)"}, TINY,
-         _offer("failed_usd"), maybe("failed")),
+         {"api": f"IF({tokens_usd('failed')} + {answers_usd('failed')}=0, 0,"
+          f" ({tokens_usd('failed')} + {answers_usd('failed')})/1000000/(judged_requests-failed_requests))"}, TINY,
+         _offer("failed_usd"), (*maybe("failed"), "judged_requests", "failed_requests")),
     Line("request_usd", "One request at the API", "currency",
          {"api": "(prompt_list_usd+answer_list_usd)/1000000 + failed_usd"}, TINY, _offer("request_usd")),
 )  # fmt: skip

@@ -309,6 +309,10 @@ TRACED: dict[str, dict[str, Any]] = {
 """Demands of one recorded day: half of it 20 requests/s, a third 60, a sixth 95; 10 instances of 10 carry its peak."""
 
 
+FINE = [{"rps": 95 * ((index + 1) / 2500) ** 2, "share": 1 / 2500} for index in range(2500)]
+"""A recorded day of more rates than the page carries."""
+
+
 def _traced(changes: dict[str, Any]) -> dict[str, Any]:
     rates = [{"rps": 20, "share": 1 / 2}, {"rps": 60, "share": 1 / 3}, {"rps": 95, "share": 1 / 6}]
     trace = {"trace": {"file": "day.csv", "format": "azure"}, "trace_rates": rates}
@@ -319,6 +323,7 @@ def kinds_home(root: Path) -> Home:
     """Every kind of endpoint, each as fast as the NVIDIA chain's, under every kind of plan, asked for recorded demands."""
     home = Home(root)
     asked = {"demands": {name: _traced(changes) for name, changes in TRACED.items()}}
+    asked["demands"]["fine"] = _traced(TRACED["tight"] | {"trace_rates": FINE})
     catalog = Catalog.model_validate(RICH.model_dump() | asked)
     catalog_hash = manifests.write_catalog(home, catalog)
     known = {"gpus_per_instance": 2, "catalog_hash": catalog_hash, "accelerator": "h100"}

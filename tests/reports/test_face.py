@@ -257,10 +257,11 @@ def test_the_scripts_write_numbers_as_python_does(browser: Browser) -> None:
     page = browser.new_page()
     ours = page.evaluate(
         f"""(values) => {{ {resource("scripts", "numbers.js")}
-        return values.map((value) => [number(value), number(value, 2), percent(value), money(value, "USD"), money(value, "CHF")]) }}""",
+        return values.map((value) => [number(value), number(value, 2), percent(value), money(value, "USD"), money(value, "CHF"), cents(value, "EUR")]) }}""",
         NUMBERS,
     )
     assert ours == [
-        [numbers.number(v), numbers.number(v, 2), numbers.percent(v), numbers.money(v, "USD"), numbers.money(v, "CHF")]
+        [numbers.number(v), numbers.number(v, 2), numbers.percent(v), numbers.money(v, "USD"), numbers.money(v, "CHF"),
+         numbers.cents(v, "EUR")]
         for v in NUMBERS
-    ]
+    ]  # fmt: skip

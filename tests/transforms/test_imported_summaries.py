@@ -118,3 +118,13 @@ def test_a_test_whose_length_is_unknown_has_latencies_and_no_rates(given: Given)
     assert given.one("select status, reasons from curated.best_operating_points") == {
         "status": "undecided", "reasons": "request_rps unknown",
     }  # fmt: skip
+
+
+def test_points_that_count_no_requests_are_priced_by_an_api_too(given: Given) -> None:
+    imported(given, requests=None, completed_requests=None, failed_requests=0)
+    given.slo(("ttft", "p50", 500.0)).demand(mean_rps=2.0, mean_source="rates")
+    given.plan(kind="api", server_price=None, price_in=1.0, price_out=3.0).build()
+    # 1000 tokens at $1 and 100 at $3 a million
+    assert given.one("select usd_per_request from curated.cost_per_million_tokens where cost_basis = 'capacity'") == {
+        "usd_per_request": pytest.approx(0.0013)
+    }

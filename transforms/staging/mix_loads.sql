@@ -44,8 +44,9 @@ billed as (
                     cached_tokens := shares.failed_cached_input_tokens,
                     reasoning_tokens := shares.failed_reasoning_tokens,
                     price_cached := offers.price_cached, price_reasoning := offers.price_reasoning
-                ) / nullif(shares.judged_requests - shares.failed_requests, 0)
-        end as failed_usd,
+                )
+        end as failed_bill,
+        shares.judged_requests - shares.failed_requests as served_requests,
     from rates
     inner join offers using (mix_id, endpoint)
     inner join demands using (mix_id)
@@ -59,6 +60,7 @@ select
     endpoint,
     price_plan,
     case when unit <> 'request' then peak_rps * (1 + headroom) * class_share / rps_per_instance end as load,
-    answered_usd + failed_usd as request_usd,
+    answered_usd
+    + case failed_bill when 0 then 0 else failed_bill / nullif(served_requests, 0) end as request_usd,
     request_usd * class_share * mean_rps * 31536000 as class_year_usd,
 from billed

@@ -89,15 +89,17 @@ billed as (
                     failed_input_tokens, failed_output_tokens, price_in, price_plain_out,
                     cached_tokens := failed_cached_input_tokens, reasoning_tokens := failed_reasoning_tokens,
                     price_cached := price_cached, price_reasoning := price_reasoning
-                ) / nullif(judged_requests - failed_requests, 0)
-        end as failed_usd,
+                )
+        end as failed_bill,
     from applicable
 )
 
 select
     * exclude (
         judged_requests, failed_requests, failed_input_tokens, failed_cached_input_tokens, failed_output_tokens,
-        failed_reasoning_tokens, answered_usd
+        failed_reasoning_tokens, answered_usd, failed_bill
     ),
+    -- nothing billed needs no count of those that it rides on, which a summary may not have
+    case failed_bill when 0 then 0 else failed_bill / nullif(judged_requests - failed_requests, 0) end as failed_usd,
     answered_usd + failed_usd as request_usd,
 from billed

@@ -36,14 +36,16 @@ select
     case placed.unit
         when 'request'
             then
-                coalesce(
-                    placed.request_usd,
-                    token_bill(
-                        points.input_tokens_mean, points.output_tokens_mean, placed.price_in, placed.price_plain_out,
-                        cached_tokens := points.cached_input_tokens_mean, price_cached := placed.price_cached,
-                        reasoning_tokens := points.reasoning_tokens_mean, price_reasoning := placed.price_reasoning
-                    )
-                )
+                case placed.status
+                    when 'chosen' then placed.request_usd
+                    else
+                        token_bill(
+                            points.input_tokens_mean, points.output_tokens_mean, placed.price_in,
+                            placed.price_plain_out,
+                            cached_tokens := points.cached_input_tokens_mean, price_cached := placed.price_cached,
+                            reasoning_tokens := points.reasoning_tokens_mean, price_reasoning := placed.price_reasoning
+                        )
+                end
         when 'unit'
             then
                 placed.unit_year_usd * (points.input_tokens_mean + points.output_tokens_mean)

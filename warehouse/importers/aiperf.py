@@ -18,7 +18,7 @@ from schemas.errors import ResultFileError
 from warehouse.importers import nvidia_summary
 from warehouse.importers.agreement import contradictions
 from warehouse.importers.aiperf_records import Line, count, decode, row
-from warehouse.importers.files import as_written_by, opened
+from warehouse.importers.files import as_written_by, beside, opened
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open
 from warehouse.importers.traces import Row
 
@@ -36,12 +36,12 @@ def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     records = [path for path in paths if _is_lines(path)]
     summaries = {path.absolute(): path for path in paths if not _is_lines(path)}
     for path in records:
-        beside = _summary_of(path, summaries)
-        if beside is not None:
-            summaries.pop(beside.absolute(), None)
+        summary = _summary_of(path, summaries)
+        if summary is not None:
+            summaries.pop(summary.absolute(), None)
         try:
             with as_written_by(TOOL, path):
-                found = _level(path, beside, said)
+                found = _level(path, summary, said)
             yield found
         except ResultFileError as error:
             yield error
@@ -60,16 +60,14 @@ def _is_lines(path: Path) -> bool:
 
 def _summary_of(path: Path, given: dict[Path, Path]) -> Path | None:
     """The summary beside records: `…_aiperf.json` in the same folder, of the same name first."""
-    stem = path.name.partition(".jsonl")[0]
-    named = path.with_name(f"{stem}_aiperf.json")
-    if named.exists():
+    if named := beside(path, ".jsonl", "_aiperf.json"):
         return named
     same = [p for p in given if p.parent == path.absolute().parent]
     return same[0] if len(same) == 1 else None
 
 
-def _level(path: Path, beside: Path | None, said: Said) -> Level:
-    summary = nvidia_summary.level(beside, TOOL, said) if beside else None
+def _level(path: Path, summary_path: Path | None, said: Said) -> Level:
+    summary = nvidia_summary.of_records(summary_path, TOOL, said) if summary_path else None
     first = _first_records(path)
     began = first[0].metadata.request_start_ns
     if summary is not None:
@@ -125,6 +123,12 @@ def _first_records(path: Path) -> list[Line]:
         raise ResultFileError(
             f"{path}: metadata.request_start_ns: found {began}, expected nanoseconds since 1970, such as 1795166448800355912: is it in "
             "another unit?"
+        )
+    answered = [record.metrics for record in found if record.error is None and record.metrics is not None]
+    if answered and not any(metrics.time_to_first_token for metrics in answered):
+        raise ResultFileError(
+            f"{path}: no record has a time_to_first_token: the test did not stream, and nothing says when tokens came: import its "
+            "summary …_aiperf.json, or measure with --streaming"
         )
     return found
 

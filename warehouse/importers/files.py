@@ -15,6 +15,8 @@ from schemas.errors import ResultFileError
 _GZIP = b"\x1f\x8b"
 _OTHER_BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 BOM = b"\xef\xbb\xbf"
+_NO_RESULTS = ("inputs.json",)
+"""What AIPerf and GenAI-Perf sent stands beside what they found."""
 
 
 @contextmanager
@@ -161,10 +163,26 @@ def expand(paths: list[Path], suffixes: tuple[str, ...]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p for p in path.rglob("*") if p.is_file() and p.name.removesuffix(".gz").endswith(suffixes))
+        inside = sorted(
+            p
+            for p in path.rglob("*")
+            if p.is_file() and unpacked_name(p).endswith(suffixes) and unpacked_name(p) not in _NO_RESULTS
+        )
         if not inside:
             raise ResultFileError(
                 f"{path}: is a directory without a result file ({', '.join(f'*{s}' for s in suffixes)})"
             )
         found += inside
     return list(dict.fromkeys(found))
+
+
+def unpacked_name(path: Path) -> str:
+    """The name of `path`, as it is without .gz."""
+    return path.name.removesuffix(".gz")
+
+
+def beside(path: Path, ending: str, other: str) -> Path | None:
+    """The file in the folder of `path` that ends in `other` where `path` ends in `ending`, plain or .gz; null: none."""
+    name = unpacked_name(path).removesuffix(ending) + other
+    found = (path.with_name(f"{name}{packed}") for packed in ("", ".gz"))
+    return next((file for file in found if file != path and file.exists()), None)

@@ -13,20 +13,21 @@ from typing import Any
 from schemas.errors import ResultFileError
 from warehouse.importers import nvidia_summary
 from warehouse.importers.agreement import contradictions
-from warehouse.importers.files import as_written_by, parse, read_documents
+from warehouse.importers.files import as_written_by, beside, parse, read_documents, unpacked_name
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open
 from warehouse.importers.recognise import expect
 from warehouse.importers.traces import Record, Row
 
 TOOL = "genai-perf"
 SUFFIXES = (".json",)
+_SUMMARY = "_genai_perf.json"
 _BATCH = 4096
 _SINCE_NS = 1_500_000_000_000_000_000
 
 
 def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     """Summaries, and the experiments of profile exports; of a test that has both, the requests count."""
-    profiles = {path.parent / path.name.replace(".json", "_genai_perf.json") for path in paths if not _is_summary(path)}
+    profiles = {beside(path, ".json", _SUMMARY) for path in paths if not _is_summary(path)}
     for path in paths:
         try:
             if not (_is_summary(path) and path in profiles):
@@ -56,8 +57,8 @@ def _levels(path: Path, document: dict[str, Any], said: Said) -> Iterator[Level 
     experiments = document["experiments"]
     if not isinstance(experiments, list) or not experiments:
         raise ResultFileError(f"{path}: experiments: found none: was the benchmark interrupted?")
-    beside = path.with_name(path.name.replace(".json", "_genai_perf.json"))
-    summary = nvidia_summary.level(beside, TOOL, said) if beside.exists() and len(experiments) == 1 else None
+    file = beside(path, ".json", _SUMMARY) if len(experiments) == 1 else None
+    summary = nvidia_summary.of_records(file, TOOL, said) if file else None
     for position, experiment in enumerate(experiments):
         where = f"experiments[{position}]"
         try:
@@ -69,7 +70,7 @@ def _levels(path: Path, document: dict[str, Any], said: Said) -> Iterator[Level 
 
 
 def _is_summary(path: Path) -> bool:
-    return path.name.endswith("_genai_perf.json")
+    return unpacked_name(path).endswith(_SUMMARY)
 
 
 def _level(
@@ -101,7 +102,10 @@ def _level(
         started_at=datetime.fromtimestamp(min(stamps) / 1e9, UTC).replace(tzinfo=None, microsecond=0),
         test_id=str(min(stamps)),
     )
-    first = [record for record in _batch(level, where, requests[:200]) if record.outcome == "ok"]
+    try:
+        first = [record for record in _batch(level, where, requests[:200]) if record.outcome == "ok"]
+    except ResultFileError as error:
+        raise ResultFileError(f"{path}: {where}: {error}") from None
     level.rejected.clear()
     for name in ("input_tokens", "output_tokens"):
         counts = [count for record in first if (count := getattr(record, name)) is not None]
@@ -220,6 +224,10 @@ def _read(outputs: Any, stamps: list[int]) -> tuple[list[int], dict[str, Any], s
         for event in events:
             usage = event.get("usage") or usage
             for choice in event.get("choices") or []:
+                if choice.get("message"):
+                    raise ResultFileError(
+                        "the answers were not streamed, and nothing says when tokens came: import the summary …_genai_perf.json, or measure with --streaming"
+                    )
                 finish = choice.get("finish_reason") or finish
                 delta = choice.get("delta") or {}
                 text = text or bool(

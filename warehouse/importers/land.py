@@ -45,7 +45,8 @@ class Outcome:
     run_id: str
     status: str
     """landed, already there, conflict or refused."""
-    requests: int = 0
+    requests: int | None = 0
+    """Null where a summary does not count them."""
     quarantined: int = 0
     message: str = ""
     notes: list[str] = field(default_factory=list)
@@ -149,7 +150,7 @@ class _Landing:
                 message=f"{self.level.source}: nothing of it keeps the contract ({reasons}): see {where}",
             )
         self._close(landed, content, good, bad)
-        requests = good if self.level.records else int((self.level.summary or {}).get("requests") or 0)
+        requests = good if self.level.records else (self.level.summary or {}).get("requests")
         return self._outcome("landed", requests=requests, quarantined=bad)
 
     def _outcome(self, status: str, **rest: Any) -> Outcome:

@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.errors import ResultFileError
 from warehouse.importers.agreement import contradictions
-from warehouse.importers.files import as_written_by, parse, read_text
+from warehouse.importers.files import as_written_by, beside, parse, read_text, unpacked_name
 from warehouse.importers.levels import Level, Rejected, Said, closed_or_open, number
 from warehouse.importers.recognise import expect
 from warehouse.importers.samples import mean, statistics_of
@@ -19,16 +19,13 @@ from warehouse.importers.summary import check, latency
 
 TOOL = "llmperf"
 SUFFIXES = (".json",)
-_RECORDS = "_individual_responses.json"
+_RECORDS, _SUMMARY = "_individual_responses.json", "_summary.json"
 
 
 def read(paths: list[Path], said: Said) -> Iterator[Level | ResultFileError]:
     """Records, each with the summary beside it; a summary alone has nothing that its records have not."""
     for path in paths:
-        if (
-            path.name.endswith("_summary.json")
-            and path.with_name(path.name.replace("_summary.json", _RECORDS)) in paths
-        ):
+        if unpacked_name(path).endswith(_SUMMARY) and beside(path, _SUMMARY, _RECORDS) in paths:
             continue
         try:
             with as_written_by(TOOL, path):
@@ -52,21 +49,21 @@ def _level(path: Path, said: Said) -> Level:
         raise ResultFileError(f"{path}: found no records, expected a list of them: the individual responses of LLMPerf")
     rejected: list[Rejected] = []
     ok, failed = _sorted(path, documents, rejected)
-    beside = _summary(path)
-    shape = closed_or_open(path, said, beside.get("num_concurrent_requests"), None, where="records")
-    minute = beside.get("results_num_completed_requests_per_min")
+    summary = _summary(path)
+    shape = closed_or_open(path, said, summary.get("num_concurrent_requests"), None, where="records")
+    minute = summary.get("results_num_completed_requests_per_min")
     duration = said.duration_s or (len(ok) * 60 / minute if minute else None)
     columns = _columns(ok, len(failed), duration)
-    timestamp = beside.get("timestamp")
+    timestamp = summary.get("timestamp")
     level = Level(
         TOOL,
         path,
         **shape,
-        model=beside.get("model"),
+        model=summary.get("model"),
         started_at=datetime.fromtimestamp(timestamp - (duration or 0), UTC).replace(tzinfo=None) if timestamp else None,
         test_id=str(timestamp or ""),
-        input_tokens=beside.get("mean_input_tokens") or columns["input_tokens_mean"],
-        output_tokens=beside.get("mean_output_tokens") or columns["output_tokens_mean"],
+        input_tokens=summary.get("mean_input_tokens") or columns["input_tokens_mean"],
+        output_tokens=summary.get("mean_output_tokens") or columns["output_tokens_mean"],
         summary=columns,
         rejected=rejected,
     )
@@ -75,7 +72,7 @@ def _level(path: Path, said: Said) -> Level:
             "the records do not say how long the test took: no rates and no costs without --duration S, or its _summary.json"
         )
     check(path, "records", level, unit="its names end in _s: read as s")
-    _hold_against(path, level, beside)
+    _hold_against(path, level, summary)
     _note_throughput(level, ok)
     _check_gaps(path, ok)
     return level
@@ -145,22 +142,24 @@ def _columns(ok: list[dict[str, Any]], failed: int, duration: float | None) -> d
 
 def _summary(path: Path) -> dict[str, Any]:
     """The summary beside the records; empty where there is none."""
-    beside = path.with_name(path.name.replace(_RECORDS, "_summary.json"))
-    if beside == path or not beside.exists():
+    file = beside(path, _RECORDS, _SUMMARY) if unpacked_name(path).endswith(_RECORDS) else None
+    if file is None:
         return {}
     try:
-        found = parse(read_text(beside))
+        found = parse(read_text(file))
     except ValueError as error:
-        raise ResultFileError(f"{beside}: is not JSON, or cut short ({error})") from None
+        raise ResultFileError(
+            f"{file}: is not JSON, or cut short ({error}). Its records can be imported without it: move {file.name} away"
+        ) from None
     return found if isinstance(found, dict) else {}
 
 
-def _hold_against(path: Path, level: Level, beside: dict[str, Any]) -> None:
+def _hold_against(path: Path, level: Level, summary: dict[str, Any]) -> None:
     columns = level.summary or {}
-    ms = {name: beside.get(f"results_{name}_s_mean") for name in ("ttft", "end_to_end_latency")}
+    ms = {name: summary.get(f"results_{name}_s_mean") for name in ("ttft", "end_to_end_latency")}
     found = contradictions(
         {
-            "completed count": (beside.get("results_num_completed_requests"), columns["completed_requests"]),
+            "completed count": (summary.get("results_num_completed_requests"), columns["completed_requests"]),
             "mean ttft ms": (None if ms["ttft"] is None else 1000 * ms["ttft"], columns.get("ttft_mean_ms")),
             "mean latency ms": (
                 None if ms["end_to_end_latency"] is None else 1000 * ms["end_to_end_latency"], columns.get("e2e_to_close_mean_ms"),
@@ -169,7 +168,7 @@ def _hold_against(path: Path, level: Level, beside: dict[str, Any]) -> None:
     )  # fmt: skip
     if found:
         level.rejected.append(
-            Rejected(str(path), "summary", f"the summary contradicts the records: {'; '.join(found)}", beside)
+            Rejected(str(path), "summary", f"the summary contradicts the records: {'; '.join(found)}", summary)
         )
         level.notes.append(
             f"the summary beside it is in quarantine: it contradicts its records ({'; '.join(found)}); the records count"

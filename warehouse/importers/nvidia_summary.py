@@ -25,6 +25,14 @@ _LATENCIES = {
 _STATISTICS = {"avg": "mean", "p50": "p50", "p75": "p75", "p90": "p90", "p95": "p95", "p99": "p99", "max": "max"}
 
 
+def of_records(path: Path, tool: str, said: Said) -> Level:
+    """The summary beside the records of a test. Raises ResultFileError: what to do for the records without it."""
+    try:
+        return level(path, tool, said)
+    except ResultFileError as error:
+        raise ResultFileError(f"{error}. Its records can be imported without it: move {path.name} away") from error
+
+
 def level(path: Path, tool: str, said: Said) -> Level:
     """The only level of a summary.
 

@@ -27,7 +27,7 @@ _DERIVED = {
     "window_started_at": "started_at", "night": "started_at", "run_date": "started_at", "date": "started_at",
 }  # fmt: skip
 """Columns of operating_points that stand for one of a summary."""
-_TEXTS = ("model", "workload", "engine_version")
+_KNOWN = {*_FIGURES, *_COUNTS, *_DERIVED, "model", "workload", "request_rate", "error_share", "total_tps"}
 _METRICS = "|".join(sorted(LATENCY_METRICS, key=len, reverse=True))
 _LIKE_OURS = re.compile(
     rf"(?P<figure>(?:{_METRICS})_(?:{'|'.join(STATISTIC_NAMES)}))(?:_(?P<unit>s|sec|seconds|us|ns|milliseconds))?"
@@ -86,8 +86,9 @@ def _check_header(path: Path, names: list[str]) -> None:
             raise ResultFileError(
                 f"{path}: line 1: column {name}: expected {expected}, in milliseconds: units are part of the names"
             )
-    known = _FIGURES | _COUNTS | _DERIVED.keys()
-    if not known & set(names):
+        if name not in _KNOWN and name.lower() in _KNOWN:
+            raise ResultFileError(f"{path}: line 1: column {name}: expected {name.lower()}, in small letters")
+    if not (_FIGURES | _COUNTS | _DERIVED.keys()) & set(names):
         raise ResultFileError(
             f"{path}: line 1: no column of ours in it (found {', '.join(names)[:200]}): expected names of operating_points, such as "
             "concurrency, request_rps, output_tps, ttft_p50_ms (docs/importing.md)"
@@ -114,6 +115,8 @@ def _level(path: Path, where: str, row: dict[str, str], said: Said) -> Level:
         output_tokens=columns.get("output_tokens_mean"),
         summary=columns,
     )
+    if others := [name for name in row if name not in _KNOWN]:
+        level.notes.append(f"columns that are none of ours are left alone: {', '.join(others)}")
     check(path, where, level, unit="by the names of the columns")
     return level
 

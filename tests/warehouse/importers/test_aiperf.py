@@ -196,11 +196,11 @@ def test_what_breaks_the_contract_goes_to_quarantine_and_the_rest_lands(home: Ho
 
 
 def test_records_none_of_which_keep_the_contract_are_refused(home: Home, tmp_path: Path) -> None:
-    unstreamed = aiperf_record(0)
-    del unstreamed["metrics"]["time_to_first_token"], unstreamed["metrics"]["inter_chunk_latency"]
-    (outcome,) = imported(home, "aiperf", jsonl(tmp_path / "profile_export.jsonl", unstreamed))
+    more_cached_than_sent = aiperf_record(0)
+    more_cached_than_sent["metrics"]["usage_prompt_cache_read_tokens"] = {"value": 51, "unit": "tokens"}
+    (outcome,) = imported(home, "aiperf", jsonl(tmp_path / "profile_export.jsonl", more_cached_than_sent))
     assert outcome.status == "refused"
-    assert "nothing of it keeps the contract (first_token_ns: ok_has_a_token (1)" in outcome.message
+    assert "nothing of it keeps the contract (cached_input_tokens: " in outcome.message
 
 
 def test_nan_which_json_has_not_is_read_as_unknown(home: Home, tmp_path: Path) -> None:

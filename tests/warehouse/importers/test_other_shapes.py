@@ -1,5 +1,6 @@
 """Shapes of result files that versions, options and accidents make: what can be told lands, the rest is told."""
 
+import gzip
 import json
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +38,12 @@ def home(tmp_path: Path) -> Home:
 
 def saved(path: Path, document: Any) -> Path:
     path.write_text(json.dumps(document))
+    return path
+
+
+def packed(path: Path, document: Any) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(gzip.compress(json.dumps(document).encode(), mtime=0))
     return path
 
 
@@ -265,3 +272,48 @@ def test_a_spreadsheets_own_separator_is_read_as_one(home: Home, tmp_path: Path,
     (tmp_path / "points.csv").write_text("\n".join(lines).replace(",", separator) + "\n")
     imported(home, "csv", tmp_path / "points.csv", night=NIGHT)
     assert point(home)["request_rps"] == 4.0
+
+
+def test_a_folder_of_packed_results_is_read_as_its_pairs(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "artifacts"
+    packed(folder / "profile_export.json.gz", profile())
+    packed(folder / "profile_export_genai_perf.json.gz", summary_of_profile())
+    saved(folder / "inputs.json", {"data": []})
+    (outcome,) = imported(home, "genai-perf", folder)
+    assert (outcome.status, outcome.requests, outcome.level.notes) == ("landed", 40, [])
+    assert "isl50-osl3" in outcome.run_id
+
+    record = {
+        "error_code": None,
+        "ttft_s": 0.2,
+        "end_to_end_latency_s": 2.2,
+        "number_output_tokens": 100,
+        "number_input_tokens": 550,
+    }
+    records = packed(tmp_path / "llmperf" / "m_individual_responses.json.gz", [record] * 20)
+    packed(tmp_path / "llmperf" / "m_summary.json.gz", {"num_concurrent_requests": 4, "model": "m"})
+    (outcome,) = imported(home, "llmperf", records.parent, night=NIGHT)
+    assert (outcome.level.concurrency, outcome.level.model) == (4, "m")
+
+
+def test_a_test_that_did_not_stream_is_told_to_come_by_its_summary(home: Home, tmp_path: Path) -> None:
+    whole = aiperf_record(0)
+    del whole["metrics"]["time_to_first_token"], whole["metrics"]["inter_chunk_latency"]
+    with pytest.raises(ResultFileError, match="no record has a time_to_first_token: the test did not stream"):
+        imported(home, "aiperf", jsonl(tmp_path / "profile_export.jsonl", whole))
+    export = profile(1)
+    [request] = export["experiments"][0]["requests"]
+    answer = {"choices": [{"message": {"role": "assistant", "content": "abc"}, "finish_reason": "stop"}]}
+    request |= {"response_timestamps": [BEGAN_NS + 100 * MS], "response_outputs": [{"response": json.dumps(answer)}]}
+    with pytest.raises(ResultFileError, match=r"experiments\[0\]: the answers were not streamed"):
+        imported(home, "genai-perf", saved(tmp_path / "profile_export.json", export))
+
+
+def test_records_are_not_lost_to_a_broken_summary_beside_them(home: Home, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "profile_export.jsonl", *map(aiperf_record, range(40)))
+    summary = path.with_name("profile_export_aiperf.json")
+    summary.write_text('{"aiperf_version": "0.13", "request_')
+    with pytest.raises(ResultFileError, match=r"cut short.* without it: move profile_export_aiperf.json away"):
+        imported(home, "aiperf", path)
+    summary.rename(tmp_path / "aside.json")
+    assert imported(home, "aiperf", path)[0].requests == 40

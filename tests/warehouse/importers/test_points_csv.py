@@ -29,6 +29,7 @@ def test_rows_are_levels_of_a_run_and_columns_of_others_are_left_alone(home: Hom
     outcomes = imported(home, "csv", path)
     assert [(o.level.concurrency, o.status) for o in outcomes] == [(4, "landed"), (8, "landed")]
     assert {o.run_id.rpartition("_")[0] for o in outcomes} == {"2026-11-20_e_isl1000-osl100"}
+    assert [o.notes for o in outcomes] == [["columns that are none of ours are left alone: remark"], []]
     first, second = rows(home, "summary_points").rows(named=True)
     assert (first["ttft_p50_ms"], first["requests"], first["failed_requests"]) == (500.0, None, 0)
     assert (second["ttft_p50_ms"], second["request_rps"]) == (None, 4.0)
@@ -49,6 +50,7 @@ def test_counts_follow_from_each_other(home: Home, tmp_path: Path) -> None:
         (("concurrency,ttft_p50_s", "4,0.5"), "line 1: column ttft_p50_s: expected ttft_p50_ms, in milliseconds"),
         (("concurrency,ttft_p50", "4,500"), "line 1: column ttft_p50: expected ttft_p50_ms"),
         (("concurrency,median_ttft_ms", "4,500"), "column median_ttft_ms: expected <metric>_<statistic>_ms, as ttft_p50_ms"),
+        (("concurrency,TTFT_P50_MS", "4,500"), "column TTFT_P50_MS: expected ttft_p50_ms, in small letters"),
         (("when,what", "1,2"), "no column of ours in it (found when, what)"),
         (("concurrency,concurrency", "1,2"), "column concurrency is there twice"),
         (("concurrency,request_rps",), "has a header and no rows"),
