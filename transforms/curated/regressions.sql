@@ -152,16 +152,16 @@ candidates as materialized (
     select * from exact
 ),
 
--- what each factor did from the step on
+-- what each factor did from the step on; in order, since a sum of doubles depends on it in the last digit
 grown as materialized (
     select
         candidates.series_id,
         candidates.night,
         candidates.cause,
         candidates.regression_id,
-        sum(nights.performance_effect_usd) as performance_effect_usd,
-        sum(nights.price_effect_usd) as price_effect_usd,
-        sum(nights.scope_effect_usd) as scope_effect_usd,
+        sum(nights.performance_effect_usd order by nights.night) as performance_effect_usd,
+        sum(nights.price_effect_usd order by nights.night) as price_effect_usd,
+        sum(nights.scope_effect_usd order by nights.night) as scope_effect_usd,
     from candidates
     inner join nights
         on
