@@ -1,8 +1,9 @@
 """What a new night costs on a year of history, beside the first night.
 
-Both nights land the real way. The history is copies of the first night's rows, a night each, their figures within 2 %
-of it, and manifests to go with them: cheap enough to make a year. The traces of old nights, which an incremental
-build must not read, are not there at all.
+Both nights land the real way. The history is copies of the first night's rows, a night each, measured figures within
+2 % of it, prices and demands as they were, and manifests to go with them: cheap enough to make a year. The traces of
+old nights, which an incremental build must not read, are not there at all. Some endpoints were a tenth faster before
+the new night, so that it has regressions to find.
 """
 
 import shutil
@@ -25,7 +26,16 @@ from schemas.arrow import write_options
 from schemas.catalog import Catalog
 from schemas.catalog.demands import Demand
 from schemas.catalog_files import load
-from schemas.columns import CURATED_TABLES, INPUT_PARTS, INPUTS, REQUEST_TRACES, Table
+from schemas.columns import (
+    CURATED_TABLES,
+    DEMANDS,
+    INPUT_PARTS,
+    INPUTS,
+    PRICE_PLANS,
+    REQUEST_TRACES,
+    SLO_BOUNDS,
+    Table,
+)
 from warehouse import inventory, published, runs
 from warehouse.home import Home
 from warehouse.scratch import attach
@@ -33,6 +43,10 @@ from warehouse.scratch import attach
 REPEATS = 3
 ENDPOINTS, CONCURRENCIES, MEAN_CHUNKS = 20, (1, 2, 4, 8, 16, 32, 64, 128), 128
 FIRST = datetime(2026, 1, 1, 2)
+SLOWED = 4
+"""Endpoints that the new night finds slower."""
+BY_CATALOG = {DEMANDS.name, PRICE_PLANS.name, SLO_BOUNDS.name}
+"""Tables of what a catalog says, the same each night."""
 
 
 def catalog() -> Catalog:
@@ -156,12 +170,22 @@ def check(home: Home, nights: int) -> None:
     with duckdb.connect(str(home.warehouse), read_only=True) as con:
         points = con.execute("select night, count(*) from curated.operating_points group by night").fetchall()
         builds = con.execute("select count(distinct night) from meta.inputs group by built_at order by 1").fetchall()
+        slowed = con.execute(_SLOWED).fetchall()
     if {count for _, count in points} != {ENDPOINTS * len(CONCURRENCIES)} or len(points) != nights:
         raise RuntimeError(
             f"{len(points)} of {nights} nights are there, with {sorted({n for _, n in points})} points each"
         )
     if builds[0] != (1,):
         raise RuntimeError(f"the new night was not built alone: nights by build are {builds}")
+
+    if slowed != [(SLOWED,)]:
+        raise RuntimeError(f"{slowed} endpoints were found to be slower, and {SLOWED} were")
+
+
+_SLOWED = """
+    select count(distinct endpoint) from curated.regressions
+    where is_new and direction = 'worse' and night = (select max(night) from curated.runs)
+"""
 
 
 def make_history(first: Home, home: Home, nights: int) -> None:
@@ -182,6 +206,9 @@ def make_history(first: Home, home: Home, nights: int) -> None:
         con.execute("copy from database first to warehouse (schema); use warehouse")
         for table in (*CURATED_TABLES, INPUTS, INPUT_PARTS):
             con.execute(_copies(table, day, nights))
+        con.execute(
+            f"update curated.server_counts set rps_per_instance = 1.1 * rps_per_instance where endpoint < 'endpoint-{SLOWED:02}'"
+        )
         con.execute("insert into meta.build from first.meta.build")
         found: Any = pa.table(
             dict(zip(("manifest", "fingerprint"), zip(*inventory.scan(home).items(), strict=True), strict=True))
@@ -196,7 +223,8 @@ def make_history(first: Home, home: Home, nights: int) -> None:
 
 def _copies(table: Table, day: str, nights: int) -> str:
     """Insert the first night's rows once a night: days moved, names by the day, figures within 2 %."""
-    columns = ", ".join(_moved(column.name, column.type, day) for column in table.columns)
+    measured = table.name not in BY_CATALOG
+    columns = ", ".join(_moved(column.name, column.type, day, measured) for column in table.columns)
     # what belongs to a catalog snapshot is there once
     count = nights if {"night", "run_id", "manifest"} & {column.name for column in table.columns} else 1
     name = f"{table.schema}.{table.name}"
@@ -205,12 +233,12 @@ def _copies(table: Table, day: str, nights: int) -> str:
     )
 
 
-def _moved(column: str, type_: str, day: str) -> str:
+def _moved(column: str, type_: str, day: str, measured: bool) -> str:
     if type_ == "VARCHAR":
         return f"replace({column}, '{day}', strftime(date '{day}' + cast(number as integer), '%Y-%m-%d')) as {column}"
     if column in ("night", "run_date") or column.endswith("_started_at"):
         return f"cast({column} + to_days(cast(number as integer)) as {type_}) as {column}"
     # shares of one thing add up to it
-    if type_ == "DOUBLE" and not column.endswith("_share"):
+    if measured and type_ == "DOUBLE" and column != "growth_factor" and not column.endswith("_share"):
         return f"{column} * (1 + 0.02 * (hash(number, {column}) % 1000) / 1000) as {column}"
     return column

@@ -125,6 +125,9 @@ async def _run(plan: RunPlan, catalog: Catalog, calibration: Mapping[str, Any]) 
         status, failure = await (_sweep(plan, folder) if plan.search is None else search(plan, folder, catalog))
     except RatecardError as error:
         status, failure = "failed", str(error)
+    except Exception as error:
+        status, failure = "failed", f"{type(error).__name__}: {error}"
+        raise
     finally:
         folder.close(status, failure)
     return RunOutcome(plan.run_id, plan.endpoint, status, failure)

@@ -1,12 +1,14 @@
 """What a worker process reads and nothing more: the shard spec, frozen dataclasses as a JSON file.
 
-Standard library only: a worker needs neither the catalog nor pydantic.
+Standard library only, the errors too: a worker needs neither the catalog nor pydantic.
 """
 
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from schemas.errors import LoadgenError
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,13 @@ class ShardSpec:
         return share_of(total, self.shard, self.shards)
 
     def write(self, path: Path) -> None:
-        """Write the spec as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1, sort_keys=True))
+        """Write the spec as JSON. Raises LoadgenError."""
+        try:
+            path.write_text(json.dumps(asdict(self), indent=1, sort_keys=True))
+        except OSError as error:
+            raise LoadgenError(
+                f"cannot write {path}: {error.strerror or error}; free some space there, then run the night again"
+            ) from error
 
     @classmethod
     def read(cls, path: Path) -> "ShardSpec":

@@ -12,6 +12,8 @@ from math import erf, sqrt
 import numpy as np
 import numpy.typing as npt
 
+from transforms.one_step import step_of
+
 Array = npt.NDArray[np.float64]
 
 BASELINE_NIGHTS = 120
@@ -282,14 +284,11 @@ def _relocated(values: Array, episode: Episode, night: int, noise: _Noise) -> Ep
 
 def _step(values: Array, first: int, night: int, noise: _Noise, level: _Level) -> int:
     """The night from which on the nights from `first` to `night` are best told apart from those before."""
-    import ruptures
-
     most = 2 * _MOST_OF_A_NIGHT[_STEP] * noise.spread
     nights = np.clip(values[first : night + 1], level.centre - most, level.centre + most)
     if len(nights) < 2:
         return night
-    found = ruptures.KernelCPD(kernel="linear", min_size=1).fit(nights.reshape(-1, 1)).predict(n_bkps=1)
-    return first + int(found[0])
+    return first + step_of(nights)
 
 
 def _sign(episode: Episode) -> int:

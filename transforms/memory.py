@@ -20,7 +20,7 @@ import duckdb
 @contextmanager
 def in_memory(spill: Path | None = None, *, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database in memory; what does not fit goes to `spill`, or to a folder of its own that is gone afterwards."""
-    config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(spill or _apart() / token_hex(4))}
+    config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(spill or _place(token_hex(4)))}
     if threads is not None:
         config["threads"] = threads
     with duckdb.connect(":memory:", config=config) as con:
@@ -31,7 +31,15 @@ def spill_apart(con: duckdb.DuckDBPyConnection) -> None:
     """Let the readers of a file spill where no other process does."""
     # another connection of this process to the file may have spilt already: then the folder stays
     with suppress(duckdb.Error):
-        con.execute("set temp_directory = ?", [str(_apart() / "files")])
+        con.execute("set temp_directory = ?", [_place("files")])
+
+
+def _place(name: str) -> str:
+    """A folder of this process; none where its disk is full: DuckDB then says what does not fit into memory."""
+    try:
+        return str(_apart() / name)
+    except OSError:
+        return ""
 
 
 def _apart() -> Path:

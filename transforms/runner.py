@@ -120,8 +120,12 @@ def build_history(
     """
     report = BuildReport()
     with _prepared(con, folder):
-        for file in _read(con, folder, sources).history:
-            _remake(con, file, report)
+        files, there = _read(con, folder, sources).history, _tables(con)
+        for file in files:
+            if file.name in there:
+                _remake(con, file, report)
+            else:  # of staging, or a table that this version adds
+                _make(con, file, report)
         check_contract(con, contract)
         _comment_anew(con, contract)
     return report
@@ -180,16 +184,17 @@ def _prepared(con: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[None]:
             con.execute("detach staging")
 
 
+def _tables(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Tables of the default database, as `schema.table`."""
+    found = con.execute(
+        "select concat(table_schema, '.', table_name) from information_schema.tables where table_catalog = current_database()"
+    )
+    return {name for (name,) in found.fetchall()}
+
+
 def _remake(con: duckdb.DuckDBPyConnection, file: TableFile, report: BuildReport) -> None:
     """Make the rows of a table of the history from `since` on, in place of those that it has."""
     schema, table = file.name.split(".")
-    exists = con.execute(
-        "select count(*) from duckdb_tables() where database_name = current_database() and schema_name = ? and table_name = ?",
-        [schema, table],
-    ).fetchone()
-    if exists in (None, (0,)):  # of staging, or a table that this version adds
-        _make(con, file, report)
-        return
     # the table keeps its name while it is made, and its comments afterwards
     con.execute(f"alter table {file.name} rename to {table}__kept")
     _make(con, file, report)

@@ -39,6 +39,11 @@ def connect(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         con = duckdb.connect(str(home.warehouse), read_only=True)
     except duckdb.Error as error:
+        if "lock" in str(error):
+            raise WarehouseError(
+                f"{home.warehouse} is open for writing in another program: close it there, or let that program open it "
+                f"read-only, as all of ours do ({error})"
+            ) from error
         raise WarehouseError(
             f"{home.warehouse} cannot be opened ({error}): `ratecard build` rebuilds it from raw/"
         ) from error

@@ -18,7 +18,7 @@ from warehouse.files import copy_file
 from warehouse.home import Home
 from warehouse.inventory import Inventory
 from warehouse.published import Affected, Made, Origin, UnusableError
-from warehouse.scratch import Scratch, attach, use_threads, written_ahead
+from warehouse.scratch import Scratch, attach, written_ahead
 
 
 def increment(home: Home, found: Inventory, scratch: Scratch) -> Made:
@@ -42,7 +42,6 @@ def increment(home: Home, found: Inventory, scratch: Scratch) -> Made:
         with _reason("the published file cannot be added to"):
             _merge(con, affected.nights)
             con.execute("detach fresh")
-            use_threads(con, scratch.new.stat().st_size)
             report.add(build_history(con))
             published.describe_again(con, home, found, affected)
             made = published.made(con, len(affected.nights), report)

@@ -66,11 +66,9 @@ class Scratch:
             con.execute("use memory; checkpoint warehouse; detach warehouse")
 
     def prepare(self, con: duckdb.DuckDBPyConnection, read_bytes: int) -> None:
-        """Attach `staging`, and use as many threads as so much data to read is worth: one, or all."""
+        """Keep much staging out of memory, and use as many threads as so much data to read is worth: one, or all."""
         use_threads(con, read_bytes)
-        if read_bytes < LITTLE_BYTES:
-            con.execute("attach ':memory:' as staging")
-        else:
+        if read_bytes >= LITTLE_BYTES:
             attach(con, self.staging, "staging")
 
     def publish(self) -> None:

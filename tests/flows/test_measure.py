@@ -1,6 +1,7 @@
 """One run against the reference endpoint: what lands of it, whatever its loads and however it ends."""
 
 import asyncio
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,16 @@ def test_several_workers_begin_together_and_one_at_once() -> None:
     assert levels._start_at(alone, None) is None
     assert levels._start_at(together, None) is not None
     assert levels._start_at(alone, "shard/shard") is not None
+
+
+async def test_a_disk_that_is_full_before_a_worker_starts_fails_the_run_with_what_to_do(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    outcome = await night.measure("http://127.0.0.1:9", Load(concurrency=[1], requests=10))
+    [manifest] = manifests.read_all(night.home)
+    assert outcome.status == manifest.run["status"] == "failed"
+    assert "No space left on device; free some space there" in manifest.run["failure"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from transforms.changes import Known, Seen, follow
+from transforms.one_step import step_of
 
 NOISE = 0.02
 
@@ -109,3 +110,16 @@ def test_false_alarms_are_rare_also_where_nights_resemble_each_other(alike: floa
         alarms += sum(night >= 120 for night, _ in found(watch(values)))
     # a year each; make bench counts over hundreds
     assert alarms <= 24
+
+
+def test_a_step_is_where_ruptures_puts_it() -> None:
+    import ruptures
+
+    chance = np.random.default_rng(5)
+    for length in range(2, 60):
+        # rounded, so that several places are equally good
+        for values in (chance.normal(0, NOISE, length), chance.normal(0, NOISE, length).round(2), np.zeros(length)):
+            values[length // 3 :] += 0.03
+            [step, _] = ruptures.KernelCPD(kernel="linear", min_size=1).fit(values.reshape(-1, 1)).predict(n_bkps=1)
+            assert step_of(values) == step
+    assert step_of(np.array([1.0, 1.0, 2.0, 2.0, 2.0])) == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from transforms import memory
 from transforms.memory import in_memory, spill_apart
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +76,18 @@ print(con.execute("select current_setting('temp_directory')").fetchone()[0])
         other = Path(done.stdout.strip())
     assert other.is_absolute() and other.parent != own.parent
     assert not other.parent.exists(), "gone with its process"
+
+
+def test_where_no_folder_can_be_made_all_has_to_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> Path:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(memory, "_folder_of", full)
+    with in_memory() as con:
+        spill_apart(con)
+        assert con.execute("select sum(x) from range(10) as r (x)").fetchone() == (45,)
+        with pytest.raises(duckdb.OutOfMemoryException):
+            con.execute(SPILL)
 
 
 def test_no_room_opens_a_database_in_memory_by_itself_or_reads_the_published_one_without_a_folder_of_its_own() -> None:

@@ -212,6 +212,8 @@ def test_a_tool_that_has_the_warehouse_open_for_writing_stops_no_build_either(ho
         tool.stdin.write("create table mine as select 1\n")
         tool.stdin.flush()
         tool.stdout.readline()
+        with pytest.raises(WarehouseError, match=rf"{home.warehouse} is open for writing in another program: close it"):
+            ask(home, "select 1")
         measure(home, 1)
         assert build(home).whole_because == "somebody has written to the published file"
         tool.stdin.close()

@@ -9,10 +9,10 @@ import duckdb
 import polars as pl
 import pytest
 
-from schemas.errors import FeedError, UsageError
+from schemas.errors import FeedError, LandingError, UsageError
 from schemas.focus import FOCUS_COLUMNS
 from tests.curated import fleet, publish, together
-from warehouse.feeds import focus_rules
+from warehouse.feeds import focus, focus_rules
 from warehouse.feeds.focus import Choice, export
 from warehouse.feeds.focus_rules import violations
 from warehouse.home import Home
@@ -374,3 +374,17 @@ def test_every_mandatory_column_of_the_specification_is_there() -> None:
 def test_rules_have_names_of_their_own() -> None:
     names = [rule.name for rule in focus_rules.TOGETHER]
     assert len(names) == len(set(names))
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise duckdb.IOException("Could not write file: No space left on device")
+
+    target = tmp_path / "charges.csv"
+    target.write_text("of yesterday")
+    monkeypatch.setattr(focus, "_write", full)
+    with pytest.raises(LandingError, match=rf"cannot write {target}: .*No space left on device.* Free space there"):
+        export(home, target)
+    assert target.read_text() == "of yesterday"

@@ -23,16 +23,6 @@ new as (
         *,
         least(baseline_to, moved_at) as unmoved_until,
     from nights
-    where is_new and is_valid
-),
-
-past as (
-    select
-        series_id,
-        lineage,
-        night,
-        value_usd,
-    from staging.series_nights
     where is_valid
 ),
 
@@ -42,7 +32,7 @@ framed as (
     select
         new.series_id,
         new.night,
-        any_value(new.lineage) as lineage,
+        any_value(new.lineage_key) as lineage_key,
         any_value(new.from_night) as from_night,
         case
             when count(*) filter (where past.night < new.unmoved_until) >= 5 then any_value(new.unmoved_until)
@@ -50,10 +40,9 @@ framed as (
             else new.night
         end as until_night,
     from new
-    inner join past
+    inner join staging.series_past as past
         on
-            new.series_id = past.series_id
-            and new.lineage = past.lineage
+            new.lineage_key = past.lineage_key
             and new.from_night <= past.night
             and new.night > past.night
     group by new.series_id, new.night
@@ -69,10 +58,9 @@ baselines as (
         median(past.value_usd) as middle_usd,
         mad(past.value_usd) as deviation_usd,
     from framed
-    inner join past
+    inner join staging.series_past as past
         on
-            framed.series_id = past.series_id
-            and framed.lineage = past.lineage
+            framed.lineage_key = past.lineage_key
             and framed.from_night <= past.night
             and framed.until_night > past.night
     group by framed.series_id, framed.night
@@ -104,7 +92,6 @@ final as (
             and nights.workload = best.workload
             and nights.slo = best.slo
             and nights.night = best.night
-    where nights.is_new
 )
 
 select

@@ -14,20 +14,25 @@ with scope as (
     from raw.build_scope
 ),
 
--- materialized where the order of joins must not be turned round: all nights of a series against each other are many
-nights as materialized (
-    select
-        trends.*,
-        row_number() over (partition by trends.series_id order by trends.night) as night_no,
+-- not materialized: few of its columns are read, of many nights
+trends as not materialized (
+    select trends.*
     from curated.cost_trends as trends
     cross join scope
     where trends.value_usd is not null and trends.night >= scope.earliest
 ),
 
+tonight as materialized (
+    select trends.*
+    from trends
+    cross join scope
+    where trends.night >= scope.since
+),
+
 changed as materialized (
     select
-        nights.series_id,
-        nights.night,
+        tonight.series_id,
+        tonight.night,
         points.change_id as regression_id,
         points.state,
         points.first_night,
@@ -35,14 +40,72 @@ changed as materialized (
         points.direction,
         points.change_share as performance_change_share,
         -- what tonight's cost would be at the baseline's performance
-        nights.value_usd * points.baseline_value / points.performance_value as at_baseline_usd,
+        tonight.value_usd * points.baseline_value / points.performance_value as at_baseline_usd,
         points.change_sigmas,
         points.confidence,
-    from nights
-    cross join scope
+    from tonight
     inner join curated.change_points as points
-        on nights.performance_id = points.performance_id and nights.night = points.night
-    where nights.night >= scope.since and points.state in ('open', 'settled')
+        on tonight.performance_id = points.performance_id and tonight.night = points.night
+    where points.state in ('open', 'settled')
+),
+
+known as materialized (
+    select
+        series_id,
+        night,
+        'price' as cause,
+        price_plan as what,
+        price_effect_usd as effect_usd,
+    from trends
+    where abs(price_effect_usd) >= 0.001 * previous_value_usd
+    union all
+    select
+        series_id,
+        night,
+        'scope' as cause,
+        demand as what,
+        scope_effect_usd as effect_usd,
+    from trends
+    where abs(scope_effect_usd) >= 0.01 * previous_value_usd
+),
+
+-- of each series, the first of the 13 valid nights before the new ones: what is older is the new normal
+fresh as materialized (
+    select
+        trends.series_id,
+        list_min(max(trends.night, 13)) as since,
+    from trends
+    cross join scope
+    where trends.night < scope.since and trends.series_id in (select series_id from known)
+    group by trends.series_id
+),
+
+exact_steps as materialized (
+    select known.*
+    from known
+    left join fresh using (series_id)
+    where known.night >= coalesce(fresh.since, known.night)
+),
+
+moved as materialized (
+    select series_id from changed
+    union
+    select series_id from exact_steps
+),
+
+-- the order of joins must not be turned round: all nights of a series against each other are many
+nights as materialized (
+    select
+        series_id,
+        night,
+        run_id,
+        previous_value_usd,
+        performance_effect_usd,
+        price_effect_usd,
+        scope_effect_usd,
+        row_number() over (partition by series_id order by night) as night_no,
+    from trends
+    where series_id in (select series_id from moved)
 ),
 
 performance as materialized (
@@ -55,43 +118,27 @@ performance as materialized (
     inner join nights as began on changed.series_id = began.series_id and changed.step_night = began.night
 ),
 
-known as (
-    select
-        *,
-        unnest(['price', 'scope']) as cause,
-        unnest([price_effect_usd, scope_effect_usd]) as effect_usd,
-        unnest([0.001, 0.01]) as least_share,
-    from nights
-),
-
-steps as materialized (
-    select * from known
-    where abs(effect_usd) >= least_share * previous_value_usd
-),
-
 exact as (
     select
         nights.series_id,
         nights.night,
         steps.cause,
-        concat(
-            steps.cause, '/', case steps.cause when 'price' then steps.price_plan else steps.demand end, '@',
-            strftime(steps.night, '%Y-%m-%dT%H:%M:%S')
-        ) as regression_id,
-        case when nights.night_no - steps.night_no = 13 then 'settled' else 'open' end as state,
+        concat(steps.cause, '/', steps.what, '@', strftime(steps.night, '%Y-%m-%dT%H:%M:%S')) as regression_id,
+        case when nights.night_no - began.night_no = 13 then 'settled' else 'open' end as state,
         steps.night as first_night,
-        steps.night_no as step_no,
-        steps.night_no - 1 as from_no,
-        steps.night_no as to_no,
+        began.night_no as step_no,
+        began.night_no - 1 as from_no,
+        began.night_no as to_no,
         case when steps.effect_usd > 0 then 'worse' else 'better' end as direction,
         null::double as performance_change_share,
         null::double as at_baseline_usd,
         null::double as change_sigmas,
         1.0 as confidence,
-    from nights
+    from exact_steps as steps
     cross join scope
-    inner join steps
-        on nights.series_id = steps.series_id and nights.night_no between steps.night_no and steps.night_no + 13
+    inner join nights as began on steps.series_id = began.series_id and steps.night = began.night
+    inner join nights
+        on steps.series_id = nights.series_id and nights.night_no between began.night_no and began.night_no + 13
     where nights.night >= scope.since
 ),
 
@@ -105,16 +152,16 @@ candidates as materialized (
     select * from exact
 ),
 
--- what each factor did from the step on
+-- what each factor did from the step on; in order, since a sum of doubles depends on it in the last digit
 grown as materialized (
     select
         candidates.series_id,
         candidates.night,
         candidates.cause,
         candidates.regression_id,
-        sum(nights.performance_effect_usd) as performance_effect_usd,
-        sum(nights.price_effect_usd) as price_effect_usd,
-        sum(nights.scope_effect_usd) as scope_effect_usd,
+        sum(nights.performance_effect_usd order by nights.night) as performance_effect_usd,
+        sum(nights.price_effect_usd order by nights.night) as price_effect_usd,
+        sum(nights.scope_effect_usd order by nights.night) as scope_effect_usd,
     from candidates
     inner join nights
         on
@@ -128,15 +175,15 @@ sized as materialized (
     select
         candidates.*,
         began.night as step_night,
-        nights.* exclude (
-            series_id, night, performance_effect_usd, price_effect_usd, scope_effect_usd, sigmas, change_id, night_no,
+        tonight.* exclude (
+            series_id, night, performance_effect_usd, price_effect_usd, scope_effect_usd, sigmas, change_id,
             change_usd, change_share
         ),
         grown.price_effect_usd,
         grown.scope_effect_usd,
         candidates.night = candidates.first_night as is_new,
         -- with every server full a cost follows its performance; otherwise by whole servers, night by night
-        candidates.cause = 'performance' and nights.cost_basis <> 'demand' as is_proportional,
+        candidates.cause = 'performance' and tonight.cost_basis <> 'demand' as is_proportional,
         case when is_proportional then candidates.at_baseline_usd else began.previous_value_usd end as reference_usd,
         case
             when is_proportional then candidates.performance_change_share * candidates.at_baseline_usd
@@ -151,7 +198,7 @@ sized as materialized (
         before.run_id as run_before,
         after.run_id as run_after,
     from candidates
-    inner join nights on candidates.series_id = nights.series_id and candidates.night = nights.night
+    inner join tonight on candidates.series_id = tonight.series_id and candidates.night = tonight.night
     inner join grown
         on
             candidates.series_id = grown.series_id

@@ -1,11 +1,11 @@
 -- staging.comparable_nights: what each fleet was measured and asked with, so that like is compared with like.
 -- grain: fleet_id
 -- spans: nights
--- columns: role, gpus_per_instance, rates of server_counts; loads, the loads of which levels were measured (a finer
---   grid finds another point); lengths, the tokens that the workload aims at; slo_terms; demand_terms, all that is
---   asked but the growth of its rates; measure, the column that a cost is read from: usd_per_mtok, of a pool its own
---   tokens' price, per request where tokens were not counted; lineage, what two nights must have in common for one to
---   be the other's baseline.
+-- columns: fleet_key, a number for fleet_id; role, gpus_per_instance, rates of server_counts; loads, the loads of
+--   which levels were measured (a finer grid finds another point); lengths, the tokens that the workload aims at;
+--   slo_terms; demand_terms, all that is asked but the growth of its rates; measure, the column that a cost is
+--   read from: usd_per_mtok, of a pool its own tokens' price, per request where tokens were not counted; lineage,
+--   what two nights must have in common for one to be the other's baseline.
 with measured as (
     select
         endpoint,
@@ -69,6 +69,7 @@ final as (
 
 select
     fleet_id,
+    hash(fleet_id) as fleet_key,
     endpoint,
     workload,
     slo,

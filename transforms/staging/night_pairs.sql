@@ -14,13 +14,14 @@ select
     new.catalog_hash,
     new.measure,
     new.value_usd,
-    old.night as previous_night,
+    past.night as previous_night,
     old.fleet_id as previous_fleet_id,
     old.catalog_hash as previous_catalog_hash,
-    old.value_usd as previous_value_usd,
+    past.value_usd as previous_value_usd,
     (new.slo_terms is distinct from old.slo_terms) or (new.lengths is distinct from old.lengths) as is_tied,
-    new.price_terms = old.price_terms as same_price,
+    new.price_key = past.price_key as same_price,
     new.demand_terms = old.demand_terms and new.growth_factor = old.growth_factor and not is_tied as same_scope,
 from staging.series_nights as new
-inner join staging.series_nights as old on new.series_id = old.series_id and new.previous_night = old.night
-where new.is_new and new.is_valid and old.is_valid
+inner join staging.series_past as past on new.series_key = past.series_key and new.previous_night = past.night
+inner join staging.comparable_nights as old on past.fleet_key = old.fleet_key
+where new.is_valid

@@ -1,5 +1,5 @@
--- staging.performance_nights: what a night's performance was, prices and demands left out, for all that costs follow
---   from.
+-- staging.performance_nights: what the performance of a new night (raw.build_scope.since and later) was, prices and
+--   demands left out, for all that costs follow from. That of earlier nights is in curated.change_points.
 -- grain: performance_id, night
 -- spans: nights
 -- columns: performance_value, less is better: GPU-seconds for 1M tokens (or a request, where tokens were not counted)
@@ -17,8 +17,9 @@ with nights as (
             when rps_per_instance_lo > 0 then ln(rps_per_instance_hi / rps_per_instance_lo) / (2 * 2.262)
         end as own_error_share,
     from staging.comparable_nights as nights
+    cross join raw.build_scope as scope
     left join curated.slo_attainment as attainment using (operating_point_id, slo)
-    where nights.status = 'chosen'
+    where nights.status = 'chosen' and nights.night >= scope.since
     order by endpoint, workload, slo, night, demand
 ),
 

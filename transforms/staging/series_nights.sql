@@ -1,175 +1,144 @@
--- staging.series_nights: what each series cost on each night that a trend looks at, and the night to hold it against.
+-- staging.series_nights: what each series costs on each new night (raw.build_scope.since and later), and the nights to
+--   hold it against.
 -- grain: series_id, night
 -- spans: nights
--- columns: value_usd, in the measure's column, and its interval; is_new, from raw.build_scope.since on (the others are
---   valid nights of the 400 days before); previous_night, the last valid one of the same loads, measure and metric
---   version; is_step, whether prices or demands are not those of the valid night before; baseline_from, baseline_to,
---   which nights may be its baseline: at most 120 valid ones, since the last step that is 14 valid nights old, and
---   before a younger one.
+-- columns: value_usd, in the measure's column, and its interval; previous_night, the last valid one of the same loads,
+--   measure and metric version; lineage_before, of the valid night before; baseline_from, baseline_to, which nights may
+--   be its baseline: at most 120 valid ones, since the last step that is 14 valid nights old, and before a younger
+--   one. A step: prices or demands are not those of the valid night before.
 with scope as (
-    select
-        since,
-        since - interval 400 days as earliest,
-    from raw.build_scope
+    select since from raw.build_scope
 ),
 
-plans as (
+ordered as materialized (
     select
-        catalog_hash,
-        price_plan,
+        series_key,
+        lineage_key,
         night,
-        md5(
-            concat_ws(
-                '|', kind, gpus_per_server, server_price, 'salvage', salvage, depreciation_years, hosting_year,
-                software_year,
-                licence_basis,
-                'kw',
-                power_kw,
-                pue,
-                usd_per_kwh,
-                'staff',
-                staff_year,
-                'other',
-                other_year,
-                rent_unit, usd_per_hour, tokens_per_s, price_in, 'cached', price_cached, price_out, 'thought',
-                price_reasoning
-            )
-        ) as price_terms,
-    from curated.price_plans
+        value_usd,
+        price_key,
+        lag(night, 120) over lineages as reach,
+        row_number() over lineages as place,
+        lag(terms_key, 1, terms_key) over lineages <> terms_key as is_step,
+    from staging.series_past
+    window lineages as (partition by lineage_key order by night)
 ),
 
-costs as (
+steps as (
     select
-        costs.series_id,
-        costs.fleet_id,
-        costs.night,
-        costs.run_date,
-        costs.endpoint,
-        costs.workload,
-        costs.slo,
-        costs.demand,
-        costs.price_plan,
-        costs.cost_basis,
-        costs.allocation_method,
-        costs.currency,
-        costs.priced_unit,
-        costs.status,
-        costs.run_id,
-        costs.operating_point_id,
-        costs.metric_version,
-        nights.catalog_hash,
+        lineage_key,
+        place,
+        night,
+    from ordered
+    where is_step
+),
+
+stepped as (
+    select
+        ordered.*,
+        settled.night as settled_step,
+        case when fresh.place <= ordered.place then fresh.night end as fresh_step,
+    from ordered
+    cross join scope
+    asof left join steps as settled
+        on ordered.lineage_key = settled.lineage_key and ordered.place - 14 >= settled.place
+    asof left join steps as fresh
+        on ordered.lineage_key = fresh.lineage_key and ordered.place - 13 <= fresh.place
+    where ordered.night >= scope.since
+),
+
+-- new nights, and the last one before them
+latest as (
+    select
+        past.series_key,
+        past.comparable_key,
+        past.night,
+        past.fleet_key,
+    from staging.series_past as past
+    cross join scope
+    where past.night >= scope.since
+    union all
+    select
+        past.series_key,
+        past.comparable_key,
+        max(past.night) as night,
+        arg_max(past.fleet_key, past.night) as fleet_key,
+    from staging.series_past as past
+    cross join scope
+    where past.night < scope.since
+    group by past.series_key, past.comparable_key
+),
+
+followed as (
+    select
+        series_key,
+        night,
+        lag(night) over (partition by series_key, comparable_key order by night) as comparable_before,
+        lag(night) over (partition by series_key order by night) as valid_before,
+        lag(fleet_key) over (partition by series_key order by night) as fleet_key_before,
+    from latest
+),
+
+new as (
+    select
+        costs.*,
         nights.measure,
+        nights.catalog_hash,
         nights.loads,
         nights.lengths,
-        nights.slo_terms,
         nights.lineage,
+        nights.slo_terms,
         nights.demand_terms,
         nights.growth_factor,
-        plans.price_terms,
-        costs.night >= scope.since as is_new,
+        hash(costs.series_id) as series_key,
         -- ends of the interval: the split of a pool's tokens has none of its own
         case nights.measure
-            when 'usd_per_mtok' then [costs.usd_per_mtok, costs.usd_per_mtok_lo, costs.usd_per_mtok_hi]
+            when 'usd_per_mtok' then [costs.usd_per_mtok_lo, costs.usd_per_mtok_hi]
             when 'usd_per_mtok_input'
                 then
                     [
-                        costs.usd_per_mtok_input,
                         costs.usd_per_mtok_input * costs.usd_per_request_lo / costs.usd_per_request,
                         costs.usd_per_mtok_input * costs.usd_per_request_hi / costs.usd_per_request
                     ]
             when 'usd_per_mtok_output'
                 then
                     [
-                        costs.usd_per_mtok_output,
                         costs.usd_per_mtok_output * costs.usd_per_request_lo / costs.usd_per_request,
                         costs.usd_per_mtok_output * costs.usd_per_request_hi / costs.usd_per_request
                     ]
-            else [costs.usd_per_request, costs.usd_per_request_lo, costs.usd_per_request_hi]
-        end as cost,
-        cost[1] as value_usd,
-        cost[2] as value_usd_lo,
-        cost[3] as value_usd_hi,
-        coalesce(value_usd > 0 and isfinite(value_usd), false) as is_valid,
+            else [costs.usd_per_request_lo, costs.usd_per_request_hi]
+        end as bounds_usd,
     from curated.cost_per_million_tokens as costs
     cross join scope
     inner join staging.comparable_nights as nights using (fleet_id)
-    inner join plans
-        on
-            nights.catalog_hash = plans.catalog_hash
-            and costs.price_plan = plans.price_plan
-            and costs.night = plans.night
-    where costs.night >= scope.earliest
-),
-
--- narrow, with numbers for what windows are ordered within: sorts carry nothing that is not asked
-keyed as (
-    select
-        night,
-        hash(series_id) as series_key,
-        hash(series_id, lineage) as lineage_key,
-        hash(series_id, loads, measure, metric_version) as comparable_key,
-        hash(price_terms, demand_terms) as terms_key,
-    from costs
-    where is_valid
-),
-
-ordered as (
-    select
-        series_key,
-        lineage_key,
-        night,
-        lag(night) over (partition by comparable_key order by night) as comparable_before,
-        lag(lineage_key) over (partition by series_key order by night) as lineage_key_before,
-        lag(night, 120) over lineages as reach,
-        lag(terms_key, 1, terms_key) over lineages <> terms_key as is_step,
-    from keyed
-    window lineages as (partition by lineage_key order by night)
-),
-
-lineages as (
-    select
-        hash(series_id, lineage) as lineage_key,
-        any_value(lineage) as lineage,
-    from costs
-    group by hash(series_id, lineage)
-),
-
-stepped as (
-    select
-        *,
-        max(case when is_step then night end) over (
-            partition by lineage_key
-            order by night
-            rows between unbounded preceding and 14 preceding
-        ) as settled_step,
-        min(case when is_step then night end) over (
-            partition by lineage_key
-            order by night
-            rows between 13 preceding and current row
-        ) as fresh_step,
-    from ordered
+    where costs.night >= scope.since
 ),
 
 final as (
     select
-        costs.*,
-        case when stepped.comparable_before >= costs.night - interval 400 days then stepped.comparable_before end
+        new.*,
+        stepped.value_usd,
+        stepped.value_usd is not null as is_valid,
+        stepped.price_key,
+        stepped.lineage_key,
+        case when followed.valid_before >= new.night - interval 400 days then before.lineage end as lineage_before,
+        case when followed.comparable_before >= new.night - interval 400 days then followed.comparable_before end
             as previous_night,
-        before.lineage as lineage_before,
-        coalesce(stepped.is_step, false) as is_step,
         greatest(
-            costs.night - interval 400 days, coalesce(stepped.reach, '-infinity'::timestamp),
+            new.night - interval 400 days, coalesce(stepped.reach, '-infinity'::timestamp),
             coalesce(stepped.settled_step, '-infinity'::timestamp)
         ) as baseline_from,
-        least(costs.night, coalesce(stepped.fresh_step, costs.night)) as baseline_to,
-    from costs
-    left join stepped on hash(costs.series_id) = stepped.series_key and costs.night = stepped.night
-    left join lineages as before on stepped.lineage_key_before = before.lineage_key
-    where costs.is_new or costs.is_valid
+        least(new.night, coalesce(stepped.fresh_step, new.night)) as baseline_to,
+    from new
+    left join stepped on new.series_key = stepped.series_key and new.night = stepped.night
+    left join followed on stepped.series_key = followed.series_key and stepped.night = followed.night
+    left join staging.comparable_nights as before on followed.fleet_key_before = before.fleet_key
 )
 
 select
     series_id,
+    series_key,
+    lineage_key,
     night,
     run_date,
     fleet_id,
@@ -198,17 +167,15 @@ select
     -- a provisioned unit's rate is promised: its cost follows from no performance
     case when performance_measure is not null then concat_ws('/', endpoint, workload, slo, performance_measure) end
         as performance_id,
-    case when is_valid then value_usd end as value_usd,
-    case when is_valid then value_usd_lo end as value_usd_lo,
-    case when is_valid then value_usd_hi end as value_usd_hi,
+    value_usd,
+    case when is_valid then bounds_usd[1] end as value_usd_lo,
+    case when is_valid then bounds_usd[2] end as value_usd_hi,
     is_valid,
-    is_new,
-    is_step,
     previous_night,
     lineage_before,
     slo_terms,
     lengths,
-    price_terms,
+    price_key,
     demand_terms,
     growth_factor,
     baseline_from,

@@ -67,7 +67,10 @@ def export(home: Home, target: Path, choice: Choice | None = None) -> FocusFile:
         _ask(con, choice)
 
         def write(path: Path) -> None:
-            _write(con, path, target.suffix)
+            try:
+                _write(con, path, target.suffix)
+            except duckdb.IOException as error:
+                raise OSError(str(error)) from error
             broken = violations(path, target.suffix)
             if broken:
                 raise FeedError("\n".join([f"{target} would break FOCUS 1.2, and was not written:", *map(str, broken)]))

@@ -1,0 +1,77 @@
+-- staging.series_past: the valid nights of each series that a new night is held against; the new ones are among them.
+-- grain: series_key, night
+-- spans: nights
+-- columns: numbers stand for what is compared, since there are many rows: series_key; lineage_key, series and lineage
+--   of staging.comparable_nights; comparable_key, series, loads, measure and metric version; terms_key, prices and
+--   demand; price_key, prices alone; fleet_key. value_usd is read from the measure's column.
+--   Nights are those of the 140 days before the first new one, of which a baseline takes at most 120. Only a series
+--   that has fewer among them, of the loads, SLO and lengths that it has tonight, is followed further: for 400 days.
+with scope as (
+    select
+        since,
+        since - interval 140 days as recent,
+        since - interval 400 days as earliest,
+    from raw.build_scope
+),
+
+fleets as (
+    select
+        fleet_id,
+        fleet_key,
+        catalog_hash,
+        measure,
+        hash(demand_terms) as demand_key,
+        hash(lineage) as lineage_no,
+        hash(loads, measure, metric_version) as comparable_no,
+    from staging.comparable_nights
+),
+
+-- not materialized: each of its readers asks for nights of its own
+costs as not materialized (
+    select
+        hash(costs.series_id) as series_key,
+        costs.night,
+        fleets.fleet_key,
+        plans.price_key,
+        hash(plans.price_key, fleets.demand_key) as terms_key,
+        hash(series_key, fleets.lineage_no) as lineage_key,
+        hash(series_key, fleets.comparable_no) as comparable_key,
+        case fleets.measure
+            when 'usd_per_mtok' then costs.usd_per_mtok
+            when 'usd_per_mtok_input' then costs.usd_per_mtok_input
+            when 'usd_per_mtok_output' then costs.usd_per_mtok_output
+            else costs.usd_per_request
+        end as value_usd,
+    from curated.cost_per_million_tokens as costs
+    inner join fleets on costs.fleet_id = fleets.fleet_id
+    inner join staging.plan_terms as plans
+        on
+            fleets.catalog_hash = plans.catalog_hash
+            and costs.price_plan = plans.price_plan
+            and costs.night = plans.night
+    where value_usd > 0 and isfinite(value_usd)
+),
+
+recent as materialized (
+    select costs.*
+    from costs
+    cross join scope
+    where costs.night >= scope.recent
+),
+
+-- the last night of a lineage, and that of any, are among the recent ones where one of the lineage is
+short as materialized (
+    select recent.series_key
+    from recent
+    cross join scope
+    group by recent.series_key, recent.lineage_key
+    having max(recent.night) >= any_value(scope.since) and count(*) filter (where recent.night < scope.since) < 120
+)
+
+select * from recent
+union all
+select costs.*
+from costs
+cross join scope
+semi join short on costs.series_key = short.series_key
+where costs.night < scope.recent and costs.night >= scope.earliest
