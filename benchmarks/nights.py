@@ -207,7 +207,8 @@ def make_history(first: Home, home: Home, nights: int) -> None:
         for table in (*CURATED_TABLES, INPUTS, INPUT_PARTS):
             con.execute(_copies(table, day, nights))
         con.execute(
-            f"update curated.server_counts set rps_per_instance = 1.1 * rps_per_instance where endpoint < 'endpoint-{SLOWED:02}'"
+            # where a build finds what performance was before the night that it adds
+            f"update curated.change_points set performance_value = performance_value / 1.1 where endpoint < 'endpoint-{SLOWED:02}'"
         )
         con.execute("insert into meta.build from first.meta.build")
         found: Any = pa.table(
