@@ -75,7 +75,7 @@ def _ledger(ledger: Sequence[Row], plan: str) -> str:
         by_bucket.setdefault(row["bucket"], {})[row["allocation_method"]] = row
     currency, year = rows[0]["currency"], rows[0]["fleet_year_usd"]
     lines: list[list[Any]] = []
-    for bucket in filter(by_bucket.__contains__, BUCKETS):
+    for bucket in sorted(by_bucket, key=list(BUCKETS).index):
         cells = [by_bucket[bucket].get(method) for method in methods]
         amounts = [cents(cell["usd_shown"] if cell else None, currency) for cell in cells]
         shares = [percent(cell["usd"] / year) if cell and cell["usd"] is not None and year else DASH for cell in cells]

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 Integers = npt.NDArray[Any]
 
-_PLACES_A_GAP = 1
 _WIDE = 2**31
 
 
@@ -77,7 +76,7 @@ def fold(
     if tokens is not None:
         codes += np.multiply(tokens, kind_count, dtype=np.int64)
     codes += kinds
-    found, occurrences = _counted(codes, _PLACES_A_GAP * len(gaps))
+    found, occurrences = _counted(codes, len(gaps))
     found_gaps, rest = np.divmod(found, ways)
     found_tokens, found_kinds = np.divmod(rest, kind_count)
     if known is not None:

@@ -39,7 +39,7 @@ def connect(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         con = duckdb.connect(str(home.warehouse), read_only=True)
     except duckdb.Error as error:
-        if "lock" in str(error):
+        if "Could not set lock" in str(error):  # a path may say lock, too
             raise WarehouseError(
                 f"{home.warehouse} is open for writing in another program: close it there, or let that program open it "
                 f"read-only, as all of ours do ({error})"
