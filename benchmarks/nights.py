@@ -42,7 +42,8 @@ from warehouse.scratch import attach
 
 REPEATS = 3
 ENDPOINTS, CONCURRENCIES, MEAN_CHUNKS = 20, (1, 2, 4, 8, 16, 32, 64, 128), 128
-FIRST = datetime(2026, 1, 1, 2)
+FIRST = datetime(2026, 5, 1, 2)
+"""All plans of the starter catalog have a price by then: each night prices the same ones."""
 SLOWED = 4
 """Endpoints that the new night finds slower."""
 BY_CATALOG = {DEMANDS.name, PRICE_PLANS.name, SLO_BOUNDS.name}
@@ -170,6 +171,7 @@ def check(home: Home, nights: int) -> None:
     with duckdb.connect(str(home.warehouse), read_only=True) as con:
         points = con.execute("select night, count(*) from curated.operating_points group by night").fetchall()
         builds = con.execute("select count(distinct night) from meta.inputs group by built_at order by 1").fetchall()
+        priced = con.execute(_PRICED).fetchall()
         slowed = con.execute(_SLOWED).fetchall()
     if {count for _, count in points} != {ENDPOINTS * len(CONCURRENCIES)} or len(points) != nights:
         raise RuntimeError(
@@ -177,7 +179,8 @@ def check(home: Home, nights: int) -> None:
         )
     if builds[0] != (1,):
         raise RuntimeError(f"the new night was not built alone: nights by build are {builds}")
-
+    if len(priced) != 1:
+        raise RuntimeError(f"nights do not price the same: {priced} costs a night")
     if slowed != [(SLOWED,)]:
         raise RuntimeError(f"{slowed} endpoints were found to be slower, and {SLOWED} were")
 
@@ -186,6 +189,7 @@ _SLOWED = """
     select count(distinct endpoint) from curated.regressions
     where is_new and direction = 'worse' and night = (select max(night) from curated.runs)
 """
+_PRICED = "select distinct count(*) from curated.cost_per_million_tokens group by night"
 
 
 def make_history(first: Home, home: Home, nights: int) -> None:

@@ -69,6 +69,10 @@ known as materialized (
     where abs(scope_effect_usd) >= 0.01 * previous_value_usd
 ),
 
+earliest_known as materialized (
+    select min(night) as night from known
+),
+
 -- of each series, the first of the 13 valid nights before the new ones: what is older is the new normal
 fresh as materialized (
     select
@@ -76,7 +80,11 @@ fresh as materialized (
         list_min(max(trends.night, 13)) as since,
     from trends
     cross join scope
-    where trends.night < scope.since and trends.series_id in (select series_id from known)
+    cross join earliest_known
+    where
+        trends.night < scope.since
+        and trends.night >= earliest_known.night
+        and trends.series_id in (select series_id from known)
     group by trends.series_id
 ),
 
@@ -88,24 +96,40 @@ exact_steps as materialized (
 ),
 
 moved as materialized (
-    select series_id from changed
-    union
-    select series_id from exact_steps
+    select
+        series_id,
+        min(step_night) as step_night,
+    from (
+        select series_id, step_night from changed
+        union all
+        select series_id, night from exact_steps
+    ) as steps
+    group by series_id
+),
+
+-- a step is held against the two valid nights before it: what is older is nobody's concern
+reached as materialized (
+    select
+        trends.series_id,
+        list_min(max(trends.night, 3)) as from_night,
+    from trends
+    inner join moved on trends.series_id = moved.series_id and trends.night <= moved.step_night
+    group by trends.series_id
 ),
 
 -- the order of joins must not be turned round: all nights of a series against each other are many
 nights as materialized (
     select
-        series_id,
-        night,
-        run_id,
-        previous_value_usd,
-        performance_effect_usd,
-        price_effect_usd,
-        scope_effect_usd,
-        row_number() over (partition by series_id order by night) as night_no,
+        trends.series_id,
+        trends.night,
+        trends.run_id,
+        trends.previous_value_usd,
+        trends.performance_effect_usd,
+        trends.price_effect_usd,
+        trends.scope_effect_usd,
+        row_number() over (partition by trends.series_id order by trends.night) as night_no,
     from trends
-    where series_id in (select series_id from moved)
+    inner join reached on trends.series_id = reached.series_id and trends.night >= reached.from_night
 ),
 
 performance as materialized (

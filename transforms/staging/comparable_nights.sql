@@ -6,20 +6,44 @@
 --   slo_terms; demand_terms, all that is asked but the growth of its rates; measure, the column that a cost is
 --   read from: usd_per_mtok, of a pool its own tokens' price, per request where tokens were not counted; lineage,
 --   what two nights must have in common for one to be the other's baseline.
-with measured as (
+-- Nights of the 400 days before the first new one (raw.build_scope.since): none is held against an older one.
+with scope as (
+    select since - interval 400 days as earliest from raw.build_scope
+),
+
+measured as (
     select
         endpoint,
         workload,
         night,
-        string_agg(distinct load, ', ' order by load) as loads,
+        -- string_agg in order takes several times as long
+        array_to_string(list_sort(list_distinct(list(load))), ', ') as loads,
         concat_ws(
             ' -> ',
             coalesce(max(input_tokens_target)::varchar, 'any'),
             coalesce(max(output_tokens_target)::varchar, 'any')
         ) as lengths,
     from curated.runs
-    where is_current and retracted_at is null and levels_measured > 0
+    cross join scope
+    where night >= earliest and is_current and retracted_at is null and levels_measured > 0
     group by endpoint, workload, night
+),
+
+asked as (
+    select
+        catalog_hash,
+        demand,
+        night,
+        slo_terms,
+        md5(
+            concat_ws(
+                '|', peak_rps, mean_rps, mean_source, growth, as_of, headroom, spares, uptime, 'instances',
+                max_instances, 'gpus', max_gpus, 'kw', max_power_kw, 'trace', trace_rps, trace_shares
+            )
+        ) as demand_terms,
+    from curated.demands
+    cross join scope
+    where night >= earliest
 ),
 
 tokens as (
@@ -29,6 +53,8 @@ tokens as (
         output_tokens_mean,
         instances_measured,
     from curated.operating_points
+    cross join scope
+    where night >= earliest
 ),
 
 final as (
@@ -36,14 +62,8 @@ final as (
         fleets.*,
         measured.loads,
         measured.lengths,
-        demands.slo_terms,
-        md5(
-            concat_ws(
-                '|', demands.peak_rps, demands.mean_rps, demands.mean_source, demands.growth, demands.as_of,
-                demands.headroom, demands.spares, demands.uptime, 'instances', demands.max_instances, 'gpus',
-                demands.max_gpus, 'kw', demands.max_power_kw, 'trace', demands.trace_rps, demands.trace_shares
-            )
-        ) as demand_terms,
+        asked.slo_terms,
+        asked.demand_terms,
         tokens.instances_measured,
         case fleets.role
             when 'prefill' then tokens.input_tokens_mean
@@ -57,14 +77,13 @@ final as (
             else 'usd_per_mtok'
         end as measure,
     from curated.server_counts as fleets
-    inner join curated.demands as demands
-        on
-            fleets.catalog_hash = demands.catalog_hash
-            and fleets.demand = demands.demand
-            and fleets.night = demands.night
+    inner join asked
+        on fleets.catalog_hash = asked.catalog_hash and fleets.demand = asked.demand and fleets.night = asked.night
     left join measured
         on fleets.endpoint = measured.endpoint and fleets.workload = measured.workload and fleets.night = measured.night
     left join tokens using (operating_point_id)
+    cross join scope
+    where fleets.night >= scope.earliest
 )
 
 select

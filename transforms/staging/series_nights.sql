@@ -10,18 +10,30 @@ with scope as (
     select since from raw.build_scope
 ),
 
-ordered as materialized (
+-- in order: a window over so many short lineages takes three times as long
+lineages as materialized (
     select
-        series_key,
         lineage_key,
-        night,
-        value_usd,
-        price_key,
-        lag(night, 120) over lineages as reach,
-        row_number() over lineages as place,
-        lag(terms_key, 1, terms_key) over lineages <> terms_key as is_step,
+        list_sort(list(struct_pack(night := night, terms_key := terms_key))) as nights,
     from staging.series_past
-    window lineages as (partition by lineage_key order by night)
+    group by lineage_key
+),
+
+places as (
+    select
+        *,
+        unnest(range(1, len(nights) + 1)) as place,
+    from lineages
+),
+
+ordered as (
+    select
+        lineage_key,
+        place,
+        nights[place].night as night,
+        case when place > 120 then nights[place - 120].night end as reach,
+        place > 1 and nights[place].terms_key <> nights[place - 1].terms_key as is_step,
+    from places
 ),
 
 steps as (
@@ -35,7 +47,9 @@ steps as (
 
 stepped as (
     select
-        ordered.*,
+        ordered.lineage_key,
+        ordered.night,
+        ordered.reach,
         settled.night as settled_step,
         case when fresh.place <= ordered.place then fresh.night end as fresh_step,
     from ordered
@@ -117,10 +131,10 @@ new as (
 final as (
     select
         new.*,
-        stepped.value_usd,
-        stepped.value_usd is not null as is_valid,
-        stepped.price_key,
-        stepped.lineage_key,
+        past.value_usd,
+        past.value_usd is not null as is_valid,
+        past.price_key,
+        past.lineage_key,
         case when followed.valid_before >= new.night - interval 400 days then before.lineage end as lineage_before,
         case when followed.comparable_before >= new.night - interval 400 days then followed.comparable_before end
             as previous_night,
@@ -130,8 +144,9 @@ final as (
         ) as baseline_from,
         least(new.night, coalesce(stepped.fresh_step, new.night)) as baseline_to,
     from new
-    left join stepped on new.series_key = stepped.series_key and new.night = stepped.night
-    left join followed on stepped.series_key = followed.series_key and stepped.night = followed.night
+    left join staging.series_past as past on new.series_key = past.series_key and new.night = past.night
+    left join stepped on past.lineage_key = stepped.lineage_key and past.night = stepped.night
+    left join followed on past.series_key = followed.series_key and past.night = followed.night
     left join staging.comparable_nights as before on followed.fleet_key_before = before.fleet_key
 )
 

@@ -66,12 +66,21 @@ short as materialized (
     cross join scope
     group by recent.series_key, recent.lineage_key
     having max(recent.night) >= any_value(scope.since) and count(*) filter (where recent.night < scope.since) < 120
+),
+
+-- null where no series is short: then no older night is read
+further as materialized (
+    select
+        min(scope.recent) as recent,
+        min(scope.earliest) as earliest,
+    from scope
+    cross join short
 )
 
 select * from recent
 union all
 select costs.*
 from costs
-cross join scope
+cross join further
 semi join short on costs.series_key = short.series_key
-where costs.night < scope.recent and costs.night >= scope.earliest
+where costs.night < further.recent and costs.night >= further.earliest
