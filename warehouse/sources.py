@@ -21,9 +21,11 @@ from schemas.columns import (
     LANDED_TABLES,
     LEVELS_SOURCE,
     PRICE_PLANS_SOURCE,
+    REQUEST_TRACES,
     RUNS_SOURCE,
     SLO_BOUNDS_SOURCE,
     SLOS_SOURCE,
+    TRACE_PLACES_SOURCE,
     Table,
 )
 from schemas.errors import LandingError
@@ -63,7 +65,10 @@ def attach(
     fill(con, BUILD_SCOPE_SOURCE, [{"since": since or min((run["night"] for run in runs), default=None)}])
     parts = [part for manifest in closed for part in manifest.parts if part["path"]]
     for table in LANDED_TABLES:
-        _landed(con, table, [str(home.root / part["path"]) for part in parts if part["table"] == table.name])
+        files = [str(home.root / part["path"]) for part in parts if part["table"] == table.name]
+        _landed(con, table, files)
+        if table is REQUEST_TRACES:
+            _placed(con, files)
 
 
 def landed_bytes(home: Home, closed: Collection[manifests.Manifest]) -> int:
@@ -122,6 +127,18 @@ def _landed(con: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> N
     con.execute(f"create view raw.{table.name} as {selects}")
 
 
+def _placed(con: duckdb.DuckDBPyConnection, files: list[str]) -> None:
+    """Where the rows of the traces lie: columns that every version has."""
+    if not files:
+        fill(con, TRACE_PLACES_SOURCE, [])
+        return
+    keys = ", ".join(TRACE_PLACES_SOURCE.grain)
+    con.execute(
+        f"create view raw.{TRACE_PLACES_SOURCE.name} as select filename as file, file_row_number as row_no, {keys} "
+        f"from read_parquet([{_listed(files)}], hive_partitioning = false, filename = true, file_row_number = true)"
+    )
+
+
 def _lacking(table: Table, file: str) -> frozenset[str]:
     present = set(pq.read_schema(file).names)
     if unknown := present - {column.name for column in table.columns}:
@@ -134,8 +151,11 @@ def _lacking(table: Table, file: str) -> frozenset[str]:
 
 def _select(table: Table, lacking: frozenset[str], files: list[str]) -> str:
     columns = ", ".join(f"cast(null as {c.type}) as {c.name}" if c.name in lacking else c.name for c in table.columns)
-    listed = ", ".join(f"'{literal(file)}'" for file in files)
-    return f"select {columns} from read_parquet([{listed}], hive_partitioning = false)"
+    return f"select {columns} from read_parquet([{_listed(files)}], hive_partitioning = false)"
+
+
+def _listed(files: list[str]) -> str:
+    return ", ".join(f"'{literal(file)}'" for file in files)
 
 
 def literal(file: str) -> str:

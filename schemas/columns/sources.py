@@ -229,6 +229,22 @@ BUILD_SCOPE_SOURCE = Table(
     (N("since", "TIMESTAMP", "Earliest night whose rows are made, here and in tables that look at other nights"),),
 )
 
+TRACE_PLACES_SOURCE = Table(
+    "raw",
+    "trace_places",
+    ("run_id", "attempt", "level_index", "shard", "request_index"),
+    "Where each row of request_traces lies, for those that read its lists from the files themselves.",
+    (
+        R("file", "VARCHAR", "Path of the part"),
+        R("row_no", "BIGINT", "Rows before it in the part"),
+        R("run_id", "VARCHAR", "One endpoint x workload x load on one scheduled night"),
+        R("attempt", "INTEGER", "Attempt of the run"),
+        R("level_index", "INTEGER", "Position of the load level in the plan"),
+        R("shard", "INTEGER", "Worker process that sent it"),
+        R("request_index", "BIGINT", "Position in the plan of the worker's level"),
+    ),
+)
+
 SOURCE_TABLES = (
     *LANDED_TABLES,
     RUNS_SOURCE,
@@ -240,5 +256,6 @@ SOURCE_TABLES = (
     PRICE_PLANS_SOURCE,
     DEMAND_CLASSES_SOURCE,
     BUILD_SCOPE_SOURCE,
+    TRACE_PLACES_SOURCE,
 )
 """What the transforms read as `raw.<name>`."""

@@ -3,6 +3,7 @@
 import math
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -74,9 +75,9 @@ def ladder(
 def publish(home: Home, fill: Any) -> Home:
     """Build the warehouse of `home` from the rows that `fill(given)` adds."""
     home.prepare()
-    with duckdb.connect(str(home.warehouse)) as con:
+    with TemporaryDirectory() as folder, duckdb.connect(str(home.warehouse)) as con:
         con.execute("attach ':memory:' as raw; attach ':memory:' as staging")
-        given = Given(con)
+        given = Given(con, Path(folder))
         fill(given)
         given.build()
     return home

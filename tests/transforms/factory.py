@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from schemas.columns import SOURCE_TABLES, TRACE_SCHEMA_VERSION, Table
+from schemas.columns import SOURCE_TABLES, TRACE_PLACES_SOURCE, TRACE_SCHEMA_VERSION, Table
 from transforms.runner import BuildReport, build
 
 NIGHT = datetime(2026, 6, 1, 2, 0)
@@ -38,6 +41,7 @@ class Given:
     """The raw rows of a test; `build` makes the warehouse from them and `expect` asks it."""
 
     con: duckdb.DuckDBPyConnection
+    folder: Path
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {t.name: [] for t in SOURCE_TABLES})
     wanted: tuple[str, ...] | None = None
     """Tables that the tests of a module look at; null: all."""
@@ -152,8 +156,20 @@ class Given:
         """Fill `raw.*` and build the warehouse."""
         self.rows["build_scope"] = [{"since": min((run["night"] for run in self.rows["runs"]), default=None)}]
         for table in SOURCE_TABLES:
-            fill(self.con, table, self.rows[table.name])
+            if table is not TRACE_PLACES_SOURCE:
+                fill(self.con, table, self.rows[table.name])
+        self._land()
         return build(self.con, wanted=self.wanted)
+
+    def _land(self) -> None:
+        """Put the traces into a file and say where each lies."""
+        part = self.folder / "traces.parquet"
+        pq.write_table(self.con.sql("from raw.request_traces").to_arrow_table(), part)
+        keys = ", ".join(TRACE_PLACES_SOURCE.grain)
+        self.con.execute(
+            f"create view raw.trace_places as select '{part}' as file, file_row_number as row_no, {keys} "
+            f"from read_parquet('{part}', file_row_number = true)"
+        )
 
     def one(self, query: str) -> dict[str, Any]:
         """The only row of a query."""
@@ -175,9 +191,9 @@ class Given:
 @contextmanager
 def given() -> Iterator[Given]:
     """An empty warehouse in memory, with databases attached as `raw` and `staging` that stay open to look into."""
-    with duckdb.connect(config={"threads": 1}) as con:
+    with TemporaryDirectory() as folder, duckdb.connect(config={"threads": 1}) as con:
         con.execute("attach ':memory:' as raw; attach ':memory:' as staging")
-        yield Given(con)
+        yield Given(con, Path(folder))
 
 
 def fill(con: duckdb.DuckDBPyConnection, table: Table, rows: list[dict[str, Any]]) -> None:

@@ -45,3 +45,11 @@ def test_the_first_values_of_a_list_are_summed_and_no_others() -> None:
     lists = Lists.of_lengths(np.array([3, 2, 4, 8]), np.array([2, 2]))
     assert lists.sums(np.array([0, 1, 1]), np.array([1, 1, 9])).tolist() == [3, 4, 12]
     assert lists[np.array([1])].values.tolist() == [4, 8]
+
+
+@pytest.mark.parametrize("rows", [[], [0], [1, 2], [0, 2], [0, 1, 3], [0, 1, 2, 3]])
+def test_lists_are_taken_by_their_number(rows: list[int]) -> None:
+    lists = [[3, 2], [], [4], [8, 9, 1]]
+    taken = Lists.of_lengths(np.array([3, 2, 4, 8, 9, 1]), np.array([2, 0, 1, 3]))[np.array(rows, np.int64)]
+    assert taken.values.tolist() == [value for row in rows for value in lists[row]]
+    assert taken.lengths.tolist() == [len(lists[row]) for row in rows]

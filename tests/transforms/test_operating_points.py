@@ -5,6 +5,7 @@ from math import ceil, floor
 from random import Random
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.transforms.factory import NIGHT, Given
@@ -338,7 +339,10 @@ def test_gaps_counted_in_several_folds_are_those_of_one(given: Given, monkeypatc
     histogram = f"{discover()['staging.gap_histogram'].sql} order by all"
     counted = given.all(histogram)
     assert [row["occurrences"] for row in counted] == [10, 9, 5, 5, 9]
-    monkeypatch.setattr(gap_folds, "_GAPS_A_FOLD", 1)
+    for limit in ("_GAPS_A_FOLD", "_WORTH_A_FOLD"):
+        monkeypatch.setattr(gap_folds, limit, 1)
+    part = given.folder / "traces.parquet"
+    pq.write_table(pq.read_table(part), part, row_group_size=1)
     gap_folds.build(given.con)
     assert given.one("select count(*) > 10 as in_many from staging.gap_folds") == {"in_many": True}
     assert given.all(histogram) == counted

@@ -11,6 +11,7 @@ Why not SQL: grouping rows takes three times as long as reading them, and would 
 0008). What the tables of SQL on top of it hold is `staging.gap_histogram` and `staging.level_flow`.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import duckdb
@@ -18,10 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.folding import Lists, fold
+from transforms.trace_lists import by_file, plain_memory, read
 
-READS = ("raw.request_traces", "staging.requests", "staging.window_edges")
+READS = ("raw.trace_places", "staging.requests", "staging.window_edges")
 
-_GAPS_A_FOLD = 2**20
+_GAPS_A_FOLD, _WORTH_A_FOLD = 2**21, 2**18
 _COUNT = pa.struct(
     [
         ("level_no", pa.int64()),
@@ -36,7 +38,6 @@ _ARRIVAL = pa.struct(
     + [("tokens_before", pa.int64()), ("tokens_in_all", pa.int64())]
 )
 _SCHEMA = pa.schema([("fold_no", pa.int64()), ("counts", pa.list_(_COUNT)), ("arrivals", pa.list_(_ARRIVAL))])
-_MEAN_CHUNKS = "select coalesce(ceil(avg(token_chunks)), 1) from staging.requests where is_ok"
 _STREAMS = """
 with straddling as (
     select
@@ -66,7 +67,7 @@ streams as (
         requests.mean_chunk_tokens as mean_tokens,
         requests.sent_in_window and requests.token_chunks > 1 as is_pooled,
         requests.output_tokens is not null as has_tokens,
-        dense_rank() over (order by requests.level_no, requests.mean_chunk_tokens) as kind_no,
+        hash(requests.level_no, requests.mean_chunk_tokens) as kind_no,
         straddling.edges,
         straddling.reached_us,
     from staging.requests as requests
@@ -75,6 +76,8 @@ streams as (
 )
 
 select
+    places.file,
+    places.row_no,
     streams.level_no,
     streams.shard,
     streams.request_index,
@@ -84,28 +87,41 @@ select
     streams.has_tokens,
     streams.edges,
     streams.reached_us,
-    traces.gaps_us,
-    traces.chunk_tokens,
-from raw.request_traces as traces
+from raw.trace_places as places
 inner join streams using (run_id, attempt, level_index, shard, request_index)
-where traces.gaps_us is not null
+order by places.file, places.row_no
 """
 
 
 def build(con: duckdb.DuckDBPyConnection) -> None:
     """Make the table `staging.gap_folds`."""
-    [(chunks,)] = con.execute(_MEAN_CHUNKS).fetchall()
     con.register("folds", _SCHEMA.empty_table())
     con.execute("create or replace table staging.gap_folds as from folds")
-    # what is read goes on while rows are added
-    with con.cursor() as reading:
-        batches = reading.sql(_STREAMS).to_arrow_reader(max(1, int(_GAPS_A_FOLD // chunks)))
-        for fold_no, batch in enumerate(batches, start=1):
-            gaps, tokens = _lists(batch["gaps_us"]), _lists(batch["chunk_tokens"])
+    streams = con.sql(_STREAMS).to_arrow_table().combine_chunks()
+    with plain_memory():
+        for fold_no, (batch, gaps, tokens) in enumerate(_batches(streams), start=1):
             made = [_one(make(batch, gaps, tokens)) for make in (_counts, _arrivals)]
             con.register("folds", pa.Table.from_arrays([pa.array([fold_no], pa.int64()), *made], schema=_SCHEMA))
             con.execute("insert into staging.gap_folds from folds")
     con.unregister("folds")
+
+
+def _batches(streams: pa.Table) -> Iterator[tuple[pa.RecordBatch, Lists, Lists]]:
+    """Rows of `streams` with their gaps and tokens, about so many gaps at a time as a fold takes, from one file or more."""
+    waiting: list[list[Lists]] = []
+    begun = done = 0  # rows of `streams`
+    for file, first, end in by_file(streams["file"]) if streams.num_rows else ():
+        rows = streams["row_no"].slice(first, end - first).to_numpy()
+        for many, lists in read(file, rows, ("gaps_us", "chunk_tokens"), _WORTH_A_FOLD):
+            waiting.append(lists)
+            done += many
+            # the level of a file is better not folded with the next one's
+            enough = _WORTH_A_FOLD if done == end else _GAPS_A_FOLD
+            if done == streams.num_rows or sum(len(gaps.values) for gaps, _ in waiting) >= enough:
+                [batch] = streams.slice(begun, done - begun).to_batches()
+                gaps, tokens = (Lists.joined(parts) for parts in zip(*waiting, strict=True))
+                yield batch, gaps, tokens
+                waiting, begun = [], done
 
 
 def _one(rows: Any) -> Any:
@@ -138,7 +154,7 @@ def _counts(batch: pa.RecordBatch, gaps: Lists, tokens: Lists) -> Any:
 def _folded(batch: pa.RecordBatch, rows: Any, gaps: Lists, tokens: Any) -> Any:
     """Rows of `counts` of these requests; all that is said of a kind holds of each request of it."""
     kinds, firsts, of_rows = np.unique(batch["kind_no"].to_numpy()[rows], return_index=True, return_inverse=True)
-    of_gaps = np.repeat(of_rows, gaps.lengths) if len(kinds) > 1 else of_rows[:1]
+    of_gaps = np.repeat(of_rows.astype(np.int32), gaps.lengths) if len(kinds) > 1 else of_rows[:1]
     found_gaps, found_kinds, found_tokens, occurrences = fold(gaps.values, of_gaps, tokens)
     examples: Any = pa.array(rows[firsts][found_kinds])
     count: Any = pa.nulls(len(found_gaps), pa.int32()) if found_tokens is None else pa.array(found_tokens, pa.int32())
