@@ -17,6 +17,8 @@ _SCALARS: dict[str, pa.DataType] = {
     "TIMESTAMP": pa.timestamp("us"),
 }
 
+_FILTERED = {"run_id", "attempt", "endpoint", "workload", "run_date", "level_index", "shard", "phase", "outcome"}
+
 
 def arrow_type(duckdb_type: str) -> pa.DataType:
     """Arrow type of a DuckDB type name; `X[]` is a list without null elements. KeyError for a type not in use."""
@@ -36,7 +38,9 @@ def write_options(table: Table) -> dict[str, Any]:
     Times and counts hardly ever repeat: differences, packed to the bits they need. Gaps in whole microseconds do,
     within a row group of a level: a dictionary's places take 14 bits a gap of a jittery stream, where differences, which
     one late gap in 32 makes wide, take 16 and plain values 15.5, all with zstd. Byte-stream split would take 12, but
-    DuckDB 1 does not read it for integers. Statistics only where a query might filter by them.
+    DuckDB 1 does not read it for integers. Small pages: the places of the first ones need fewer bits, since the
+    dictionary is still short. What a footer says again for every row group is what a reader needs: statistics of the
+    columns that queries filter by, and no second schema, which Arrow finds in Parquet's own.
     """
     encoding = {_path(column): how for column in table.columns if (how := _encoding(column))}
     repeating = [path for path in map(_path, table.columns) if path not in encoding]
@@ -45,7 +49,9 @@ def write_options(table: Table) -> dict[str, Any]:
         "compression_level": 3,
         "use_dictionary": repeating,
         "column_encoding": encoding,
-        "write_statistics": [column.name for column in table.columns if column.name in repeating],
+        "data_page_size": 128 << 10,
+        "write_statistics": [column.name for column in table.columns if column.name in _FILTERED],
+        "store_schema": False,
     }
 
 
