@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 from prefect.deployments.runner import DeploymentApplyError
@@ -20,7 +21,7 @@ from schemas.errors import UsageError
 from warehouse.home import Home
 
 
-async def serve(home: Home, port: int, say: Say) -> None:
+async def serve(home: Home, catalog: Path, port: int, say: Say) -> None:
     """Serve until SIGINT or SIGTERM. Raises UsageError: `prefect.yaml` is wrong, or the server cannot be had."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -37,7 +38,8 @@ async def serve(home: Home, port: int, say: Say) -> None:
             crons = ", ".join(str(getattr(s.schedule, "cron", s.schedule)) for s in deployment.schedules or [])
             say(f"serving {deployment.full_name}" + (f" ({crons})" if crons else ""))
         say(
-            f"deployments of {file.absolute()}, home {home.root}; Prefect's UI: {url.removesuffix('/api')}; Ctrl-C ends it"
+            f"deployments of {file.absolute()}, catalog {catalog}, home {home.root}; Prefect's UI: "
+            f"{url.removesuffix('/api')}; Ctrl-C ends it"
         )
         await runner.start()
 

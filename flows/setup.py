@@ -93,4 +93,4 @@ def serve(home: str | None, catalog: str | None, port: int) -> None:
     quiet_prefect()
     from flows.serve import serve
 
-    asyncio.run(serve(at, port, lambda line: click.echo(line, err=True)))
+    asyncio.run(serve(at, folder.absolute(), port, lambda line: click.echo(line, err=True)))

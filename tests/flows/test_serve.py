@@ -26,7 +26,8 @@ class Serving:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.home, self.log, self.mark = Home(folder / "home"), folder / "serve.log", uuid.uuid4().hex
-        write_catalog(folder / "catalog", requests=300, up=url)
+        self.catalog = folder / "catalog"
+        write_catalog(self.catalog, requests=300, up=url)
         written = (ROOT / "prefect.yaml").read_text().replace('"0 2 * * *"', '"* * * * *"')
         (folder / "prefect.yaml").write_text(
             written.replace("schedule: nightly\n", "schedule: nightly\n        calibrate: false\n")
@@ -68,6 +69,7 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 @linux
 def test_a_killed_server_is_started_again_and_a_stop_lands_the_night(serving: Serving) -> None:
     serving.until("Ctrl-C ends it")
+    assert f"catalog {serving.catalog}, home {serving.home.root};" in serving.log.read_text()
     os.kill(serving.server(), signal.SIGKILL)
     serving.until("starting it again")
     deadline = time.monotonic() + 300
