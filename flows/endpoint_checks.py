@@ -108,5 +108,7 @@ async def _metrics(name: str, endpoint: Endpoint, spec: ShardSpec) -> Check:
         return Check(f"metrics {name}", "ok", f"its Prometheus page is read as that of {scraper.rows[0]['source']}")
     where = endpoint.metrics_url or "/metrics beside the API"
     return Check(
-        f"metrics {name}", "ok", f"no Prometheus page of a known engine answers in time ({where}): its queue and cache stay unknown"
+        f"metrics {name}",
+        "ok",
+        f"no Prometheus page of a known engine answers in time ({where}): its queue and cache stay unknown",
     )

@@ -110,7 +110,9 @@ def test_what_a_custom_tool_is_told_counts_as_answer(wire) -> None:
 
 
 def test_a_usage_without_counts_takes_none_away(wire) -> None:
-    row = row_of((200, wire.token("a")), (210, wire.finish()), (220, wire.usage(7, 1)), (230, wire.event({"usage": {}})))
+    row = row_of(
+        (200, wire.token("a")), (210, wire.finish()), (220, wire.usage(7, 1)), (230, wire.event({"usage": {}}))
+    )
     assert (row["input_tokens"], row["output_tokens"], row["output_token_source"]) == (7, 1, "usage")
 
 
@@ -219,7 +221,10 @@ def test_an_event_that_is_not_json_is_malformed(wire) -> None:
 
 
 def test_an_emoji_cut_into_its_halves_is_text(wire) -> None:
-    halves = [rb'data: {"choices": [{"delta": {"content": "\ud83d"}}]}', rb'data: {"choices": [{"delta": {"content": "\ude00"}}]}']
+    halves = [
+        rb'data: {"choices": [{"delta": {"content": "\ud83d"}}]}',
+        rb'data: {"choices": [{"delta": {"content": "\ude00"}}]}',
+    ]
     row = row_of((200, halves[0] + b"\n\n"), (210, halves[1] + b"\n\n"), (220, wire.finish()))
     assert (row["outcome"], row["token_chunks"]) == ("ok", 2)
 
