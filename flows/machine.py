@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from flows.checks import Check
+from loadgen.receiver import is_compiled
 from warehouse.home import Home
 
 GIB = 2**30
@@ -25,6 +26,7 @@ def machine_checks(home: Home) -> Iterator[Check]:
     """Software, hardware and the data home, in the order of the table."""
     yield _python()
     yield _packages()
+    yield _receiver()
     yield _cpu()
     yield _cores()
     yield _open_files()
@@ -72,6 +74,15 @@ def _problem_with(requirement: Requirement, modules: dict[str, list[str]]) -> st
         except Exception as error:  # a broken package may raise anything
             return f"{requirement.name} {version} cannot be imported: {type(error).__name__}: {error}"
     return None
+
+
+def _receiver() -> Check:
+    if is_compiled():
+        return Check("receiver", "ok", "sockets are read in C")
+    return Check(
+        "receiver", "warning", "sockets are read in Python, which costs about twice the CPU a token",
+        "on Linux install a C compiler and Python's headers, then ratecard again; and unset RATECARD_RECEIVER",
+    )  # fmt: skip
 
 
 def _cpu() -> Check:

@@ -10,11 +10,11 @@ class Arrivals:
 
     It is passed in, so that a failure before the headers leaves its stamps too. Times are `time.monotonic_ns()`.
     Read i was received at `stamps[i]`; `late[i]` says that the event loop had stalled before it, so that it may hold
-    what the server sent at different times. `body` holds pieces of the body (transfer coding removed, content coding
-    not), `body_reads` the index of the read that brought each.
+    what the server sent at different times.
 
-    The bodies are made of `reads`, the stamps of `read_at` (monotonic) and `received` (what the kernel said of each
-    read, `loadgen.stamps`): `settle` makes them, which may wait until the answer is interpreted.
+    What was read is in `wire` and `table` (`loadgen.receiver.Record`), of which `settle` makes the stamps and
+    `loadgen.body` the body, both when the answer is interpreted; httpx's transport leaves `stamps`, and the `pieces` of
+    the body (transfer coding removed, content coding not) with the index of the read that brought each.
     """
 
     sent_ns: int | None = None
@@ -23,14 +23,13 @@ class Arrivals:
     connect_ns: int | None = None  # a duration; null where a pooled connection was used
     status: int | None = None
     headers_read: int | None = None  # the read that completed the headers
+    interim_responses: int = 0  # 100 Continue and the like, before the response proper
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    reads: list[bytes] = field(default_factory=list)
-    read_at: list[int] = field(default_factory=list)
-    received: bytearray = field(default_factory=bytearray)
+    wire: bytes = b""
+    table: bytes = b""
     stamps: list[int] = field(default_factory=list)
     late: list[bool] = field(default_factory=list)
-    body: list[bytes] = field(default_factory=list)
-    body_reads: list[int] = field(default_factory=list)
+    pieces: list[tuple[int, bytes]] = field(default_factory=list)
     user_stamps: int = 0  # reads that carry the time of reading, not the kernel's time of receipt
     clock_suspect: bool = False  # a kernel stamp was impossible
     transport: str = "socket"  # or "httpx": through a proxy or over HTTP/2
@@ -41,10 +40,6 @@ class Arrivals:
         settle, self.unsettled = self.unsettled, None
         if settle is not None:
             settle(self)
-            # what they held is in the stamps and the body now
-            self.reads.clear()
-            self.read_at.clear()
-            self.received.clear()
 
     @property
     def clock_source(self) -> str:

@@ -31,7 +31,7 @@ class Chunks:
         """Whole microseconds between chunks, floored cumulatively: they sum to (last - first) // 1000 ns."""
         if not self.stamps:
             return []
-        marks = (np.fromiter(self.stamps, np.int64, len(self.stamps)) - self.stamps[0]) // 1000
+        marks = (np.array(self.stamps) - self.stamps[0]) // 1000
         gaps: list[int] = (marks[1:] - marks[:-1]).tolist()
         return gaps
 
@@ -63,10 +63,11 @@ class Chunks:
 def chunks_of(arrivals: Arrivals, generation: Generation) -> Chunks:
     """Group token events into chunks: the events of a late read are one chunk, all others stand alone."""
     reads, counts = generation.token_reads, generation.token_counts
-    stamps = list(map(arrivals.stamps.__getitem__, reads))
-    if not stamps:
+    if not reads:
         return Chunks([], [], [], 0, False)
-    if len(set(reads)) < len(reads) or stamps[-1] - stamps[0] >= LONGEST_GAP_US * 1000:
+    token_reads = np.array(reads)
+    stamps: list[int] = np.array(arrivals.stamps)[token_reads].tolist()
+    if (token_reads[1:] == token_reads[:-1]).any() or stamps[-1] - stamps[0] >= LONGEST_GAP_US * 1000:
         return _grouped(arrivals.late, reads, stamps, counts)
     return Chunks(stamps, [1] * len(stamps), counts, 0, False)
 

@@ -95,8 +95,8 @@ class FallbackTransport(httpx.AsyncBaseTransport):
         """No: httpx hands an answer on at once."""
         return False
 
-    def watch_lags(self, loop: Callable[[int], None], read: Callable[[int], None]) -> None:
-        """Call `loop` with the lag of each beat of the event loop (ns); httpx's reads have no lag to tell."""
+    def watch_lags(self, loop: Callable[[int, int], None], read: Callable[[int], None]) -> None:
+        """Call `loop` with the lag of each beat of the event loop (ns) and its weight; httpx's reads have no lag to tell."""
         del read
         self.beat.on_lag = loop
 
@@ -145,8 +145,7 @@ class FallbackTransport(httpx.AsyncBaseTransport):
             arrivals.stamps.append(now)
             arrivals.late.append(late)
             arrivals.user_stamps += 1
-        arrivals.body.append(chunk)
-        arrivals.body_reads.append(len(arrivals.stamps) - 1)
+        arrivals.pieces.append((len(arrivals.stamps) - 1, chunk))
 
     def _peer_of(self, url: httpx.URL) -> Peer:
         return Peer(

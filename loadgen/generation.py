@@ -1,11 +1,12 @@
 """What a streamed body says: its token events with the reads that brought them, usage, finish reason, trouble."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from loadgen.arrivals import Arrivals
+from loadgen.body import Body, body_of
 from loadgen.content import ContentError, Piece, decode_pieces, is_coded
 from loadgen.dialect import Usage, error_text, read_delta
 from loadgen.sse import Event, SSEReader
@@ -14,8 +15,6 @@ from loadgen.template import Template, parsed
 _LEARN_EVERY = 16
 """Tokens for each template that is learnt beyond the first few: where every event differs, learning costs little."""
 _LEARN_FREELY = 4
-_FIRST_WINDOW = 64
-"""Pieces that are looked at together to begin with."""
 _SHOWN_BYTES = 4096
 """Of a body or an event, for messages: more than a message keeps, or a secret that is cut in two would not be masked."""
 
@@ -39,7 +38,7 @@ class Generation:
     problem: str | None = None  # the body is not what a streaming server sends
 
 
-def read_generation(arrivals: Arrivals) -> Generation:
+def read_generation(arrivals: Arrivals, body: Body) -> Generation:
     """Read the body of a response with status 200; whatever is wrong with it ends in `problem`, never in an error."""
     generation = Generation()
     if "json" in arrivals.header(b"content-type").lower():
@@ -51,7 +50,7 @@ def read_generation(arrivals: Arrivals) -> Generation:
     last_read = 0
     coding = arrivals.header(b"content-encoding")
     try:
-        pieces = _decoded(arrivals, coding) if is_coded(coding) else stream.without_runs(arrivals, events)
+        pieces = decode_pieces(body, coding) if is_coded(coding) else stream.without_runs(body, events)
         for last_read, piece in pieces:
             for event in events.feed(piece):
                 stream.take(event, last_read)
@@ -75,26 +74,15 @@ class _Stream:
         self._text: list[bytes] = []
         self._answer: list[bytes] = []
         self._template: Template | None = None
-        self._framed: Template | None = None
         self._template_answers = False  # or reasons
         self._learnt = 0
-        self._window = _FIRST_WINDOW
 
-    def without_runs(self, arrivals: Arrivals, events: SSEReader) -> Iterator[Piece]:
-        """Take the runs of pieces that are one whole event each like the last; yields the others, for `events`."""
-        pieces, reads, at = arrivals.body, arrivals.body_reads, 0
-        while at < len(pieces):
-            if self._framed and events.between_events:
-                window = pieces[at : at + self._window]
-                texts = self._framed.texts_of(window)
-                self._take_texts(texts, reads[at : at + len(texts)])
-                # ever more at a time while they fit, so that what does not fit is not looked at again and again
-                self._window = 2 * (len(texts) + 1)
-                at += len(texts)
-                if len(texts) == len(window):
-                    continue
-            yield reads[at], pieces[at]
-            at += 1
+    def without_runs(self, body: Body, events: SSEReader) -> Iterator[Piece]:
+        """The pieces of `body` for `events`, less the runs of chunks that are one event each like the last."""
+        for piece in body:
+            yield piece
+            if self._template and events.between_events:
+                self._take_texts(*body.run(b"data: " + self._template.before, self._template.after + b"\n\n"))
 
     def take(self, event: Event, read: int) -> None:
         """Take the next event."""
@@ -145,7 +133,6 @@ class _Stream:
         if self._learnt < _LEARN_FREELY + len(generation.token_reads) // _LEARN_EVERY:
             self._learnt += 1
             self._template = Template.of(data, text)
-            self._framed = self._template.framed() if self._template else None
             self._template_answers = bool(delta.answer)
 
     def finish(self) -> None:
@@ -163,17 +150,13 @@ def body_text(arrivals: Arrivals) -> str:
     """The first 4,096 bytes of the body as text, for messages."""
     content = b""
     try:
-        for _, piece in _decoded(arrivals, arrivals.header(b"content-encoding")):
+        for _, piece in decode_pieces(body_of(arrivals), arrivals.header(b"content-encoding")):
             content += piece
             if len(content) >= _SHOWN_BYTES:
                 break
     except ContentError as error:
         return str(error)
     return content[:_SHOWN_BYTES].decode("utf-8", "replace").strip()
-
-
-def _decoded(arrivals: Arrivals, coding: str) -> Iterable[Piece]:
-    return decode_pieces(zip(arrivals.body_reads, arrivals.body, strict=True), coding)
 
 
 def _event_error(payload: Any, data: bytes) -> str:

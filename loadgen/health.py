@@ -1,7 +1,7 @@
 """The load generator's own health: one row of `raw.client_health` per worker and second.
 
     sampler = HealthSampler(spec.identity, spec.shard, level.started_ns)
-    beat.on_lag = sampler.loop_lags.add       # ns, each beat
+    beat.on_lag = sampler.loop_lags.add       # ns and a weight, each beat
     clock.on_lag = sampler.read_lags.add      # ns, each read with a kernel stamp
     writer.add(sampler.sample(Counts(...)))   # once a second
 
@@ -40,10 +40,10 @@ class Lags:
         self._counts: dict[int, int] = {}
         self._worst_ns = 0
 
-    def add(self, lag_ns: int) -> None:
-        """Count one lag; a negative one counts as none."""
+    def add(self, lag_ns: int, times: int = 1) -> None:
+        """Count a lag so many times; a negative one counts as none."""
         bucket = max(0, lag_ns) // _BUCKET_NS
-        self._counts[bucket] = self._counts.get(bucket, 0) + 1
+        self._counts[bucket] = self._counts.get(bucket, 0) + times
         if lag_ns > self._worst_ns:
             self._worst_ns = lag_ns
 

@@ -1,4 +1,4 @@
-"""A 1 ms beat on the event loop: how late the loop runs, which reads may have waited for it, how the clocks stand."""
+"""A beat on the event loop: how late the loop runs, which reads may have waited for it, how the clocks stand."""
 
 import asyncio
 from array import array
@@ -7,12 +7,16 @@ from collections.abc import Callable
 from time import monotonic_ns, time_ns
 
 import numpy as np
+import numpy.typing as npt
 
 from loadgen.clock_pair import clock_pair
 
 BEAT_NS = 1_000_000
 LATE_NS = 1_000_000
 """A loop gap this much beyond the beat is a stall: what the kernel received meanwhile is read in one piece."""
+_SLOW_BEATS = 8
+"""While reads alone show that the loop runs, it beats this many times more slowly: waking up is what costs a client most."""
+_MANY_READS = 2  # times a beat that all was read
 
 _BUCKET_NS = 10_000
 _BUCKETS = 20_000  # 0.2 s; longer stalls are counted in the last bucket
@@ -20,15 +24,19 @@ _STEADY_NS = 1_000  # both clocks are slewed alike: only a step moves them apart
 
 
 class Heartbeat:
-    """Beats on the running loop from `start` to `stop`.
+    """Beats on the running loop from `start` to `stop`, once a millisecond, or more slowly while `all_read` tells enough.
 
-    A beat that comes on time is calm. After a stall the loop is not calm until the next beat on time: the reads up to
-    then still hold what waited.
+    The loop is calm while its signs of life, beats and `all_read`, follow each other closely. After a stall it is not
+    calm until the next sign on time: the reads up to then still hold what waited.
     """
 
     def __init__(self) -> None:
-        self.on_lag: Callable[[int], None] | None = None  # called with the lag of each beat (ns)
+        # called with the lag of each beat (ns), and how many beats of a millisecond it stands for
+        self.on_lag: Callable[[int, int], None] | None = None
         self._calm_ns = self._last_ns = monotonic_ns()
+        self._beats = 1  # of a millisecond, until the next
+        self._due_ns = 0
+        self._reads = 0  # times that all was read, since the last beat
         self._timer: asyncio.TimerHandle | None = None
         self._lags = [0] * _BUCKETS
         self._stall_starts = array("q")  # the last calm beat before each stall …
@@ -41,7 +49,7 @@ class Heartbeat:
         if self._timer is None:
             self._loop = asyncio.get_running_loop()
             self._calm_ns = self._last_ns = monotonic_ns()
-            self._timer = self._loop.call_later(BEAT_NS / 1e9, self._beat)
+            self._beat_later(self._last_ns)
 
     def stop(self) -> None:
         """Stop beating; the lags stay."""
@@ -50,6 +58,11 @@ class Heartbeat:
             self._timer = None
 
     # -- stalls
+
+    def all_read(self) -> None:
+        """All that had been received until now has just been read: a sign of life like a beat on time."""
+        self._reads += 1
+        self._live(monotonic_ns())
 
     def note_stall(self, from_ns: int, to_ns: int) -> None:
         """The loop was calm for the last time at `from_ns` and again at `to_ns` (monotonic), after all noted so far."""
@@ -67,16 +80,16 @@ class Heartbeat:
         """Whether a read at `now_ns` (monotonic) may hold what arrived while the loop was stalled."""
         return self.stalled_ns(now_ns) > BEAT_NS + LATE_NS
 
-    def late(self, times: list[int]) -> list[bool]:
+    def late(self, times: npt.NDArray[np.int64]) -> list[bool]:
         """`is_late` of rising times, at least one."""
-        first = bisect_right(self._stall_ends, times[0])
-        if first == len(self._stall_ends) and times[-1] - self._calm_ns <= BEAT_NS + LATE_NS:
+        first = bisect_right(self._stall_ends, int(times[0]))
+        last = int(times[-1])
+        if first == len(self._stall_ends) and last - self._calm_ns <= BEAT_NS + LATE_NS:
             return [False] * len(times)
         calm = np.array(self._stall_starts[first:] + array("q", [self._calm_ns]))
-        until = np.array(self._stall_ends[first:] + array("q", [times[-1] + 1]))
-        at = np.fromiter(times, np.int64, len(times))
-        stall = np.searchsorted(until, at, side="right")  # the one that a read may have been in
-        late: list[bool] = (at - calm[stall] > BEAT_NS + LATE_NS).tolist()
+        until = np.array(self._stall_ends[first:] + array("q", [last + 1]))
+        stall = np.searchsorted(until, times, side="right")  # the one that a read may have been in
+        late: list[bool] = (times - calm[stall] > BEAT_NS + LATE_NS).tolist()
         return late
 
     def forget(self) -> None:
@@ -106,18 +119,28 @@ class Heartbeat:
     def _beat(self) -> None:
         # with nothing in between: where the clocks seem to have moved apart, they are looked at again
         now, wall = monotonic_ns(), time_ns()
-        lag = now - self._last_ns - BEAT_NS
-        if lag <= LATE_NS:
+        lag = now - self._due_ns
+        if self.on_lag is not None:
+            self.on_lag(lag, self._beats)
+        self._lags[min(max(lag, 0) // _BUCKET_NS, _BUCKETS - 1)] += self._beats
+        self._live(now)
+        if not -_STEADY_NS < wall - now - self._offsets[-1] < _STEADY_NS:
+            self._note_offset()
+        self._beats = _SLOW_BEATS if self._reads >= _MANY_READS * self._beats else 1
+        self._reads = 0
+        self._beat_later(now)
+
+    def _beat_later(self, now: int) -> None:
+        self._due_ns = now + self._beats * BEAT_NS
+        self._timer = self._loop.call_later(self._beats * BEAT_NS / 1e9, self._beat)
+
+    def _live(self, now: int) -> None:
+        """A sign of life."""
+        if now - self._last_ns <= BEAT_NS + LATE_NS:
             if self._calm_ns != self._last_ns:
                 self.note_stall(self._calm_ns, now)
             self._calm_ns = now
         self._last_ns = now
-        if self.on_lag is not None:
-            self.on_lag(lag)
-        self._lags[min(max(lag, 0) // _BUCKET_NS, _BUCKETS - 1)] += 1
-        if not -_STEADY_NS < wall - now - self._offsets[-1] < _STEADY_NS:
-            self._note_offset()
-        self._timer = self._loop.call_later(BEAT_NS / 1e9, self._beat)
 
     def _note_offset(self) -> None:
         """The wall clock seems to have been stepped, or the process lost its core between the two: look again."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadgen.arrivals import Arrivals
+from loadgen.body import body_of
 from loadgen.chunks import Chunks, chunks_of
 from loadgen.dialect import Usage
 from loadgen.generation import Generation, body_text, read_generation
@@ -58,7 +59,8 @@ class Interpreter:
         arrivals = exchange.arrivals
         arrivals.settle()
         success = arrivals.status is not None and 200 <= arrivals.status < 300
-        generation = read_generation(arrivals) if success else Generation()
+        body = body_of(arrivals)
+        generation = read_generation(arrivals, body) if success else Generation()
         chunks = chunks_of(arrivals, generation)
         outcome, error = _outcome(exchange, generation, chunks)
         row = {
@@ -83,7 +85,7 @@ class Interpreter:
             "target_input_tokens": exchange.target_input_tokens,
             "target_output_tokens": exchange.target_output_tokens,
             **_chunk_columns(chunks, generation.usage or _NO_USAGE),
-            "response_bytes": sum(map(len, arrivals.body)),
+            "response_bytes": body.total_bytes(),
             "prompt_sha256": exchange.prompt_sha256,
             "text_sha256": generation.text_sha256,
         }

@@ -6,9 +6,9 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from operator import sub
 
 import numpy as np
+import numpy.typing as npt
 
 from loadgen.arrivals import Arrivals
 from loadgen.heartbeat import Heartbeat
@@ -24,6 +24,9 @@ ANCILLARY_BYTES = socket.CMSG_SPACE(_STAMPS.size) if _SUPPORTED else 0
 NO_STAMP = bytes(_STAMPS.size)
 """Stands for the stamp of a read to which the kernel gave none."""
 
+_ROW = struct.Struct("=3q")  # of `Arrivals.table`
+Times = npt.NDArray[np.int64]
+
 SLACK_NS = 50_000_000
 _PREEMPTED_NS = 50_000
 _LAG_SAMPLE = 16
@@ -36,6 +39,14 @@ def ask_kernel_stamps(sock: socket.socket) -> None:
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE)
 
 
+def received_ns(stamps: bytes) -> int:
+    """The kernel's stamp in a read's ancillary data, as wall-clock nanoseconds; 0 where there is none."""
+    if len(stamps) != _STAMPS.size:  # not the message that was asked for
+        return 0
+    seconds, nanoseconds = _STAMPS.unpack(stamps)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)
+
+
 class ReadClock:
     """Stamps reads with the kernel's time of receipt, on the monotonic clock."""
 
@@ -45,8 +56,8 @@ class ReadClock:
 
     def received_ns(self, arrivals: Arrivals) -> int:
         """When the last read was received, as `settle` will say of it where nothing is wrong with its stamp."""
-        now = arrivals.read_at[-1]
-        kernel = self._kernel_ns(_STAMPS.unpack_from(_timespecs(arrivals), -_STAMPS.size), now)
+        _, now, received = _ROW.unpack_from(arrivals.table, len(arrivals.table) - _ROW.size)
+        kernel = self._kernel_ns(received, now)
         return kernel if kernel is not None and 0 <= now - kernel <= SLACK_NS else now
 
     def settle(self, arrivals: Arrivals) -> None:
@@ -54,36 +65,40 @@ class ReadClock:
 
         In one go after the response: what is done for each read while others wait must be little.
         """
-        times = arrivals.read_at
-        if not times:
+        if not arrivals.table:
             return
+        _, times, received = np.frombuffer(arrivals.table, np.int64).reshape(-1, 3).T
         arrivals.late = self._beat.late(times)
-        arrivals.stamps = self._plain(arrivals) or self._careful(arrivals)
+        arrivals.stamps = self._plain(arrivals, times, received) or self._careful(arrivals, times, received)
         if arrivals.headers_read is not None:
             arrivals.headers_ns = arrivals.stamps[arrivals.headers_read]
         arrivals.closed_ns = max(arrivals.closed_ns or 0, arrivals.stamps[-1])
 
-    def _plain(self, arrivals: Arrivals) -> list[int] | None:
+    def _plain(self, arrivals: Arrivals, times: Times, received: Times) -> list[int] | None:
         """Kernel stamps where every read has a possible one, as nearly always; null otherwise."""
-        times = arrivals.read_at
-        offset = self._beat.wall_minus_mono(times[0])
+        offset = self._beat.wall_minus_mono(int(times[0]))
         if offset is None:
             return None
-        words = np.frombuffer(_timespecs(arrivals), np.int64).reshape(len(times), -1)
-        stamps: list[int] = (words[:, 0] * 1_000_000_000 + (words[:, 1] - offset)).tolist()
-        lags = list(map(sub, times, stamps))
-        if min(lags) < 0 or max(lags) > SLACK_NS or stamps[0] < (arrivals.sent_ns or 0) or stamps != sorted(stamps):
+        stamps = received - offset
+        lags = times - stamps
+        if (
+            lags.min() < 0
+            or lags.max() > SLACK_NS
+            or stamps[0] < (arrivals.sent_ns or 0)
+            or (stamps[1:] < stamps[:-1]).any()
+        ):
             return None
         if self.on_lag is not None:
-            for lag in lags[::_LAG_SAMPLE]:
+            for lag in lags[::_LAG_SAMPLE].tolist():
                 self.on_lag(lag)
-        return stamps
+        found: list[int] = stamps.tolist()
+        return found
 
-    def _careful(self, arrivals: Arrivals) -> list[int]:
+    def _careful(self, arrivals: Arrivals, times: Times, received: Times) -> list[int]:
         """Stamps of reads whose kernel stamps may be missing or impossible."""
         stamps, floor = [], arrivals.sent_ns or 0
-        for words, now in zip(_STAMPS.iter_unpack(_timespecs(arrivals)), arrivals.read_at, strict=True):
-            kernel = self._kernel_ns(words, now)
+        for now, stamp in zip(times.tolist(), received.tolist(), strict=True):
+            kernel = self._kernel_ns(stamp, now)
             if kernel is None:
                 arrivals.user_stamps += 1
                 kernel = now
@@ -98,14 +113,5 @@ class ReadClock:
             stamps.append(floor)
         return stamps
 
-    def _kernel_ns(self, timespec: tuple[int, int], now: int) -> int | None:
-        seconds, nanoseconds = timespec
-        return seconds * 1_000_000_000 + nanoseconds - self._beat.wall_minus_mono_at(now) if seconds else None
-
-
-def _timespecs(arrivals: Arrivals) -> bytes | bytearray:
-    """The stamps of the reads as the kernel writes them."""
-    reads = len(arrivals.read_at)
-    if len(arrivals.received) != reads * _STAMPS.size:  # not the message that was asked for
-        return NO_STAMP * reads
-    return arrivals.received
+    def _kernel_ns(self, received: int, now: int) -> int | None:
+        return received - self._beat.wall_minus_mono_at(now) if received else None

@@ -2,7 +2,6 @@
 
 import json
 from itertools import takewhile
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -14,14 +13,12 @@ _PROBED = (Delta(answer=_PROBE.decode()), Delta(reasoning=_PROBE.decode()))
 
 
 class Template:
-    """What stands before and after the text of an event."""
+    """What stands `before` and `after` the text of an event."""
 
-    __slots__ = ("_between", "_cut", "_prefix", "_suffix")
+    __slots__ = ("after", "before")
 
-    def __init__(self, prefix: bytes, suffix: bytes) -> None:
-        self._prefix, self._suffix = prefix, suffix
-        self._between = suffix + prefix
-        self._cut = itemgetter(slice(len(prefix), -len(suffix)))
+    def __init__(self, before: bytes, after: bytes) -> None:
+        self.before, self.after = before, after
 
     @classmethod
     def of(cls, data: bytes, text: str) -> "Template | None":
@@ -31,38 +28,24 @@ class Template:
         that fits the template says its text too, whatever the dialect.
         """
         before, quoted, after = data.partition(b'"%b"' % text.encode("utf-8", "surrogatepass"))
-        prefix, suffix = before + b'"', b'"' + after
-        if not quoted or read_delta(parsed(prefix + _PROBE + suffix)) not in _PROBED:
+        before, after = before + b'"', b'"' + after
+        if not quoted or read_delta(parsed(before + _PROBE + after)) not in _PROBED:
             return None
-        return cls(prefix, suffix)
-
-    def framed(self) -> "Template":
-        """The same on the wire: one whole server-sent event."""
-        return Template(b"data: " + self._prefix, self._suffix + b"\n\n")
+        return cls(before, after)
 
     def text_of(self, data: bytes) -> bytes | None:
         """The text of an event that fits; null where it does not, or where only a JSON parser can tell.
 
         An empty text is no token, and escapes, control characters and broken UTF-8 are the parser's business.
         """
-        text: bytes = self._cut(data)
-        return text if text and self._is_around(data) and _is_plain(text) else None
+        text = data[len(self.before) : -len(self.after)]
+        return text if text and data == self.before + text + self.after and _is_plain(text) else None
 
-    def texts_of(self, events: list[bytes]) -> list[bytes]:
-        """The texts of the first events that fit, as many as there are before the first that does not."""
-        last = len(events)
-        while last and not self._is_around(events[last - 1]):
-            last -= 1  # those that end a stream
-        fitting = events[:last]
-        # nearly always all of them fit, which is seen in one go
-        texts = list(map(self._cut, fitting))
-        whole = b"%b%b%b" % (self._prefix, self._between.join(texts), self._suffix)
-        if all(texts) and b"".join(fitting) == whole and (strings := _strings(texts)):
-            return strings
-        return list(takewhile(lambda text: text is not None, map(self.text_of, fitting)))  # type: ignore[arg-type]
 
-    def _is_around(self, data: bytes) -> bool:
-        return data.startswith(self._prefix) and data.endswith(self._suffix)
+def strings_of(texts: list[bytes]) -> list[bytes]:
+    """What the JSON strings say that have `texts` between their quotes: of all, or of the first plain ones."""
+    strings = _strings(texts)
+    return list(takewhile(_is_plain, texts)) if strings is None else strings
 
 
 def _is_plain(text: bytes) -> bool:
@@ -82,7 +65,7 @@ def _strings(texts: list[bytes]) -> list[bytes] | None:
     if b'"' in lines or b"\\\n" in lines:
         return None
     strings = parsed(b'["%b"]' % b'","'.join(texts))
-    return strings and [string.encode("utf-8", "surrogatepass") for string in strings]
+    return None if strings is None else [string.encode("utf-8", "surrogatepass") for string in strings]
 
 
 def parsed(data: bytes) -> Any:

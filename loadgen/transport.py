@@ -19,10 +19,12 @@ from time import monotonic_ns
 import httpx
 
 from loadgen.arrivals import Arrivals
+from loadgen.body import body_of
 from loadgen.connection import Connection
 from loadgen.heartbeat import Heartbeat
 from loadgen.http1 import request_bytes
 from loadgen.pool import TRIAL_S, Origin, Pool
+from loadgen.receiver import Receiver, receiver
 from loadgen.sockets import open_socket
 from loadgen.stamps import ReadClock
 from loadgen.turns import Turns
@@ -64,6 +66,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         self._clock = ReadClock(self.beat)
         self._pool = Pool(keeps_connections)
         self._turns = Turns()
+        self._receiver: Receiver | None = None  # made on the loop that connects
         self._opening: set[asyncio.Task[None]] = set()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._reserve_after_ns = 0
@@ -126,8 +129,8 @@ class SocketTransport(httpx.AsyncBaseTransport):
         """Whether answers that are complete wait for their turn: what can wait should."""
         return bool(self._turns)
 
-    def watch_lags(self, loop: Callable[[int], None], read: Callable[[int], None]) -> None:
-        """Call `loop` with the lag of each beat of the event loop, and `read` with that of a share of the reads (ns)."""
+    def watch_lags(self, loop: Callable[[int, int], None], read: Callable[[int], None]) -> None:
+        """Call `loop` with the lag of each beat of the event loop and the beat's weight, `read` with that of a share of the reads (ns)."""
         self.beat.on_lag = loop
         self._clock.on_lag = read
 
@@ -148,6 +151,9 @@ class SocketTransport(httpx.AsyncBaseTransport):
             task.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
         self._pool.close()
+        if self._receiver is not None:
+            self._receiver.close()
+            self._receiver = None
 
     async def _exchange(self, request: httpx.Request, wire: bytes, arrivals: Arrivals) -> None:
         origin = _origin(request.url)
@@ -175,7 +181,9 @@ class SocketTransport(httpx.AsyncBaseTransport):
         )
         self.connections_opened += 1
         self._sockets.add(sock)
-        return Connection(sock, tls, self._clock, self._turns)
+        if self._receiver is None:
+            self._receiver = receiver(self.beat)
+        return Connection(sock, tls, self._receiver, self._clock, self._turns)
 
 
 def response_of(arrivals: Arrivals, http_version: bytes) -> httpx.Response:
@@ -184,7 +192,7 @@ def response_of(arrivals: Arrivals, http_version: bytes) -> httpx.Response:
     return httpx.Response(
         arrivals.status,
         headers=arrivals.headers,
-        stream=_Body(b"".join(arrivals.body)),
+        stream=_Body(b"".join(piece for _, piece in body_of(arrivals))),
         extensions={"http_version": http_version, "arrivals": arrivals},
     )
 

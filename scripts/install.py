@@ -1,4 +1,4 @@
-"""Make the virtual environment and install the project with its pins: `install.py VENV STAMP`.
+"""Make the virtual environment and install the project with its pins: `install.py VENV STAMP FILE...`.
 
 Holds a lock, so that two calls in one clone do not install into each other's way.
 """
@@ -19,9 +19,7 @@ def main() -> None:
         )
     with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if stamp.exists() and stamp.stat().st_mtime >= max(
-            Path(p).stat().st_mtime for p in ("pyproject.toml", "constraints.txt")
-        ):
+        if stamp.exists() and stamp.stat().st_mtime >= max(path.stat().st_mtime for path in map(Path, sys.argv[3:])):
             return
         if not (folder / "bin" / "python").exists():
             venv.create(folder, with_pip=True)

@@ -54,7 +54,7 @@ def wait_for(child: Child, holds: Callable[[dict[str, float]], bool]) -> dict[st
 
 def test_with_one_slot_the_second_request_begins_when_the_first_has_ended(reference: Reference) -> None:
     child = reference("--slots", 1, "--ttft-ms", 100, "--itl-ms", 10)
-    with send(child, "a", 31):
+    with send(child, "a", 151):  # long enough to be looked at meanwhile, on a busy machine too
         wait_for(child, lambda now: now["num_requests_running"] == 1)
         with send(child, "bb", 11):
             wait_for(child, lambda now: now["num_requests_waiting"] == 1)

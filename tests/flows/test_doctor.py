@@ -109,7 +109,7 @@ def test_an_endpoint_under_load_is_left_alone(home: Home, endpoints: Callable[..
 def test_without_a_home_or_endpoints_of_ones_own_nothing_is_left_behind(home: Home) -> None:
     checks = {check.check: check for check in asyncio.run(examine(home, None, quick=True))}
     assert list(checks) == [
-        "python", "packages", "cpu", "cores", "open files", "data home", "disk", "wall clock", "time service",
+        "python", "packages", "receiver", "cpu", "cores", "open files", "data home", "disk", "wall clock", "time service",
         "kernel stamps", "prefect", "catalog", "endpoint demo-llama",
     ]  # fmt: skip
     assert checks["packages"].status == "ok", checks["packages"]

@@ -16,6 +16,7 @@ import pytest
 
 from loadgen import fallback
 from loadgen.arrivals import Arrivals
+from loadgen.body import body_of
 from loadgen.fallback import FallbackTransport
 from loadgen.generation import read_generation
 from loadgen.spec import Target
@@ -149,8 +150,8 @@ def test_a_plain_request_goes_through_a_forward_proxy_with_its_credentials(serve
     assert head.startswith("POST http://endpoint.invalid/v1/completions HTTP/1.1\r\n")
     assert "Proxy-Authorization: Basic bWU6cGFzcw==" in head
     assert (arrivals.transport, arrivals.clock_source, arrivals.clock_suspect) == ("httpx", "user", False)
-    assert arrivals.body_reads == [0, 1]
-    assert len(read_generation(arrivals).token_reads) == 2
+    assert [read for read, _ in arrivals.pieces] == [0, 1]
+    assert len(read_generation(arrivals, body_of(arrivals)).token_reads) == 2
     assert arrivals.connect_ns > 0
     assert arrivals.sent_ns <= arrivals.headers_ns <= arrivals.stamps[0] < arrivals.stamps[1] <= arrivals.closed_ns
 
@@ -254,9 +255,9 @@ def test_http2_streams_are_stamped_frame_by_frame(wire, certificate: Path, over_
     recorders, opened, version = asyncio.run(scenario())
     assert (opened, version) == (3, b"HTTP/2")
     for arrivals in recorders:
-        generation = read_generation(arrivals)
+        generation = read_generation(arrivals, body_of(arrivals))
         assert (len(generation.token_reads), generation.finish_reason) == (2, "length")
-        assert arrivals.body_reads == [0, 1, 2]
+        assert [read for read, _ in arrivals.pieces] == [0, 1, 2]
         assert arrivals.sent_ns <= arrivals.headers_ns <= arrivals.stamps[0] < arrivals.stamps[1] < arrivals.stamps[2]
         assert (arrivals.user_stamps, arrivals.status, arrivals.transport) == (3, 200, "httpx")
 
@@ -282,7 +283,7 @@ def test_a_stream_that_is_reset_or_cut_reads_as_cut_by_the_server_and_leaves_wha
     for talk, through_proxy in ((cut, True), (http2(wire.token("a"), reset=True), False)):
         arrivals, message = asyncio.run(scenario(talk, through_proxy=through_proxy))
         assert message == "the server closed the connection in the middle of the body"
-        assert (arrivals.status, b"".join(arrivals.body)) == (200, wire.token("a"))
+        assert (arrivals.status, b"".join(piece for _, piece in arrivals.pieces)) == (200, wire.token("a"))
         assert arrivals.closed_ns >= arrivals.stamps[-1]
     arrivals, message = asyncio.run(scenario(silent, through_proxy=True))
     assert message == "the server closed the connection before it answered"
@@ -323,7 +324,7 @@ def test_the_limit_is_of_the_whole_request_and_another_one_follows_it(serve, wir
     recorders, opened = asyncio.run(scenario())
     assert opened == 2
     for arrivals in recorders:
-        assert b"".join(arrivals.body) == b"one"
+        assert b"".join(piece for _, piece in arrivals.pieces) == b"one"
         assert arrivals.closed_ns - arrivals.sent_ns >= 0.2e9
 
 
@@ -346,8 +347,8 @@ def test_chunks_that_waited_for_a_stalled_loop_count_as_one_read(
     ticks = count(1, 1000)
     monkeypatch.setattr(fallback, "monotonic_ns", lambda: next(ticks))
     arrivals = asyncio.run(scenario())
-    assert len(arrivals.body) == 6  # three tokens, finish reason, usage, [DONE]
-    assert arrivals.body_reads == ([0] * 6 if late else [0, 1, 2, 3, 4, 5])
+    assert len(arrivals.pieces) == 6  # three tokens, finish reason, usage, [DONE]
+    assert [read for read, _ in arrivals.pieces] == ([0] * 6 if late else [0, 1, 2, 3, 4, 5])
     assert len(arrivals.stamps) == len(arrivals.late) == arrivals.user_stamps == (1 if late else 6)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from loadgen.arrivals import Arrivals
+from loadgen.body import body_of
 from loadgen.generation import Generation, read_generation
 from loadgen.prompts import request_body
 from loadgen.spec import Target
@@ -32,8 +33,8 @@ USAGE = {
 
 def generation_of(*reads: bytes) -> Generation:
     arrivals = Arrivals(status=200, headers=[(b"content-type", b"text/event-stream")])
-    arrivals.body, arrivals.body_reads = reads, list(range(len(reads)))
-    return read_generation(arrivals)
+    arrivals.pieces = list(enumerate(reads))
+    return read_generation(arrivals, body_of(arrivals))
 
 
 def test_a_response_is_read_from_its_deltas_and_its_last_event() -> None:

@@ -10,10 +10,18 @@ import httpx
 import pytest
 
 from loadgen.arrivals import Arrivals
+from loadgen.body import body_of
 from loadgen.http1 import ResponseReader
-from loadgen.stamps import NO_STAMP
+from loadgen.receiver import PlainRecord, is_compiled
 from loadgen.transport import SocketTransport
 from tests.certificate import make_certificate
+
+
+@pytest.fixture(autouse=True, params=["c", "python"])
+def _receiver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATECARD_RECEIVER", request.param)
+    if request.param == "c" and not is_compiled():
+        pytest.skip("nothing was compiled here")
 
 
 async def post(transport: SocketTransport, url: str, arrivals: Arrivals | None = None) -> httpx.Response:
@@ -44,28 +52,41 @@ def test_a_chunked_answer_is_stamped_read_by_read(serve, wire) -> None:
 
     content, arrivals = asyncio.run(scenario())
     assert content == b"onetwothree"
-    assert arrivals.body == [b"one", b"two", b"three"]
-    stamps = [arrivals.stamps[read] for read in arrivals.body_reads]
+    reads, pieces = zip(*body_of(arrivals), strict=True)
+    assert pieces == (b"one", b"two", b"three")
+    stamps = [arrivals.stamps[read] for read in reads]
     assert arrivals.sent_ns <= arrivals.headers_ns <= stamps[0] < stamps[1] < stamps[2] <= arrivals.closed_ns
     assert arrivals.connect_ns > 0
     assert not arrivals.clock_suspect
 
 
-def takes(reader: ResponseReader, data: bytes) -> bool:
-    """Whether the response is complete with this read."""
-    if reader.add(data, 0, NO_STAMP):
-        reader.parse()
-    return reader.complete
+class Reading(ResponseReader):
+    """A reader with a record of its own."""
+
+    def __init__(self, arrivals: Arrivals, **options: bool) -> None:
+        self.record = PlainRecord()
+        super().__init__(self.record, arrivals, **options)
+
+    def takes(self, data: bytes) -> bool:
+        """Whether the response is complete with this read."""
+        if self.record.add(data, 0, 0):
+            self.parse()
+        return self.complete
+
+
+def content_of(arrivals: Arrivals) -> bytes:
+    return b"".join(piece for _, piece in body_of(arrivals))
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 5, 17, 10_000])
 def test_a_chunked_answer_ends_where_it_ends_however_it_is_cut(wire, step: int) -> None:
     raw = wire.stream("a", "b\r\n\r\n", "c")
     arrivals = Arrivals()
-    reader = ResponseReader(arrivals)
-    ends = [takes(reader, raw[start : start + step]) for start in range(0, len(raw), step)]
+    reader = Reading(arrivals)
+    ends = [reader.takes(raw[start : start + step]) for start in range(0, len(raw), step)]
     assert ends == [False] * (len(ends) - 1) + [True]
-    assert b"".join(arrivals.body).count(b"data: ") == 6
+    reader.release()
+    assert content_of(arrivals).count(b"data: ") == 6
 
 
 @pytest.mark.parametrize(
@@ -109,10 +130,11 @@ def test_a_chunked_answer_ends_where_it_ends_however_it_is_cut(wire, step: int) 
 )
 def test_every_form_of_answer_ends_where_it_ends(reads: list[bytes], head: bool, body: bytes, keep_alive: bool) -> None:
     arrivals = Arrivals()
-    reader = ResponseReader(arrivals, without_body=head)
-    ends = [takes(reader, data) for data in reads]
+    reader = Reading(arrivals, without_body=head)
+    ends = [reader.takes(data) for data in reads]
     assert ends == [False] * (len(reads) - 1) + [True]
-    assert (b"".join(arrivals.body), reader.keep_alive) == (body, keep_alive)
+    reader.release()
+    assert (content_of(arrivals), reader.keep_alive) == (body, keep_alive)
     assert arrivals.status in (200, 204, 304)
 
 
@@ -280,7 +302,7 @@ def test_a_stream_that_breaks_leaves_what_had_come(serve, wire) -> None:
 
     for answer in (reset, cut):
         arrivals = asyncio.run(scenario(answer))
-        assert b"".join(arrivals.body) == b"onetwo"
+        assert content_of(arrivals) == b"onetwo"
         assert arrivals.status == 200
 
 
@@ -393,11 +415,12 @@ def test_an_unknown_certificate_is_refused_unless_asked_otherwise(serve, wire, c
 
 def test_what_came_before_a_broken_chunk_is_kept(wire) -> None:
     arrivals = Arrivals()
-    reader = ResponseReader(arrivals)
-    assert not takes(reader, wire.STREAM_HEAD)
+    reader = Reading(arrivals)
+    assert not reader.takes(wire.STREAM_HEAD)
     for data in (wire.chunk(wire.token("a")), wire.chunk(wire.token("b")), b"no size\r\n\r\n"):
-        ripe = reader.add(data, 0, NO_STAMP)
+        ripe = reader.record.add(data, 0, 0)
     assert ripe
     with pytest.raises(httpx.RemoteProtocolError, match="not an HTTP"):
         reader.parse()
-    assert b"".join(arrivals.body) == wire.token("a") + wire.token("b")
+    reader.release()
+    assert content_of(arrivals) == wire.token("a") + wire.token("b")

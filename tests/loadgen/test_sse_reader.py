@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.arrivals import Arrivals
+from loadgen.body import body_of
 from loadgen.generation import read_generation
 from loadgen.sse import Event, SSEReader
 
@@ -92,12 +93,11 @@ def test_captures_of_real_servers_read_right(server: str, api: str, step: int) -
     raw = (CAPTURES / f"{server}.{api}.sse").read_bytes()
     arrivals = Arrivals(status=200, headers=[(b"Content-Type", b"text/event-stream")])
     for index, start in enumerate(range(0, len(raw), step)):
-        arrivals.body.append(raw[start : start + step])
-        arrivals.body_reads.append(index)
+        arrivals.pieces.append((index, raw[start : start + step]))
         arrivals.stamps.append(index)
         arrivals.late.append(False)
 
-    generation = read_generation(arrivals)
+    generation = read_generation(arrivals, body_of(arrivals))
 
     assert generation.problem is None
     assert len(generation.token_reads) == 6

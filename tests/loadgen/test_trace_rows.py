@@ -39,8 +39,7 @@ def row_of(
     for index, (at_ms, data) in enumerate(reads):
         arrivals.stamps.append(EPOCH + round(at_ms * MS))
         arrivals.late.append(late)
-        arrivals.body.append(data)
-        arrivals.body_reads.append(index)
+        arrivals.pieces.append((index, data))
     exchange = Exchange(0, "measure", 50, 3, "hash", EPOCH, arrivals, failure)
     return Interpreter(CONSTANTS, EPOCH, Redactor(secrets)).row(exchange)
 

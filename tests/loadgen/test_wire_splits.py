@@ -11,9 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.arrivals import Arrivals
+from loadgen.body import body_of
 from loadgen.generation import Generation, read_generation
 from loadgen.http1 import ResponseReader
-from loadgen.stamps import NO_STAMP
+from loadgen.receiver import PlainRecord
 
 TEXTS = st.text(max_size=3) | st.sampled_from(["\u4e2d\u6587", "\U0001f600", "\u2028", '"', "\\", "a", ""])
 CODINGS = st.sampled_from(["identity", "gzip", "x-gzip", "deflate", "bare deflate", "gzip, each event alone"])
@@ -72,15 +73,16 @@ def chunked(body: bytes, places: list[int], coding: str, sizes: list[str]) -> by
 
 
 def received(reads: list[bytes]) -> Generation:
-    arrivals = Arrivals()
-    reader = ResponseReader(arrivals)
+    arrivals, record = Arrivals(), PlainRecord()
+    reader = ResponseReader(record, arrivals)
     for stamp, data in enumerate(reads):
         arrivals.stamps.append(stamp)
         arrivals.late.append(False)
-        if reader.add(data, stamp, NO_STAMP):
+        if record.add(data, stamp, 0):
             reader.parse()
         assert reader.complete == (stamp == len(reads) - 1)
-    return read_generation(arrivals)
+    reader.release()
+    return read_generation(arrivals, body_of(arrivals))
 
 
 @given(

@@ -149,7 +149,7 @@ FLEETS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @random(fleets=FLEETS)
 def test_random_fleets_conserve_and_cost_less_when_they_serve_more(fleets: list[dict[str, Any]]) -> None:
     with factory.given() as given:

@@ -316,7 +316,7 @@ def test_a_power_without_a_price_leaves_the_year_unknown(given: Given) -> None:
     assert (cost(given)["server_year_usd"], cost(given)["usd_per_request"]) == (None, None)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @random(
     peak=st.floats(0.1, 1e4), rate=st.floats(0.1, 1e3), g=st.integers(1, 20), k=st.integers(1, 16),
     headroom=st.floats(0, 1), spares=st.integers(0, 3),

@@ -162,7 +162,7 @@ def carries(offers: list[Offer], names: list[str], fleet: tuple[int, ...]) -> bo
     return room >= -1e-9 and load <= fleet[1] + 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.tuples(HARDWARE, HARDWARE), st.integers(0, 2), st.none() | st.integers(1, 12))
 def test_a_mix_of_two_is_as_cheap_as_the_best_of_all_fleets(
     pair: tuple[Offer, Offer], spares: int, limit: int | None
@@ -174,7 +174,7 @@ def test_a_mix_of_two_is_as_cheap_as_the_best_of_all_fleets(
     assert (mix.status, mix.gap) == ("infeasible" if mix.cost_usd == inf else "solved", 0.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(HARDWARE, st.lists(st.integers(1, 50), min_size=3, max_size=3), st.integers(0, 2))
 def test_hardware_and_an_api_are_as_cheap_as_the_best_of_all_fleets(
     hardware: Offer, hundreds: list[int], spares: int
@@ -193,7 +193,7 @@ def test_hardware_and_an_api_are_as_cheap_as_the_best_of_all_fleets(
     assert mix.cost_usd == pytest.approx(best)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.dictionaries(st.sampled_from(CLASSES), st.floats(1e-3, 1e3), min_size=1), min_size=1, max_size=6),
     st.floats(1.0, 1e6), st.integers(0, 2),

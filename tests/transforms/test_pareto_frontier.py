@@ -54,7 +54,7 @@ def beats(better: tuple[float, float], other: tuple[float, float], sign: int) ->
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @random(POINTS)
 def test_the_frontier_is_what_brute_force_finds(points: list[tuple[int | None, int | None, int]]) -> None:
     known = {

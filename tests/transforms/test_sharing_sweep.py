@@ -108,7 +108,7 @@ def _within(times: tuple[int, int | None, int]) -> int | None:
     return times[1] if times[1] is None else sorted(t for t in times if t is not None)[1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(levels=st.lists(REQUESTS, min_size=1, max_size=3), scale=st.sampled_from([1, 7, 1_000_003, 10**12]))
 def test_any_requests_hold_what_brute_force_finds(levels: list[list[Request]], scale: int) -> None:
     scaled = [[(s * scale, f if f is None else f * scale, c * scale) for s, f, c in level] for level in levels]

@@ -1,0 +1,3 @@
+"""`like_chunks` in C (`_chunks.c`); absent where nothing could be compiled, see `loadgen.chunked`."""
+
+def like_chunks(wire: bytes, at: int, before: bytes, after: bytes, /) -> tuple[list[bytes], list[int]]: ...

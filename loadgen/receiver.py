@@ -1,0 +1,199 @@
+"""Reads the sockets of a transport as they become readable, and keeps what came, when it was read and received.
+
+On Linux `_receiver.c` does it, some four times as fast as Python can; where that could not be compiled, or with
+RATECARD_RECEIVER=python, reading in Python does the same.
+"""
+
+import asyncio
+import os
+import socket
+from array import array
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Any, Protocol
+
+from loadgen.heartbeat import Heartbeat
+from loadgen.stamps import ANCILLARY_BYTES, NO_STAMP, received_ns
+
+try:
+    from loadgen import _receiver
+except ImportError:
+    _receiver = None  # type: ignore[assignment]
+
+_READ_BYTES = 65536
+_MAY_END = b"\r\n\r\n"
+
+
+class Record(Protocol):
+    """The reads of one connection since they were last cleared, which is before each request.
+
+    While `streaming` it is looked at only when the response may be complete: with a read that ends in CRLFCRLF, or is
+    too short to tell.
+    """
+
+    streaming: bool
+
+    @property
+    def ended(self) -> bool:
+        """Whether the other side has closed."""
+
+    @property
+    def error(self) -> int:
+        """What broke the connection (errno), 0 for nothing."""
+
+    def __len__(self) -> int:
+        """Number of reads."""
+
+    def wire(self, first: int, last: int, /) -> bytes:
+        """Bytes of the reads `first` up to, but not including, `last`. Raises IndexError."""
+
+    def table(self) -> bytes:
+        """Three int64 a read: where it ends in the bytes, when it was read (monotonic ns), and the kernel's stamp.
+
+        The stamp is wall-clock nanoseconds, 0 where there is none.
+        """
+
+    def clear(self) -> None:
+        """Forget the reads, and stream no more."""
+
+
+class PlainRecord:
+    """A record that is filled by `add`."""
+
+    def __init__(self) -> None:
+        self.streaming = self.ended = False
+        self.error = 0
+        self._reads: list[bytes] = []
+        self._size = 0
+        self._table = array("q")
+
+    def add(self, data: bytes, read_at: int, received: int) -> bool:
+        """Take the next read: bytes, when it was read, the kernel's stamp. Whether somebody should look at it."""
+        self._reads.append(data)
+        self._size += len(data)
+        self._table.extend((self._size, read_at, received))
+        return not self.streaming or data.endswith(_MAY_END) or len(data) < len(_MAY_END)
+
+    def __len__(self) -> int:
+        return len(self._reads)
+
+    def wire(self, first: int, last: int, /) -> bytes:
+        """As `Record` says."""
+        if not 0 <= first <= last <= len(self._reads):
+            raise IndexError(f"reads {first} to {last} of {len(self._reads)}")
+        return b"".join(self._reads[first:last])
+
+    def table(self) -> bytes:
+        """As `Record` says."""
+        return self._table.tobytes()
+
+    def clear(self) -> None:
+        """As `Record` says."""
+        self.streaming = False
+        self._reads.clear()
+        self._size = 0
+        del self._table[:]
+
+
+class Receiver(Protocol):
+    """Reads sockets on the running event loop until `close`."""
+
+    def add(self, sock: socket.socket, look: Callable[[], None]) -> Record:
+        """Read `sock` from now on; `look` is called when somebody should look at the record."""
+
+    def remove(self, record: Any) -> None:
+        """Read its socket no more, if it is read; to be called before the socket is closed."""
+
+    def read(self, record: Any) -> bool:
+        """Read its socket now, if it has something; whether somebody should look at the record."""
+
+    def close(self) -> None:
+        """Read nothing more."""
+
+
+class CompiledReceiver:
+    """All sockets in one epoll: each time the loop comes round, all that have something are read in C."""
+
+    def __init__(self, beat: Heartbeat) -> None:
+        self._beat = beat
+        self._epoll = _receiver.Receiver()
+        self.remove, self.read = self._epoll.remove, self._epoll.read
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._epoll.fileno(), self._on_readable)
+
+    @staticmethod
+    def is_there() -> bool:
+        """Whether it could be compiled."""
+        return _receiver is not None
+
+    def add(self, sock: socket.socket, look: Callable[[], None]) -> Record:
+        """As `Receiver` says."""
+        return self._epoll.add(sock.fileno(), look)
+
+    def close(self) -> None:
+        """As `Receiver` says."""
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def _on_readable(self) -> None:
+        looks = self._epoll.read_ready()
+        if self._epoll.caught_up:
+            self._beat.all_read()
+        for look in looks:
+            look()
+
+
+class PlainReceiver:
+    """One reader of the event loop and one recvmsg in Python for each socket."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._socks: dict[PlainRecord, socket.socket] = {}
+
+    def add(self, sock: socket.socket, look: Callable[[], None]) -> Record:
+        """As `Receiver` says."""
+        record = PlainRecord()
+        self._socks[record] = sock
+
+        def on_readable() -> None:
+            if self.read(record):
+                look()
+
+        self._loop.add_reader(sock.fileno(), on_readable)
+        return record
+
+    def remove(self, record: Any) -> None:
+        """As `Receiver` says."""
+        if sock := self._socks.pop(record, None):
+            self._loop.remove_reader(sock.fileno())
+
+    def read(self, record: Any) -> bool:
+        """As `Receiver` says."""
+        try:
+            data, ancillary, _, _ = self._socks[record].recvmsg(_READ_BYTES, ANCILLARY_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            record.error = error.errno or -1
+            return True
+        now = monotonic_ns()
+        if not data:
+            record.ended = True
+            return True
+        took: bool = record.add(data, now, received_ns(ancillary[0][2] if ancillary else NO_STAMP))
+        return took
+
+    def close(self) -> None:
+        """As `Receiver` says."""
+        for record in list(self._socks):
+            self.remove(record)
+
+
+def is_compiled() -> bool:
+    """Whether sockets are read in C."""
+    return CompiledReceiver.is_there() and os.environ.get("RATECARD_RECEIVER", "") != "python"
+
+
+def receiver(beat: Heartbeat) -> Receiver:
+    """A receiver on the running event loop; `beat` is told when all sockets have been read."""
+    return CompiledReceiver(beat) if is_compiled() else PlainReceiver()
