@@ -7,8 +7,10 @@ import shutil
 import socket
 import struct
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import monotonic_ns, time_ns
 
 import pytest
@@ -53,7 +55,10 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="nothing to compile with")
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("cc") or not Path(sysconfig.get_path("include"), "Python.h").exists(),
+    reason="nothing to compile with",
+)
 def test_where_there_is_a_compiler_sockets_are_read_in_c() -> None:
     assert receiver.CompiledReceiver.is_there()
     assert like_chunks is not plain_like_chunks
