@@ -65,7 +65,7 @@ class Connection:
             reader.release()
             arrivals.unsettled = self._clock.settle
             self._reader = self._done = None
-        arrivals.closed_ns = self._clock.received_ns(arrivals)
+        arrivals.closed_ns = monotonic_ns() if reader.ended_by_close else self._clock.received_ns(arrivals)
         if not reader.keep_alive or self._unsent:
             self.close()
         return reader

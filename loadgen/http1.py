@@ -32,6 +32,8 @@ class ResponseReader:
         self.complete = False
         self.keep_alive = False
         self.chunked = False
+        self.ended_by_close = False
+        """Whether it is the server's closing that ended the body."""
         self._record = record
         self._arrivals = arrivals
         self._without_body = without_body
@@ -57,8 +59,8 @@ class ResponseReader:
     def end(self) -> None:
         """The server closed the connection. Raises httpx.RemoteProtocolError if the response is not complete."""
         self.parse()
-        if self._until_close:
-            self.complete = True
+        if self._until_close and not self.complete:
+            self.complete = self.ended_by_close = True
         if not self.complete:
             when = "before it answered" if self._arrivals.status is None else "in the middle of the body"
             raise httpx.RemoteProtocolError(f"the server closed the connection {when}")

@@ -156,7 +156,12 @@ class PlainReceiver:
         self._socks[record] = sock
 
         def on_readable() -> None:
-            if self.read(record):
+            # until nothing is left: uvloop watches no longer once it has seen an error, which data may stand before
+            before, wanted = -1, False
+            while before < len(record):
+                before = len(record)
+                wanted = self.read(record) or wanted
+            if wanted:
                 look()
 
         self._loop.add_reader(sock.fileno(), on_readable)

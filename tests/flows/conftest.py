@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,16 +108,17 @@ def reference(request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
 
 @pytest.fixture
 def ratecard(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`ratecard("sql", "select 1")` as a user calls it, in an empty folder; a load is not preceded by a calibration."""
+    """`ratecard("sql", "select 1")` as a user calls it, in an empty folder."""
+    return partial(run_ratecard, tmp_path)
 
-    def call(*arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
-        if arguments[0] in ("run", "demo") and "--calibration" not in arguments:
-            arguments = (*arguments, "--no-calibration")
-        return subprocess.run(
-            [*RATECARD, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=timeout_s, env=environment()
-        )
 
-    return call
+def run_ratecard(folder: Path, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    """`ratecard ARGUMENTS` as a user calls it in `folder`; a load is not preceded by a calibration."""
+    if arguments[0] in ("run", "demo") and "--calibration" not in arguments:
+        arguments = (*arguments, "--no-calibration")
+    return subprocess.run(
+        [*RATECARD, *arguments], capture_output=True, text=True, cwd=folder, timeout=timeout_s, env=environment()
+    )
 
 
 def environment() -> dict[str, str]:

@@ -37,6 +37,7 @@ import flows.publish  # noqa: E402
 from flows.children import Event  # noqa: E402
 from flows.night import NightParameters, night  # noqa: E402
 from loadgen.spec import ShardSpec  # noqa: E402
+from reports import bundle  # noqa: E402
 from schemas.errors import NightFailedError  # noqa: E402
 from tests.flows.nights import REQUESTS  # noqa: E402
 from tests.traces import frame, row  # noqa: E402
@@ -51,6 +52,7 @@ _SEEN = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtre
 def main() -> None:
     """Fork a night for each line {home, catalog, suite, night, publish, wait_s, takes_s, die_at,
     die_before, stop_after}; answers with what it saw."""
+    bundle.begin()()  # Vega is the same in every report: once for all forks
     for line in sys.stdin:
         asked = json.loads(line)
         reader, writer = os.pipe()

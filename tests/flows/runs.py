@@ -49,9 +49,9 @@ class Night:
 
     async def measure(
         self, url: str, load: Load, *, workload: Workload = QUICK, slos: Mapping[str, Slo] | None = None,
-        calibration: Mapping[str, Any] | None = None, again: bool = False, **endpoint: Any,
+        calibration: Mapping[str, Any] | None = None, again: bool = False, seed: int = 1, **endpoint: Any,
     ) -> RunOutcome:  # fmt: skip
-        plan, catalog = planned(url, load, workload, slos or {}, **endpoint)
+        plan, catalog = planned(url, load, workload, slos or {}, seed=seed, **endpoint)
         return await measure(
             self.home, plan, catalog, stop=self.stop, progress=Progress(self.console), wait_s=0,
             calibration=calibration or {}, again=again,
@@ -59,10 +59,10 @@ class Night:
 
 
 def planned(
-    url: str, load: Load, workload: Workload, slos: Mapping[str, Slo], **endpoint: Any
+    url: str, load: Load, workload: Workload, slos: Mapping[str, Slo], *, seed: int = 1, **endpoint: Any
 ) -> tuple[RunPlan, Catalog]:
     """The plan of endpoint e, workload w, load l, and the catalog that has them."""
-    served = Endpoint(url=url, model="reference", **({"timeout_s": 20.0} | endpoint))
+    served = Endpoint(url=url, **({"model": "reference", "timeout_s": 20.0} | endpoint))
     catalog = Catalog(endpoints={"e": served}, workloads={"w": workload}, loads={"l": load}, slos=dict(slos))
     plan = plan_run(suite="s", names=("e", "w", "l"), endpoint=served, workload=workload, load=load, night=NIGHT)
-    return replace(plan, seed=1), catalog
+    return replace(plan, seed=seed), catalog

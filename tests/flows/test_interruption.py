@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.flows.conftest import RATECARD, environment, marked
+from tests.flows.conftest import RATECARD, ROOT, environment, marked
 from warehouse import manifests
 from warehouse.home import Home, endpoint_lock
 
@@ -74,10 +75,9 @@ def landed(home: Home) -> pl.DataFrame:
     return pl.read_parquet(home.raw / "request_traces/**/*.parquet", hive_partitioning=False)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lands_what_was_measured_and_builds(command: Command, number: signal.Signals) -> None:
+def test_ctrl_c_lands_what_was_measured_and_builds(command: Command) -> None:
     command.until_second_level()
-    command.process.send_signal(number)
+    command.process.send_signal(signal.SIGINT)
     code = command.process.wait(60)
     output = command.output()
     assert code == 1, output
@@ -94,6 +94,39 @@ def test_a_signal_lands_what_was_measured_and_builds(command: Command, number: s
     assert rows.filter((pl.col("level_index") == 1) & (pl.col("outcome") == "ok")).height == 61
     assert rows.filter((pl.col("level_index") == 2) & (pl.col("outcome") == "interrupted")).height in (1, 2)
     assert command.home.warehouse.exists()
+
+
+WATCHED = """
+import signal, time
+signal.signal(signal.SIGTERM, lambda *_: print("asked to stop", flush=True))
+print("measuring", flush=True)
+time.sleep(60)
+"""
+SUPERVISE = f"""
+import subprocess, sys
+from flows import supervise
+popen = subprocess.Popen
+subprocess.Popen = lambda command, **options: popen([command[0], "-c", {WATCHED!r}], **options)
+sys.exit(supervise.run_supervised(["run"]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_asks_the_measuring_process_to_stop_and_the_second_ends_it(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", SUPERVISE], stdout=subprocess.PIPE, text=True, cwd=ROOT) as command:
+        assert command.stdout is not None and command.stdout.readline() == "measuring\n"
+        while not catches(command.pid, signal.SIGHUP):  # the last of the three
+            assert command.poll() is None
+        command.send_signal(number)
+        assert command.stdout.readline() == "asked to stop\n"
+        command.send_signal(number)
+        assert command.wait(60) == 1
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for the signal."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(status["SigCgt"], 16) >> (number - 1) & 1)
 
 
 def test_kill_9_of_the_command_leaves_no_process_and_loses_nothing(command: Command) -> None:

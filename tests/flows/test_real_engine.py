@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
+from schemas.catalog.loads import Load
+from schemas.catalog.workloads import Workload
 from tests.curated import content
-from tests.flows.conftest import child
+from tests.flows.conftest import child, run_ratecard
+from tests.flows.runs import Night
 from warehouse.ask import ask
 from warehouse.build import build
 from warehouse.home import Home
@@ -21,6 +25,7 @@ pytest.importorskip("xllamacpp", reason="the real engine is in the extra demo")
 
 SMALL = ("--hidden", "128", "--layers", "2", "--ffn", "256", "--vocabulary", "512")
 LEVELS = {1: 40, 2: 40, 4: 40}
+OUTPUT_TOKENS = 240
 BODY = '{"ignore_eos": true, "cache_prompt": false}'
 
 
@@ -40,20 +45,32 @@ def counters(engine: dict[str, Any]) -> dict[str, float]:
     return {name.removeprefix("llamacpp:"): float(value) for name, value in pairs}
 
 
-def test_the_warehouse_holds_what_the_engine_counted(
-    engine: dict[str, Any], ratecard: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    home = Home(tmp_path / "home")
-    before = counters(engine)
-    shown = ratecard(
-        "run", "--url", engine["url"].removesuffix("/v1"), "--model", engine["model"], "--endpoint", "tiny",
+@dataclass
+class Measured:
+    """A home after one `ratecard run` against the engine, and what the engine counted meanwhile."""
+
+    home: Home
+    shown: str
+    counted: dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def measured(engine: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    folder = tmp_path_factory.mktemp("measured")
+    home, before = Home(folder / "home"), counters(engine)
+    shown = run_ratecard(
+        folder, "run", "--url", engine["url"].removesuffix("/v1"), "--model", engine["model"], "--endpoint", "tiny",
         "--concurrency", ",".join(map(str, LEVELS)), "--requests", "40", "--warmup", "3", "--input-tokens", "60",
-        "--output-tokens", "12", "--extra-body", BODY, "--home", str(home.root), timeout_s=240,
+        # long answers: the pause between two of them, in which this server opens a connection, is then little
+        "--output-tokens", str(OUTPUT_TOKENS), "--extra-body", BODY, "--home", str(home.root),
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
-    assert "Operating points" in shown.stdout
-    counted = {name: value - before[name] for name, value in counters(engine).items()}
+    return Measured(home, shown.stdout, {name: value - before[name] for name, value in counters(engine).items()})
 
+
+def test_the_warehouse_holds_what_the_engine_counted(measured: Measured) -> None:
+    home, counted = measured.home, measured.counted
+    assert "Operating points" in measured.shown
     traces = f"read_parquet('{home.raw}/request_traces/**/*.parquet', hive_partitioning = false)"
     [total] = ask(
         home, f"select count(*) as requests, sum(input_tokens) as input, sum(output_tokens) as output from {traces}"
@@ -67,8 +84,8 @@ def test_the_warehouse_holds_what_the_engine_counted(
     points = ask(home, "select * from operating_points order by concurrency").objects()
     assert [(p["concurrency"], p["requests"]) for p in points] == list(LEVELS.items())
     # the prompt length is held to its target by the engine's own count
-    assert [p["output_tokens_mean"] for p in points] == [12] * 3
-    assert [p["input_tokens_mean"] for p in points] == pytest.approx([60] * 3, rel=0.1)
+    assert [p["output_tokens_mean"] for p in points] == [OUTPUT_TOKENS] * len(LEVELS)
+    assert [p["input_tokens_mean"] for p in points] == pytest.approx([60] * len(LEVELS), rel=0.1)
     assert all("cache_contaminated" not in p["validity"] for p in points)
 
     published = content(home)
@@ -78,16 +95,9 @@ def test_the_warehouse_holds_what_the_engine_counted(
 
 
 def test_real_operating_points_become_dollars_that_add_up(
-    engine: dict[str, Any], ratecard: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    measured: Measured, ratecard: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    home = Home(tmp_path / "home")
-    shown = ratecard(
-        "run", "--url", engine["url"], "--model", engine["model"], "--endpoint", "tiny", "--concurrency", "1,2",
-        # long answers: the pause between two of them, in which this server opens a connection, is then little
-        "--requests", "40", "--input-tokens", "60", "--output-tokens", "240", "--extra-body", BODY,
-        "--home", str(home.root), timeout_s=240,
-    )  # fmt: skip
-    assert shown.returncode == 0, shown.stderr
+    home = measured.home
     [best] = ask(home, "select * from best_operating_points where slo = 'offline'").objects()
     if best["status"] != "chosen":
         pytest.skip(f"this machine was too busy for a valid point: {best['reasons']}")
@@ -131,17 +141,17 @@ def shared_by_hand(home: Home, best: dict[str, Any]) -> tuple[float, float]:
     return before, after
 
 
-def test_a_server_that_caches_prompts_finds_nothing_of_ours_in_its_cache(
-    engine: dict[str, Any], ratecard: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+@pytest.mark.parametrize(("api", "seed"), [("chat", 1), ("completions", 2)])
+async def test_a_server_that_caches_prompts_finds_nothing_of_ours_in_its_cache(
+    engine: dict[str, Any], api: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = Home(tmp_path / "home")
-    for api in ("chat", "completions"):
-        shown = ratecard(
-            "run", "--url", engine["url"], "--model", engine["model"], "--api", api, "--endpoint", f"tiny-{api}",
-            "--concurrency", "2", "--requests", "30", "--input-tokens", "200", "--output-tokens", "4",
-            "--extra-body", '{"ignore_eos": true, "cache_prompt": true}', "--home", str(home.root), timeout_s=120,
-        )  # fmt: skip
-        assert shown.returncode == 0, shown.stderr
-    shares = ask(home, "select endpoint, cached_share from operating_points").rows
-    assert len(shares) == 2
-    assert all(share < 0.01 for _, share in shares), shares
+    night = Night(Home(tmp_path / "home"), monkeypatch)
+    outcome = await night.measure(
+        engine["url"], Load(concurrency=[2], requests=30), workload=Workload(input_tokens=200, output_tokens=4),
+        model=engine["model"], api=api, seed=seed, extra_body={"ignore_eos": True, "cache_prompt": True},
+    )  # fmt: skip
+    assert outcome.status == "complete", outcome
+    build(night.home)
+    [(requests, share)] = ask(night.home, "select requests, cached_share from operating_points").rows
+    assert requests == 30
+    assert share < 0.01

@@ -89,7 +89,8 @@ def test_each_read_is_kept_with_its_end_and_its_times(make: Kind, pair) -> None:
         stamps = [stamp - wall_minus_mono for _, _, stamp in table if stamp]
         # the kernel turns stamping on a little after it was first asked
         assert all(began - 5_000_000 <= stamp <= monotonic_ns() + 5_000_000 for stamp in stamps)
-        assert looks == list(range(1, len(table) + 1))
+        assert looks == sorted(set(looks))
+        assert looks[-1] == len(table)
         record.clear()
         assert (len(record), record.table(), record.wire(0, 0)) == (0, b"", b"")
         with pytest.raises(IndexError):

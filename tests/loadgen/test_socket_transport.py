@@ -3,11 +3,15 @@
 import asyncio
 import socket
 import ssl
+import struct
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvloop
 
 from loadgen.arrivals import Arrivals
 from loadgen.body import body_of
@@ -424,3 +428,51 @@ def test_what_came_before_a_broken_chunk_is_kept(wire) -> None:
         reader.parse()
     reader.release()
     assert content_of(arrivals) == wire.token("a") + wire.token("b")
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_reset_that_comes_with_data_ends_the_request_at_once(wire, loop) -> None:
+    gone = threading.Event()
+
+    def die(listener: socket.socket) -> None:
+        sock, _ = listener.accept()
+        sock.recv(65536)
+        sock.sendall(wire.STREAM_HEAD + wire.chunk(wire.token("a")))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+        gone.set()
+
+    async def scenario(url: str, arrivals: Arrivals) -> None:
+        transport = SocketTransport(timeout_s=60)
+        await transport.open(1, url)
+        exchange = asyncio.create_task(post(transport, url, arrivals))
+        while arrivals.sent_ns is None:
+            await asyncio.sleep(0)
+        gone.wait(20)  # blocks the loop on purpose
+        time.sleep(0.05)
+        with pytest.raises(httpx.ReadError, match="connection broke"):
+            await exchange
+        await transport.aclose()
+
+    arrivals = Arrivals()
+    with socket.create_server(("127.0.0.1", 0)) as listener, asyncio.Runner(loop_factory=loop) as runner:
+        thread = threading.Thread(target=die, args=[listener])
+        thread.start()
+        runner.run(scenario(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", arrivals))
+        thread.join()
+    assert content_of(arrivals) == wire.token("a")
+
+
+def test_a_body_that_the_server_ends_by_closing_is_closed_when_it_closes(serve) -> None:
+    async def answer(body, writer) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nhello")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+    async def scenario(arrivals: Arrivals) -> None:
+        async with serve(answer, one_answer=True) as server:
+            assert await post_once(server.url, arrivals) == b"hello"
+
+    arrivals = Arrivals()
+    asyncio.run(scenario(arrivals))
+    assert arrivals.closed_ns - arrivals.stamps[-1] >= 0.09e9
