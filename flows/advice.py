@@ -1,5 +1,6 @@
 """From the way the first request failed to what the user can do about it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loadgen.spec import Target
@@ -46,6 +47,25 @@ def remedy(target: Target, failure: dict[str, Any] | None) -> str:
         return "the server redirects: give the address that it redirects to as the url"
     if status == 401 and target.api_key_env:
         return f"the server refuses the key in {target.api_key_env}"
+    if str(failure.get("error")).startswith("no connection to"):
+        return "nothing answers there: are host and port right, and does a firewall swallow what is sent?"
+    if str(failure.get("error")).endswith("before it answered"):
+        return "is it a server of this API, and is it http or https there? Its log may say why it hangs up"
     if outcome == "connect_error" and target.proxy:
         return f"is the proxy {target.proxy} up, and may it reach the server?"
     return _BY_STATUS.get(status or 0) or _BY_OUTCOME.get(outcome) or "the server's log may say more"
+
+
+def unscaled(endpoint: str, points: Sequence[Mapping[str, int | None]]) -> str:
+    """Why a probe's `points` ("chars", "input_tokens") do not tell how long a token is, and what that costs."""
+    counts = sorted({point["input_tokens"] for point in points if point["input_tokens"] is not None})
+    if not counts:
+        return (
+            f"{endpoint} sends no usage, so its tokens cannot be counted: rates of requests and latencies are "
+            "measured, costs per token stay unknown. Turn on usage in streams (stream_options.include_usage) at the server"
+        )
+    return (
+        f"{endpoint} counts {' or '.join(map(str, counts[:2]))} tokens in prompts of {min(p['chars'] or 0 for p in points)} "
+        f"to {max(p['chars'] or 0 for p in points)} characters, which does not tell how long a token is: prompts are cut "
+        "to 4 characters a token"
+    )

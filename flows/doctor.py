@@ -11,10 +11,14 @@ from flows.clocks import clock_checks
 from flows.endpoint_checks import endpoint_checks
 from flows.machine import machine_checks
 from schemas.catalog import Catalog
+from schemas.catalog.endpoints import Endpoint
 from schemas.catalog_files import load
 from schemas.errors import CatalogError, RatecardError, UsageError
 from warehouse.calibration import in_words
 from warehouse.home import Home
+
+_ASKED_AT_ONCE = 4
+"""Endpoints: each is asked by a process of its own, and one that has to wait for its core looks like a slow server."""
 
 CHECKED = ["check", "status", "found", "what to do"]
 """Titles of the columns."""
@@ -29,8 +33,13 @@ async def examine(home: Home, catalog: str | None, *, quick: bool) -> list[Check
     read, found = _catalog(folder)
     checks.append(found)
     with tempfile.TemporaryDirectory(prefix="ratecard-doctor-") as scratch:
-        asked = (endpoint_checks(home, name, endpoint, Path(scratch)) for name, endpoint in read.endpoints.items())
-        for group in await asyncio.gather(*asked):
+        few = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+        async def asked(name: str, endpoint: Endpoint) -> list[Check]:
+            async with few:
+                return await endpoint_checks(home, name, endpoint, Path(scratch))
+
+        for group in await asyncio.gather(*(asked(*named) for named in read.endpoints.items())):
             checks += group
         if not quick:
             checks.append(await _calibration(Path(scratch) / "calibration"))

@@ -17,7 +17,7 @@ from prefect.assets import materialize
 from prefect.cache_policies import NO_CACHE
 
 from flows import assets
-from flows.advice import advice
+from flows.advice import advice, unscaled
 from flows.children import STOPPED_AT_START, Event, run_worker
 from flows.elsewhere import START_AFTER_S, run_elsewhere
 from flows.level_rows import level_row
@@ -75,10 +75,7 @@ async def probe(run_folder: str) -> None:
         raise EndpointError(advice(plan.target, done[-1]["first_failure"]))
     run.update(keeps_connections=done[-1]["keeps_connections"])
     if scale is None:
-        here.progress.say(
-            f"{plan.endpoint} sends no usage, so its tokens cannot be counted: rates of requests and latencies are "
-            "measured, costs per token stay unknown. Turn on usage in streams (stream_options.include_usage) at the server"
-        )
+        here.progress.say(unscaled(plan.endpoint, done[-1]["probe"]))
     else:
         run.update(chars_per_token=scale.chars_per_token, prompt_overhead_tokens=scale.overhead_tokens)
         if plan.target.tokenizer and scale.chars_per_token:

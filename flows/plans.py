@@ -126,7 +126,17 @@ def plan_summary(plans: list[RunPlan], rows: list[dict[str, Any]]) -> str:
     where = ", ".join(sorted({"a local engine" if plan.launch else plan.target.url for plan in plans}))
     return (
         f"{', '.join(counts)}, {least}{requests} requests (warm-up and probes included), {_time(rows)}, to {where}. "
-        "Nothing was sent."
+        f"{_left_out(plans)}Nothing was sent."
+    )
+
+
+def _left_out(plans: list[RunPlan]) -> str:
+    """What the files of data sets and traces hold that cannot be sent."""
+    skipped = {plan.workload: plan.workload_config["entries_skipped"] for plan in plans}
+    return "".join(
+        f"{workload} leaves {count:,} entries of its file out, which say nothing or not how long the answer is. "
+        for workload, count in skipped.items()
+        if count
     )
 
 

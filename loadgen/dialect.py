@@ -107,20 +107,23 @@ def _read_parts(content: list[Any]) -> tuple[str, str]:
 
 
 def _tool_text(delta: dict[str, Any]) -> str:
-    calls: list[Any] = [call.get("function") for call in _dicts(delta.get("tool_calls"))] + [delta.get("function_call")]
-    return "".join(_text(call.get("name")) + _text(call.get("arguments")) for call in calls if isinstance(call, dict))
+    calls = [_dict(call.get(kind)) for call in _dicts(delta.get("tool_calls")) for kind in ("function", "custom")]
+    calls.append(_dict(delta.get("function_call")))
+    return "".join(_text(call.get(part)) for call in calls for part in ("name", "arguments", "input"))
 
 
 def _usage(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     read, wrote = ("input", "output") if "input_tokens" in usage else ("prompt", "completion")
-    return Usage(
+    counts = Usage(
         _count(usage.get(f"{read}_tokens")),
         _count(usage.get(f"{wrote}_tokens")),
         _count(_dict(usage.get(f"{read}_tokens_details")).get("cached_tokens")),
         _count(_dict(usage.get(f"{wrote}_tokens_details")).get("reasoning_tokens")),
     )
+    # one that counts nothing must not take the place of one that did
+    return counts if any(count is not None for count in counts) else None
 
 
 def _text(value: Any) -> str:
@@ -128,6 +131,8 @@ def _text(value: Any) -> str:
 
 
 def _count(value: Any) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # some gateways write all numbers with a point
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62 else None
 
 

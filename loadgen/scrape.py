@@ -5,7 +5,8 @@
     …
     scraper.write(server_metrics_path(folder, attempt, level_index))
 
-A page that is absent, dead or not an engine's is asked for a few times and then left alone; nothing is raised for it.
+A page that is absent, dead or not an engine's is asked for a few times and then left alone; one that has answered is
+asked to the end. Nothing is raised for it.
 """
 
 import asyncio
@@ -56,7 +57,7 @@ class Scraper:
         self._failures = 0
 
     async def run(self, until: asyncio.Event) -> None:
-        """Scrape at 0, 1, 2, … s until `until` is set, or until the page has failed three times in a row.
+        """Scrape at 0, 1, 2, … s until `until` is set, or until a page that never answered has failed three times.
 
         A second that a slow page ran over is left out. Nothing is raised.
         """
@@ -98,10 +99,10 @@ class Scraper:
         page = None if response is None else read_page(response.text)
         if page is None:
             self._failures += 1
-            if self._failures >= _MOST_FAILURES:
+            # one that has answered is the engine's own, and silent when it is busiest: its queue is wanted then
+            if self._failures >= _MOST_FAILURES and not self.rows:
                 self._pages = []
             return
-        self._failures = 0
         self.rows.append(
             {
                 **self._constants,
@@ -123,8 +124,8 @@ class Scraper:
                 return None
             if response.status_code == 200 and "html" not in response.headers.get("content-type", ""):
                 return response
-            if response.status_code != 200 and response.status_code not in _NONE_THERE:
-                return None
+            if self.rows or (response.status_code != 200 and response.status_code not in _NONE_THERE):
+                return None  # it will come back
             self._pages.pop(0)
         return None
 

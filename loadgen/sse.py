@@ -21,7 +21,7 @@ class SSEReader:
     """Incremental reader: feed bytes as they come, get the events that they complete."""
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._tail: list[bytes] = []  # of a line: joined at its end only, or a long one would cost its length squared
         self._at_start = True
         self._skip_lf = False
         self._type = ""
@@ -38,19 +38,28 @@ class SSEReader:
             return plain
         if self._skip_lf and chunk[0] == 0x0A:
             chunk = chunk[1:]  # the CR at the end of the last chunk ended the line already
-        lines = _LINE_END.split(self._tail + chunk if self._tail else chunk)
-        self._tail = lines.pop()
         self._skip_lf = chunk.endswith(b"\r")
-        events = [event for line in lines if (event := self._line(line))]
+        events = [event for line in self._lines(chunk) if (event := self._line(line))]
         self.between_events = not (self._tail or self._data or self._type or self._at_start or self._skip_lf)
         return events
 
     def close(self) -> Event | None:
         """Event left without its blank line at the end of the body, as some servers end their stream."""
         if self._tail:
-            self._line(self._tail)
-            self._tail = b""
+            self._line(b"".join(self._tail))
+            self._tail = []
         return self._line(b"")
+
+    def _lines(self, chunk: bytes) -> list[bytes]:
+        """The lines that `chunk` ends; what is left of it is kept."""
+        first, *lines = _LINE_END.split(chunk)
+        if not lines:
+            self._tail += [first] if first else []
+            return []
+        left = lines.pop()
+        lines.insert(0, b"".join([*self._tail, first]))
+        self._tail = [left] if left else []
+        return lines
 
     def _line(self, line: bytes) -> Event | None:
         if self._at_start:

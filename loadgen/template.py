@@ -1,5 +1,6 @@
 """The events of one stream differ in little but their text: learn the rest once, then read the text without JSON."""
 
+import json
 from itertools import takewhile
 from typing import Any
 
@@ -64,7 +65,7 @@ def _strings(texts: list[bytes]) -> list[bytes] | None:
     if b'"' in lines or b"\\\n" in lines:
         return None
     strings = parsed(b'["%b"]' % b'","'.join(texts))
-    return None if strings is None else [string.encode() for string in strings]
+    return None if strings is None else [string.encode("utf-8", "surrogatepass") for string in strings]
 
 
 def parsed(data: bytes) -> Any:
@@ -72,4 +73,9 @@ def parsed(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
+        pass
+    try:
+        # orjson refuses the escapes of half a surrogate pair, into which some gateways cut an emoji, and Python's NaN
+        return json.loads(data.decode())
+    except (ValueError, RecursionError):
         return None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.advice import advice
+from flows.advice import advice, unscaled
 from loadgen.spec import Target
 
 TARGET = Target(url="http://h/v1", api="chat", model="m")
@@ -19,6 +19,8 @@ KEYED = Target(url="http://h/v1", api="chat", model="m", api_key_env="MY_KEY")
         (TARGET, {"outcome": "http_error", "http_status": 307, "error": "HTTP 307: "}, "the server redirects"),
         (TARGET, {"outcome": "connect_error", "http_status": None, "error": "CERTIFICATE_VERIFY_FAILED"}, "--no-verify-tls"),
         (TARGET, {"outcome": "timeout", "http_status": None, "error": "no answer"}, "is it stuck"),
+        (TARGET, {"outcome": "timeout", "http_status": None, "error": "no connection to h:80 within 10 s"}, "nothing answers there"),
+        (TARGET, {"outcome": "truncated", "http_status": None, "error": "the server closed the connection before it answered"}, "http or https"),
         (TARGET, None, "the server's log may say more"),
     ],
 )  # fmt: skip
@@ -26,3 +28,11 @@ def test_each_failure_comes_with_what_to_do(target: Target, failure: dict[str, o
     said = advice(target, failure)
     assert said.startswith("http://h/v1 (chat, model 'm') cannot be measured")
     assert says in said
+
+
+def test_a_server_that_counts_without_sense_is_not_told_to_send_usage() -> None:
+    silent = unscaled("e", [{"chars": 90, "input_tokens": None}])
+    assert "sends no usage" in silent
+    constant = unscaled("e", [{"chars": 90, "input_tokens": 7}, {"chars": 110, "input_tokens": 7}])
+    assert "counts 7 tokens in prompts of 90 to 110 characters" in constant
+    assert "usage" not in constant

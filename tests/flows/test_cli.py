@@ -198,6 +198,12 @@ def test_plan_shows_a_trace_at_each_speed(call: Callable[..., Result], tmp_path:
     ]  # fmt: skip
 
 
+def test_plan_says_how_much_of_a_file_cannot_be_sent(call: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "asked.jsonl").write_text('{"prompt": "a", "max_tokens": 3}\n{"prompt": "no length"}\n{"prompt": ""}\n')
+    said = call("plan", "--url", "http://localhost:9", "--model", "m", "--dataset", "asked.jsonl").output
+    assert "dataset-asked leaves 2 entries of its file out" in said
+
+
 @pytest.mark.parametrize(
     ("options", "workload", "name"),
     [

@@ -3,18 +3,24 @@
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click.testing
+import httpx
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from flows import clocks, machine
+from flows import clocks, endpoint_checks, machine
 from flows.checks import Check
 from flows.cli import cli
 from flows.doctor import examine
+from loadgen.plan import probe_spec
+from loadgen.scrape import Scraper
+from loadgen.spec import PromptScale
+from schemas.catalog.endpoints import Endpoint
 from schemas.errors import UsageError
 from warehouse.home import Home, endpoint_lock
 
@@ -79,6 +85,17 @@ def test_each_endpoint_is_asked_and_told_apart(
     assert found["keyless"].to_do.startswith("export NO_SUCH_KEY=")
     assert "is the server up" in found["gone"].to_do
     assert all(check.to_do for check in checks.values() if check.status == "failed")
+
+
+def test_an_engines_page_that_is_late_once_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([503, 200])
+    page = httpx.MockTransport(lambda request: httpx.Response(next(answers), text="vllm:num_requests_running 1\n"))
+    monkeypatch.setattr("flows.endpoint_checks.Scraper", partial(Scraper, transport=page))
+    monkeypatch.setattr("loadgen.scrape._PERIOD_S", 0.01)
+    endpoint = Endpoint(url="http://engine:8000", model="m")
+    spec = probe_spec(endpoint_checks._probe_plan("e", endpoint), 0, PromptScale(), Path("nowhere"))
+    check = asyncio.run(endpoint_checks._metrics("e", endpoint, spec))
+    assert check.found == "its Prometheus page is read as that of vllm"
 
 
 def test_an_endpoint_under_load_is_left_alone(home: Home, endpoints: Callable[..., dict[str, Check]]) -> None:

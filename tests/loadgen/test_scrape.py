@@ -230,6 +230,14 @@ def test_a_failure_now_and_then_loses_only_its_scrape() -> None:
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("trouble", [503, 404])
+def test_a_page_that_has_answered_is_asked_to_the_end(trouble: int) -> None:
+    answers = iter([200, trouble, trouble, trouble, trouble, 200])
+    scraper = asyncio.run(scraped(lambda request: httpx.Response(next(answers), text=VLLM), 6))
+    assert len(scraper.rows) == 2
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_refused_connection_or_any_other_trouble_is_not_raised() -> None:
     def refused(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)

@@ -1,7 +1,9 @@
 """Server-sent events are read the same however the network cuts them."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -51,6 +53,13 @@ def test_any_split_of_the_bytes_gives_the_same_events(stream: bytes, with_bom: b
     data = b"\xef\xbb\xbf" + stream if with_bom else stream
     assert read(cut(data, places)) == read([data])
     assert read([data[i : i + 1] for i in range(len(data))]) == read([data])
+
+
+def test_a_long_line_in_many_reads_is_looked_through_once() -> None:
+    data = b"data: " + 50 * b"0123456789" + b"\n\n"
+    with mock.patch("loadgen.sse._LINE_END", wraps=re.compile(rb"\r\n|\n|\r")) as line_end:
+        assert read([data[at : at + 10] for at in range(0, len(data), 10)]) == [Event("message", 50 * b"0123456789")]
+    assert sum(len(call.args[0]) for call in line_end.split.call_args_list) == len(data)
 
 
 def test_line_ends_may_be_lf_crlf_or_cr() -> None:

@@ -102,6 +102,24 @@ def test_tool_calls_count_as_answer(wire) -> None:
     assert (row["outcome"], row["token_chunks"], row["first_answer_ns"]) == ("ok", 1, 200 * MS)
 
 
+def test_what_a_custom_tool_is_told_counts_as_answer(wire) -> None:
+    call = {"index": 0, "type": "custom", "custom": {"name": "shell", "input": "ls"}}
+    row = row_of((200, delta(tool_calls=[call])), (210, wire.finish()))
+    assert (row["outcome"], row["token_chunks"], row["first_answer_ns"]) == ("ok", 1, 200 * MS)
+
+
+def test_a_usage_without_counts_takes_none_away(wire) -> None:
+    row = row_of(
+        (200, wire.token("a")), (210, wire.finish()), (220, wire.usage(7, 1)), (230, wire.event({"usage": {}}))
+    )
+    assert (row["input_tokens"], row["output_tokens"], row["output_token_source"]) == (7, 1, "usage")
+
+
+def test_a_count_may_be_written_with_a_point(wire) -> None:
+    row = row_of((200, wire.token("a")), (210, wire.finish()), (220, wire.usage(7.0, 1.5)))
+    assert (row["input_tokens"], row["output_tokens"]) == (7, None)  # there is no half token
+
+
 def test_without_usage_the_token_counts_stay_unknown(wire) -> None:
     row = row_of((200, wire.token("a")), (210, wire.finish()))
     assert row["outcome"] == "ok"
@@ -199,6 +217,21 @@ def test_an_error_inside_the_stream_is_malformed_and_says_what_the_server_said(w
 def test_an_event_that_is_not_json_is_malformed(wire) -> None:
     row = row_of((200, wire.token("a")), (210, b"data: {oops\n\n"), (220, wire.finish()))
     assert (row["outcome"], row["error"]) == ("malformed", "an event is not JSON: {oops")
+
+
+def test_an_emoji_cut_into_its_halves_is_text(wire) -> None:
+    halves = [
+        rb'data: {"choices": [{"delta": {"content": "\ud83d"}}]}',
+        rb'data: {"choices": [{"delta": {"content": "\ude00"}}]}',
+    ]
+    row = row_of((200, halves[0] + b"\n\n"), (210, halves[1] + b"\n\n"), (220, wire.finish()))
+    assert (row["outcome"], row["token_chunks"]) == ("ok", 2)
+
+
+def test_a_python_servers_nan_does_no_harm(wire) -> None:
+    event = b'data: {"choices": [{"delta": {"content": "a"}, "logprobs": {"top": -Infinity, "mean": NaN}}]}\n\n'
+    row = row_of((200, event), (210, wire.finish()))
+    assert (row["outcome"], row["token_chunks"]) == ("ok", 1)
 
 
 def test_json_instead_of_a_stream_says_that_the_server_does_not_stream() -> None:
