@@ -16,7 +16,8 @@ LATE_NS = 1_000_000
 """A loop gap this much beyond the beat is a stall: what the kernel received meanwhile is read in one piece."""
 _SLOW_BEATS = 8
 """While reads alone show that the loop runs, it beats this many times more slowly: waking up is what costs a client most."""
-_MANY_READS = 2  # times a beat that all was read
+_MANY_READS = 2  # times a beat that all was read …
+_LONG_ENOUGH = 16  # … for so many beats without a pause: tokens that come in bursts say nothing of the time between
 
 _BUCKET_NS = 10_000
 _BUCKETS = 20_000  # 0.2 s; longer stalls are counted in the last bucket
@@ -37,6 +38,8 @@ class Heartbeat:
         self._beats = 1  # of a millisecond, until the next
         self._due_ns = 0
         self._reads = 0  # times that all was read, since the last beat
+        self._dense = 0  # beats so far in which reads alone would have shown that the loop runs
+        self._paused = False  # since the last beat
         self._timer: asyncio.TimerHandle | None = None
         self._lags = [0] * _BUCKETS
         self._stall_starts = array("q")  # the last calm beat before each stall …
@@ -126,8 +129,10 @@ class Heartbeat:
         self._live(now)
         if not -_STEADY_NS < wall - now - self._offsets[-1] < _STEADY_NS:
             self._note_offset()
-        self._beats = _SLOW_BEATS if self._reads >= _MANY_READS * self._beats else 1
-        self._reads = 0
+        dense = self._reads >= _MANY_READS * self._beats and not self._paused
+        self._dense = self._dense + self._beats if dense else 0
+        self._beats = _SLOW_BEATS if self._dense >= _LONG_ENOUGH else 1
+        self._reads, self._paused = 0, False
         self._beat_later(now)
 
     def _beat_later(self, now: int) -> None:
@@ -140,6 +145,8 @@ class Heartbeat:
             if self._calm_ns != self._last_ns:
                 self.note_stall(self._calm_ns, now)
             self._calm_ns = now
+        else:
+            self._paused = True
         self._last_ns = now
 
     def _note_offset(self) -> None:

@@ -117,6 +117,10 @@ class SocketTransport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(self._timeout_s):
                 await self._exchange(request, request_bytes(request), arrivals)
         except TimeoutError:
+            if arrivals.sent_ns is None:
+                _, host, port = _origin(request.url)
+                message = f"no connection to {host}:{port} within {self._timeout_s:g} s"
+                raise httpx.ConnectTimeout(message, request=request) from None
             raise httpx.ReadTimeout(f"no complete answer within {self._timeout_s:g} s", request=request) from None
         except httpx.TransportError as error:
             error.request = request

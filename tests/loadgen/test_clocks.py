@@ -134,6 +134,21 @@ def test_while_all_is_read_again_and_again_the_loop_beats_more_slowly() -> None:
     assert idle == 1
 
 
+def test_bursts_of_reads_do_not_slow_the_beat() -> None:
+    async def scenario() -> list[int]:
+        beat, weights = Heartbeat(), []
+        beat.on_lag = lambda lag_ns, weight: weights.append(weight)
+        beat.start()
+        for _ in range(20):
+            for _ in range(30):
+                beat.all_read()
+            await asyncio.sleep(0.01)
+        beat.stop()
+        return weights
+
+    assert set(asyncio.run(scenario())) == {1}
+
+
 def test_what_is_read_after_a_stall_is_late_until_all_is_read() -> None:
     beat = Heartbeat()
     beat.all_read()

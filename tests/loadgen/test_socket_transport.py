@@ -476,3 +476,12 @@ def test_a_body_that_the_server_ends_by_closing_is_closed_when_it_closes(serve) 
     arrivals = Arrivals()
     asyncio.run(scenario(arrivals))
     assert arrivals.closed_ns - arrivals.stamps[-1] >= 0.09e9
+
+
+def test_a_time_out_before_anything_was_sent_is_one_of_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: Any) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("loadgen.transport.open_socket", never)
+    with pytest.raises(httpx.ConnectTimeout, match=r"no connection to 127\.0\.0\.1:9 within 0\.1 s"):
+        asyncio.run(post_once("http://127.0.0.1:9", Arrivals(), timeout_s=0.1, connect_timeout_s=30.0))
