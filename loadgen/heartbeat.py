@@ -16,8 +16,8 @@ LATE_NS = 1_000_000
 """A loop gap this much beyond the beat is a stall: what the kernel received meanwhile is read in one piece."""
 _SLOW_BEATS = 8
 """While reads alone show that the loop runs, it beats this many times more slowly: waking up is what costs a client most."""
-_MANY_READS = 2  # times a beat that all was read …
-_LONG_ENOUGH = 16  # … for so many beats without a pause: tokens that come in bursts say nothing of the time between
+_LONG_ENOUGH = 16
+"""So many beats without a pause of the reads come first: tokens that come in bursts say nothing of the time between."""
 
 _BUCKET_NS = 10_000
 _BUCKETS = 20_000  # 0.2 s; longer stalls are counted in the last bucket
@@ -37,9 +37,9 @@ class Heartbeat:
         self._calm_ns = self._last_ns = monotonic_ns()
         self._beats = 1  # of a millisecond, until the next
         self._due_ns = 0
-        self._reads = 0  # times that all was read, since the last beat
-        self._dense = 0  # beats so far in which reads alone would have shown that the loop runs
-        self._paused = False  # since the last beat
+        self._read_ns = 0  # when all was read last
+        self._paused = False  # whether reads paused since the last beat
+        self._without_pause = 0  # beats so far
         self._timer: asyncio.TimerHandle | None = None
         self._lags = [0] * _BUCKETS
         self._stall_starts = array("q")  # the last calm beat before each stall …
@@ -64,8 +64,10 @@ class Heartbeat:
 
     def all_read(self) -> None:
         """All that had been received until now has just been read: a sign of life like a beat on time."""
-        self._reads += 1
-        self._live(monotonic_ns())
+        now = monotonic_ns()
+        self._note_pause(now)
+        self._read_ns = now
+        self._live(now)
 
     def note_stall(self, from_ns: int, to_ns: int) -> None:
         """The loop was calm for the last time at `from_ns` and again at `to_ns` (monotonic), after all noted so far."""
@@ -129,10 +131,10 @@ class Heartbeat:
         self._live(now)
         if not -_STEADY_NS < wall - now - self._offsets[-1] < _STEADY_NS:
             self._note_offset()
-        dense = self._reads >= _MANY_READS * self._beats and not self._paused
-        self._dense = self._dense + self._beats if dense else 0
-        self._beats = _SLOW_BEATS if self._dense >= _LONG_ENOUGH else 1
-        self._reads, self._paused = 0, False
+        self._note_pause(now)
+        self._without_pause = 0 if self._paused else self._without_pause + self._beats
+        self._beats = _SLOW_BEATS if self._without_pause >= _LONG_ENOUGH else 1
+        self._paused = False
         self._beat_later(now)
 
     def _beat_later(self, now: int) -> None:
@@ -145,9 +147,10 @@ class Heartbeat:
             if self._calm_ns != self._last_ns:
                 self.note_stall(self._calm_ns, now)
             self._calm_ns = now
-        else:
-            self._paused = True
         self._last_ns = now
+
+    def _note_pause(self, now: int) -> None:
+        self._paused = self._paused or now - self._read_ns > BEAT_NS + LATE_NS
 
     def _note_offset(self) -> None:
         """The wall clock seems to have been stepped, or the process lost its core between the two: look again."""
