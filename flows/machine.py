@@ -80,7 +80,7 @@ def _receiver() -> Check:
     if is_compiled():
         return Check("receiver", "ok", "sockets are read in C")
     return Check(
-        "receiver", "warning", "sockets are read in Python, which costs about twice the CPU a token",
+        "receiver", "warning", "sockets are read in Python, which costs one and a half times the CPU a token",
         "on Linux install a C compiler and Python's headers, then ratecard again; and unset RATECARD_RECEIVER",
     )  # fmt: skip
 

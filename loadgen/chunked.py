@@ -1,4 +1,4 @@
-"""Like chunks of an HTTP body, read by sight. `_chunks.c` does the same, ten times as fast, where it could be compiled."""
+"""Like chunks of an HTTP body, read by sight: in C (`_chunks.c`) where that could be compiled."""
 
 import re
 

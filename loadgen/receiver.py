@@ -1,7 +1,7 @@
 """Reads the sockets of a transport as they become readable, and keeps what came, when it was read and received.
 
-On Linux `_receiver.c` does it, some four times as fast as Python can; where that could not be compiled, or with
-RATECARD_RECEIVER=python, reading in Python does the same.
+On Linux `_receiver.c` does it; where that could not be compiled, or with RATECARD_RECEIVER=python, reading in Python
+does the same.
 """
 
 import asyncio
