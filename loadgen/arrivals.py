@@ -2,6 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from struct import Struct
+
+import numpy as np
+import numpy.typing as npt
+
+READ = Struct("=3q")
+"""A row of `loadgen.receiver.Record.table`."""
+
+Times = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -40,6 +49,11 @@ class Arrivals:
         settle, self.unsettled = self.unsettled, None
         if settle is not None:
             settle(self)
+
+    def columns(self) -> tuple[Times, Times, Times]:
+        """Of each read, where it ends in `wire`, when it was read, and the kernel's stamp: the columns of `table`."""
+        ends, read_at, received = np.frombuffer(self.table, np.int64).reshape(-1, 3).T
+        return ends, read_at, received
 
     @property
     def clock_source(self) -> str:

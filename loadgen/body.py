@@ -46,7 +46,7 @@ class WireBody(Body):
     def __init__(self, arrivals: Arrivals) -> None:
         super().__init__(())
         self._wire = arrivals.wire
-        self._ends = np.frombuffer(arrivals.table, np.int64)[::3]
+        self._ends, _, _ = arrivals.columns()
         self._at = 0  # bytes that are parsed, or were taken in runs
         self._found = _Found(arrivals.interim_responses)
         self._parser: Any = httptools.HttpResponseParser(self._found)

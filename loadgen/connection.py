@@ -4,12 +4,11 @@ import asyncio
 import os
 import socket
 import ssl
-from struct import iter_unpack
 from time import monotonic_ns
 
 import httpx
 
-from loadgen.arrivals import Arrivals
+from loadgen.arrivals import READ, Arrivals
 from loadgen.http1 import ResponseReader
 from loadgen.receiver import PlainRecord, Receiver
 from loadgen.sockets import Tls
@@ -84,9 +83,6 @@ class Connection:
         """Something came that has to be seen to now, or the connection has ended."""
         if not self.is_open:
             return  # closed by what came on another connection
-        if self._wire.error:
-            self._fail(httpx.ReadError(f"the connection broke: {os.strerror(self._wire.error)}"))
-            return
         ripe, at_end = True, self._wire.ended
         if self._tls is not None:
             try:
@@ -95,18 +91,20 @@ class Connection:
                 self._fail(httpx.ReadError(f"TLS broke: {error}"))
                 return
             at_end = at_end or self._tls.closed
-        if self._reader is None:
+        if self._wire.error:  # what came before it has been taken
+            self._fail(httpx.ReadError(f"the connection broke: {os.strerror(self._wire.error)}"))
+        elif self._reader is None:
             if ripe or at_end:
                 self.close()  # bytes that nobody asked for: the next response would be read wrong
         elif at_end:
-            self._on_eof()
+            self._on_eof(self._reader)
         elif ripe:
             self._ripen()
 
     def _decrypt(self, tls: Tls) -> bool:
         """Take what the wire brought into the record of plain text; whether that is to be looked at."""
         ripe = False
-        for number, (_, read_at, received) in enumerate(iter_unpack("=3q", self._wire.table())):
+        for number, (_, read_at, received) in enumerate(READ.iter_unpack(self._wire.table())):
             data = tls.decrypt(self._wire.wire(number, number + 1))
             if data:
                 ripe = self._decrypted.add(data, read_at, received) or ripe
@@ -129,15 +127,13 @@ class Connection:
         except httpx.RemoteProtocolError as error:
             self._fail(error)
 
-    def _on_eof(self) -> None:
-        reader = self._reader
+    def _on_eof(self, reader: ResponseReader) -> None:
         self.close()
-        if reader is not None:
-            try:
-                reader.end()
-                self._finish()
-            except httpx.RemoteProtocolError as error:
-                self._fail(error)
+        try:
+            reader.end()
+            self._finish()
+        except httpx.RemoteProtocolError as error:
+            self._fail(error)
 
     def _on_writable(self) -> None:
         self._loop.remove_writer(self._sock.fileno())

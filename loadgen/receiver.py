@@ -13,7 +13,7 @@ from time import monotonic_ns
 from typing import Any, Protocol
 
 from loadgen.heartbeat import Heartbeat
-from loadgen.stamps import ANCILLARY_BYTES, NO_STAMP, received_ns
+from loadgen.stamps import ANCILLARY_BYTES, received_ns
 
 try:
     from loadgen import _receiver
@@ -121,11 +121,6 @@ class CompiledReceiver:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._epoll.fileno(), self._on_readable)
 
-    @staticmethod
-    def is_there() -> bool:
-        """Whether it could be compiled."""
-        return _receiver is not None
-
     def add(self, sock: socket.socket, look: Callable[[], None]) -> Record:
         """As `Receiver` says."""
         return self._epoll.add(sock.fileno(), look)
@@ -185,7 +180,7 @@ class PlainReceiver:
         if not data:
             record.ended = True
             return True
-        took: bool = record.add(data, now, received_ns(ancillary[0][2] if ancillary else NO_STAMP))
+        took: bool = record.add(data, now, received_ns(ancillary[0][2]) if ancillary else 0)
         return took
 
     def close(self) -> None:
@@ -196,7 +191,7 @@ class PlainReceiver:
 
 def is_compiled() -> bool:
     """Whether sockets are read in C."""
-    return CompiledReceiver.is_there() and os.environ.get("RATECARD_RECEIVER", "") != "python"
+    return _receiver is not None and os.environ.get("RATECARD_RECEIVER", "") != "python"
 
 
 def receiver(beat: Heartbeat) -> Receiver:

@@ -7,10 +7,7 @@ import struct
 import sys
 from collections.abc import Callable
 
-import numpy as np
-import numpy.typing as npt
-
-from loadgen.arrivals import Arrivals
+from loadgen.arrivals import READ, Arrivals, Times
 from loadgen.heartbeat import Heartbeat
 
 # <asm-generic/socket.h> and <linux/net_tstamp.h>; Python's socket module has no names for them
@@ -21,11 +18,6 @@ _SUPPORTED = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch
 """Whether the system has receive stamps."""
 
 ANCILLARY_BYTES = socket.CMSG_SPACE(_STAMPS.size) if _SUPPORTED else 0
-NO_STAMP = bytes(_STAMPS.size)
-"""Stands for the stamp of a read to which the kernel gave none."""
-
-_ROW = struct.Struct("=3q")  # of `Arrivals.table`
-Times = npt.NDArray[np.int64]
 
 SLACK_NS = 50_000_000
 _PREEMPTED_NS = 50_000
@@ -56,7 +48,7 @@ class ReadClock:
 
     def received_ns(self, arrivals: Arrivals) -> int:
         """When the last read was received, as `settle` will say of it where nothing is wrong with its stamp."""
-        _, now, received = _ROW.unpack_from(arrivals.table, len(arrivals.table) - _ROW.size)
+        _, now, received = READ.unpack_from(arrivals.table, len(arrivals.table) - READ.size)
         kernel = self._kernel_ns(received, now)
         return kernel if kernel is not None and 0 <= now - kernel <= SLACK_NS else now
 
@@ -67,7 +59,7 @@ class ReadClock:
         """
         if not arrivals.table:
             return
-        _, times, received = np.frombuffer(arrivals.table, np.int64).reshape(-1, 3).T
+        _, times, received = arrivals.columns()
         arrivals.late = self._beat.late(times)
         arrivals.stamps = self._plain(arrivals, times, received) or self._careful(arrivals, times, received)
         if arrivals.headers_read is not None:

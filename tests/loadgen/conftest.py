@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loadgen.level import Level
+from loadgen.receiver import is_compiled
 from loadgen.spec import PromptScale, Shape, ShardSpec, StopRules, Target
 from loadgen.worker import run_shard
 from schemas.arrow import arrow_schema
@@ -72,6 +73,14 @@ class Wire:
         """A whole well-behaved answer: one token a text."""
         events = [*map(cls.token, texts), cls.finish(), cls.usage(prompt, len(texts)), cls.event("[DONE]")]
         return cls.STREAM_HEAD + b"".join(map(cls.chunk, events)) + cls.END
+
+
+@pytest.fixture(params=["c", "python"])
+def receiving(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets are read in C, and in Python."""
+    monkeypatch.setenv("RATECARD_RECEIVER", request.param)
+    if request.param == "c" and not is_compiled():
+        pytest.skip("nothing was compiled here")
 
 
 @pytest.fixture

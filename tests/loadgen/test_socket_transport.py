@@ -15,17 +15,11 @@ import uvloop
 
 from loadgen.arrivals import Arrivals
 from loadgen.body import body_of
-from loadgen.http1 import ResponseReader
-from loadgen.receiver import PlainRecord, is_compiled
 from loadgen.transport import SocketTransport
 from tests.certificate import make_certificate
+from tests.loadgen.reading import Reading
 
-
-@pytest.fixture(autouse=True, params=["c", "python"])
-def _receiver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RATECARD_RECEIVER", request.param)
-    if request.param == "c" and not is_compiled():
-        pytest.skip("nothing was compiled here")
+pytestmark = pytest.mark.usefixtures("receiving")
 
 
 async def post(transport: SocketTransport, url: str, arrivals: Arrivals | None = None) -> httpx.Response:
@@ -62,20 +56,6 @@ def test_a_chunked_answer_is_stamped_read_by_read(serve, wire) -> None:
     assert arrivals.sent_ns <= arrivals.headers_ns <= stamps[0] < stamps[1] < stamps[2] <= arrivals.closed_ns
     assert arrivals.connect_ns > 0
     assert not arrivals.clock_suspect
-
-
-class Reading(ResponseReader):
-    """A reader with a record of its own."""
-
-    def __init__(self, arrivals: Arrivals, **options: bool) -> None:
-        self.record = PlainRecord()
-        super().__init__(self.record, arrivals, **options)
-
-    def takes(self, data: bytes) -> bool:
-        """Whether the response is complete with this read."""
-        if self.record.add(data, 0, 0):
-            self.parse()
-        return self.complete
 
 
 def content_of(arrivals: Arrivals) -> bytes:

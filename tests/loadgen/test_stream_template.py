@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from loadgen.arrivals import Arrivals
 from loadgen.body import body_of
 from loadgen.generation import Generation, read_generation
-from loadgen.http1 import ResponseReader
-from loadgen.receiver import PlainRecord
 from loadgen.template import Template, parsed, strings_of
+from tests.loadgen.reading import Reading
 
 # what a careless look for the text would trip over: keys and values of the events, JSON's own signs, escapes
 TEXTS = [
@@ -92,12 +91,10 @@ def generation_of(pieces: list[bytes], size: str = "%x") -> Generation:
     """What is read of `pieces`, each a chunk and each but the first a read of its own."""
     reads = [(size % len(piece)).encode() + b"\r\n" + piece + b"\r\n" for piece in pieces if piece]
     reads = [HEAD + b"".join(reads[:1]), *reads[1:], b"0\r\n\r\n"]
-    arrivals, record = Arrivals(), PlainRecord()
-    reader = ResponseReader(record, arrivals)
-    for data in reads:
-        if record.add(data, 0, 0):
-            reader.parse()
-    assert reader.complete
+    arrivals = Arrivals()
+    reader = Reading(arrivals)
+    complete = [reader.takes(data) for data in reads]
+    assert complete[-1]
     reader.release()
     body = body_of(arrivals)
     generation = read_generation(arrivals, body)

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from loadgen.arrivals import Arrivals
 from loadgen.body import body_of
 from loadgen.generation import Generation, read_generation
-from loadgen.http1 import ResponseReader
-from loadgen.receiver import PlainRecord
+from tests.loadgen.reading import Reading
 
 TEXTS = st.text(max_size=3) | st.sampled_from(["\u4e2d\u6587", "\U0001f600", "\u2028", '"', "\\", "a", ""])
 CODINGS = st.sampled_from(["identity", "gzip", "x-gzip", "deflate", "bare deflate", "gzip, each event alone"])
@@ -73,14 +72,12 @@ def chunked(body: bytes, places: list[int], coding: str, sizes: list[str]) -> by
 
 
 def received(reads: list[bytes]) -> Generation:
-    arrivals, record = Arrivals(), PlainRecord()
-    reader = ResponseReader(record, arrivals)
+    arrivals = Arrivals()
+    reader = Reading(arrivals)
     for stamp, data in enumerate(reads):
         arrivals.stamps.append(stamp)
         arrivals.late.append(False)
-        if record.add(data, stamp, 0):
-            reader.parse()
-        assert reader.complete == (stamp == len(reads) - 1)
+        assert reader.takes(data, stamp) == (stamp == len(reads) - 1)
     reader.release()
     return read_generation(arrivals, body_of(arrivals))
 
