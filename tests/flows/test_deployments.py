@@ -7,14 +7,15 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from rich.console import Console
@@ -121,9 +122,9 @@ def _until_healthy(api: str) -> None:
     deadline = time.monotonic() + 90
     while True:
         try:
-            with urllib.request.urlopen(f"{api}/health", timeout=2):
-                return
-        except OSError:
+            httpx.get(f"{api}/health", timeout=2).raise_for_status()
+            return
+        except httpx.HTTPError:
             assert time.monotonic() < deadline, "the Prefect server did not start"
             time.sleep(0.5)
 
@@ -135,15 +136,15 @@ def killed_holders() -> list[str]:
 
 
 def asked(environ: dict[str, str], path: str, method: str = "POST", **body: Any) -> Any:
-    """The answer of the server's API."""
-    request = urllib.request.Request(
-        f"{environ['PREFECT_API_URL']}/{path}",
-        data=json.dumps(body).encode(),
-        headers={"content-type": "application/json"},
-        method=method,
-    )
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return json.loads(answer.read() or "null")
+    """The answer of the server's API; asked again where its database is locked (503), as Prefect's own client does."""
+    with httpx.Client(base_url=environ["PREFECT_API_URL"], timeout=120) as client:
+        for pause_s in (1, 2, 4, 8, 16, 0):
+            answer = client.request(method, path, json=body)
+            if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(pause_s)
+    answer.raise_for_status()
+    return answer.json() if answer.content else None
 
 
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
