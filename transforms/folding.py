@@ -13,9 +13,12 @@ import numpy.typing as npt
 
 Integers = npt.NDArray[Any]
 
-_WIDE = 2**31
 _PLACES = 2**17
 """Places for each way in which gaps of a length differ: what the cache of a core holds."""
+_BLOCK = 2**18
+"""Gaps counted in one go: fresh memory for more costs more than the counting."""
+_FAR = 2**20
+"""So many gaps without a place may wait for being sorted."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,12 @@ class Lists:
     def of_lengths(cls, values: Integers, lengths: Integers) -> "Lists":
         """Lists of so many values each."""
         return cls(values, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
+
+    @classmethod
+    def counting(cls, firsts: Integers, lengths: Integers) -> "Lists":
+        """Lists that count up from `firsts`, so many values each."""
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return cls(np.arange(offsets[-1]) + np.repeat(firsts - offsets[:-1], lengths), offsets)
 
     @classmethod
     def joined(cls, parts: Sequence["Lists"]) -> "Lists":
@@ -71,43 +80,51 @@ class Lists:
         return fitting
 
 
-def fold(
-    gaps: Integers, kinds: Integers, tokens: Integers | None = None
-) -> tuple[Integers, Integers, Integers | None, Integers]:
-    """Each combination of gap, kind and tokens once, and how often it came. None of the numbers is negative.
+class Counter:
+    """How often each gap came in each of so many ways, which the caller numbers from 0; counted up from add to add.
 
-    `gaps` are not empty; `kinds` may be one for all. Most gaps of a stream are short and alike: those find a place in an
-    array, and only the others are sorted. Block by block, since fresh memory costs more than the counting.
+    Most gaps of a stream are short and alike: those have a place in an array, and only the others are sorted.
     """
-    known: Integers | None = None
-    kind_count = int(kinds.max()) + 1
-    if tokens is not None and kind_count * (int(tokens.max()) + 1) >= _WIDE:
-        known, tokens = np.unique(tokens, return_inverse=True)
-    ways = kind_count * (1 if tokens is None else int(tokens.max()) + 1)
-    shortest = int(gaps.min())
-    code_count = (int(gaps.max()) - shortest + 1) * ways
-    width = np.int64 if code_count >= _WIDE else np.int32
-    counts = np.zeros(min(code_count, len(gaps), _PLACES * ways), np.int64)
-    far: list[Integers] = []
-    block = max(_PLACES, len(counts))
-    for start in range(0, len(gaps), block):
-        some = slice(start, start + block)
-        codes = np.subtract(gaps[some], shortest, dtype=width)
-        if ways > 1:
-            codes *= ways
-            if tokens is not None:
-                codes += np.multiply(tokens[some], kind_count, dtype=width)
-            codes += (kinds if len(kinds) == 1 else kinds[some]).astype(width)
-        if code_count > len(counts):
-            is_near = codes < len(counts)
-            far.append(codes[~is_near])
-            codes = codes[is_near]
-        counts += np.bincount(codes, minlength=len(counts))
-    found = np.flatnonzero(counts)
-    sorted_far, far_counts = np.unique(np.concatenate([codes[:0], *far]), return_counts=True)
-    found_gaps, rest = np.divmod(np.concatenate([found, sorted_far]), ways)
-    found_tokens, found_kinds = np.divmod(rest, kind_count)
-    if known is not None:
-        found_tokens = known[found_tokens]
-    occurrences = np.concatenate([counts[found], far_counts])
-    return found_gaps + shortest, found_kinds, None if tokens is None else found_tokens, occurrences
+
+    def __init__(self, ways: int, shortest: int, gaps_at_once: int) -> None:
+        """Gaps from `shortest` on have a place, as many of them as are worth it where `gaps_at_once` come."""
+        self.ways, self._shortest = ways, shortest
+        self._places = min(_PLACES * ways, max(_PLACES, gaps_at_once))
+        self._near = np.zeros(self._places + 1, np.int64)  # the last one is for all that are far
+        self._far: list[Integers] = []
+        self._far_counted: tuple[Integers, Integers] = (self._near[:0], self._near[:0])
+
+    def add(self, gaps: Integers, ways: Any) -> None:
+        """Count these gaps, each in a way of its own or all in one."""
+        space = np.empty(min(len(gaps), _BLOCK), np.int64)
+        for start in range(0, len(gaps), _BLOCK):
+            some = slice(start, start + _BLOCK)
+            codes = np.subtract(gaps[some], self._shortest, out=space[: len(gaps[some])])
+            if self.ways > 1:
+                codes *= self.ways
+                codes += ways[some] if np.ndim(ways) else ways
+            # as an unsigned number a gap below the shortest is far, too
+            unsigned = codes.view(np.uint64)
+            is_far = unsigned >= self._places
+            if is_far.any():
+                self._far.append(codes[is_far])
+                np.minimum(unsigned, self._places, out=unsigned)
+            self._near += np.bincount(codes, minlength=len(self._near))
+        if sum(map(len, self._far)) > _FAR:
+            self._count_far()
+
+    def counted(self) -> tuple[Integers, Integers, Integers]:
+        """Gap and way of each that came, and how often."""
+        self._count_far()
+        near = np.flatnonzero(self._near[: self._places])
+        codes, counts = self._far_counted
+        gaps, ways = np.divmod(np.concatenate([near, codes]), self.ways)
+        return gaps + self._shortest, ways, np.concatenate([self._near[near], counts])
+
+    def _count_far(self) -> None:
+        before, counts = self._far_counted
+        codes, more = np.unique(np.concatenate([before[:0], *self._far]), return_counts=True)
+        found, at = np.unique(np.concatenate([before, codes]), return_inverse=True)
+        sums = np.zeros(len(found), np.int64)
+        np.add.at(sums, at, np.concatenate([counts, more]))
+        self._far_counted, self._far = (found, sums), []

@@ -6,7 +6,6 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
 
 import duckdb
 
@@ -21,34 +20,33 @@ def tables_read(con: duckdb.DuckDBPyConnection, queries: Mapping[str, Sequence[s
     # a search builds again and again from the same files
     unread = [(name, sql) for name, selects in queries.items() for sql in selects if sql not in _READ]
     if unread:
-        # one statement: each has a cost of its own, which is that of a parse
-        parses = "select json_serialize_sql(sql) from (select unnest(?::varchar[]) as sql)"
-        serialised = con.execute(parses, [[sql for _, sql in unread]]).fetchall()
-        _READ.update({sql: _tables(name, tree) for (name, sql), (tree,) in zip(unread, serialised, strict=True)})
+        # in one text: of each value of a list DuckDB asks anew whether pandas is installed
+        found = con.execute(_PARSED, [json.dumps([sql for _, sql in unread])]).fetchall()
+        for (name, sql), (tables, ctes, statements, error) in zip(unread, found, strict=True):
+            if statements != 1:
+                why = error or "several statements"
+                raise OrderError(f"{name}: a SQL file holds exactly one SELECT, this one does not parse as such: {why}")
+            _READ[sql] = frozenset(
+                f"{schema}.{table}" if schema else table for schema, table in tables if schema or table not in ctes
+            )
     return {name: {table for sql in selects for table in _READ[sql]} for name, selects in queries.items()}
 
 
 _READ: dict[str, frozenset[str]] = {}
+_PARSED = """
+with parsed as (
+    select json_serialize_sql(sql) as tree,
+    from (select unnest(from_json(?::json, '["VARCHAR"]')) as sql)
+)
 
-
-def _tables(name: str, serialised: str) -> frozenset[str]:
-    tables: list[tuple[str, str]] = []
-    ctes: set[str] = set()
-
-    def note(node: dict[str, Any]) -> dict[str, Any]:
-        if node.get("type") == "BASE_TABLE":
-            tables.append((node.get("schema_name", ""), node["table_name"]))
-        ctes.update(entry["key"] for entry in (node.get("cte_map") or {}).get("map", ()))
-        return node
-
-    # the decoder hands over every object on its way: a walk through the tree afterwards takes longer than to decode it
-    parsed: dict[str, Any] = json.loads(serialised, object_hook=note)
-    if len(parsed.get("statements", ())) != 1:
-        reason = parsed.get("error_message", "several statements")
-        raise OrderError(f"{name}: a SQL file holds exactly one SELECT, this one does not parse as such: {reason}")
-    return frozenset(
-        f"{schema}.{table}" if schema else table for schema, table in tables if schema or table not in ctes
-    )
+select
+    -- of a table that is read, wherever it is in the tree; nothing else has the two
+    list_zip(tree ->> '$..schema_name', tree ->> '$..table_name') as tables,
+    tree ->> '$..cte_map.map[*].key' as ctes,
+    len(tree -> '$.statements[*]') as statements,
+    tree ->> '$.error_message' as error,
+from parsed
+"""
 
 
 def build_order(reads: Mapping[str, Collection[str]], sources: Collection[str]) -> list[str]:

@@ -6,7 +6,7 @@ all that a trace is made of.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -68,14 +68,5 @@ def _spans(metadata: Any, column: str, most_values: int) -> Iterator[tuple[list[
 
 def _lists(column: Any) -> Lists:
     lists = column.combine_chunks()
-    return Lists.of_lengths(lists.flatten().to_numpy(), lists.value_lengths().fill_null(0).to_numpy())
-
-
-def by_file(files: Any) -> Iterator[tuple[str, int, int]]:
-    """Each file of an Arrow column in which equal ones follow each other, its first row and the one after its last."""
-    codes = files.combine_chunks().dictionary_encode()
-    numbers = codes.indices.to_numpy()
-    edges = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1), len(numbers)]
-    for first, end in pairwise(map(int, edges)):
-        if end > first:
-            yield codes.dictionary[int(numbers[first])].as_py(), first, end
+    # Parquet keeps nothing of a null, so that it ends where it begins
+    return Lists(lists.values.to_numpy(), lists.offsets.to_numpy())

@@ -2,15 +2,12 @@
 
 import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.arrow import arrow_schema
 from schemas.catalog import Catalog
 from schemas.catalog.demands import Demand
 from schemas.columns import (
@@ -21,15 +18,15 @@ from schemas.columns import (
     LANDED_TABLES,
     LEVELS_SOURCE,
     PRICE_PLANS_SOURCE,
-    REQUEST_TRACES,
     RUNS_SOURCE,
     SLO_BOUNDS_SOURCE,
     SLOS_SOURCE,
-    TRACE_PLACES_SOURCE,
+    TRACES_SOURCE,
     Table,
 )
 from schemas.errors import LandingError
 from schemas.prices import ApiPlan, ApiPrices, OwnPlan, OwnPrices, RentPlan, RentPrices
+from transforms import given_rows
 from warehouse import manifests
 from warehouse.home import Home
 
@@ -51,7 +48,8 @@ def attach(
     `override` replaces the SLOs, demands and prices that each night was landed with (what-if). `since` is the earliest
     night that is to be made; null: the earliest of `closed`.
     """
-    con.execute("attach ':memory:' as raw")
+    # several tables are made of the same parts, and a part says much of itself
+    con.execute("attach ':memory:' as raw; set parquet_metadata_cache = true")
     catalogs = _catalogs(home, closed, override)
     runs = [run | {"catalog_hash": "override"} if override else run for run in (m.run for m in closed)]
     fill(con, RUNS_SOURCE, runs)
@@ -65,10 +63,7 @@ def attach(
     fill(con, BUILD_SCOPE_SOURCE, [{"since": since or min((run["night"] for run in runs), default=None)}])
     parts = [part for manifest in closed for part in manifest.parts if part["path"]]
     for table in LANDED_TABLES:
-        files = [str(home.root / part["path"]) for part in parts if part["table"] == table.name]
-        _landed(con, table, files)
-        if table is REQUEST_TRACES:
-            _placed(con, files)
+        _landed(con, table, [str(home.root / part["path"]) for part in parts if part["table"] == table.name])
 
 
 def landed_bytes(home: Home, closed: Collection[manifests.Manifest]) -> int:
@@ -84,31 +79,17 @@ def _catalogs(home: Home, closed: Collection[manifests.Manifest], override: Cata
 
 def fill(con: duckdb.DuckDBPyConnection, table: Table, rows: list[Row]) -> None:
     """Make `table` from `rows`; a column that a row lacks is null."""
-    with _registered(con, table, rows) as name:
-        con.execute(f"create table {table.schema}.{table.name} as from {name}")
+    given_rows.create(con, f"{table.schema}.{table.name}", _types(table), rows)
 
 
 def insert(con: duckdb.DuckDBPyConnection, table: Table, rows: list[Row]) -> None:
     """Add `rows` to `table`."""
-    with _registered(con, table, rows) as name:
-        con.execute(f"insert into {table.schema}.{table.name} from {name}")
+    query, parameters = given_rows.select(_types(table), rows)
+    con.execute(f"insert into {table.schema}.{table.name} {query}", parameters)
 
 
-@contextmanager
-def _registered(con: duckdb.DuckDBPyConnection, table: Table, rows: list[Row]) -> Iterator[str]:
-    schema = arrow_schema(table)
-    dated = {f.name: f.type for f in schema if pa.types.is_timestamp(f.type) or pa.types.is_date(f.type)}
-    plain = [{name: _parsed(row.get(name), dated.get(name)) for name in schema.names} for row in rows]
-    con.register("source_rows", pa.Table.from_pylist(plain, schema=schema))
-    yield "source_rows"
-    con.unregister("source_rows")
-
-
-def _parsed(value: Any, dated: pa.DataType | None) -> Any:
-    """JSON has no dates: back from ISO 8601."""
-    if not isinstance(value, str) or dated is None:
-        return value
-    return date.fromisoformat(value) if pa.types.is_date(dated) else datetime.fromisoformat(value)
+def _types(table: Table) -> dict[str, str]:
+    return {column.name: column.type for column in table.columns}
 
 
 def _landed(con: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> None:
@@ -117,26 +98,19 @@ def _landed(con: duckdb.DuckDBPyConnection, table: Table, files: list[str]) -> N
     Parts of older versions lack columns that came later: null. Parts that lack the same columns are read together, so
     that parts of one version are one scan.
     """
+    places = table.name == TRACES_SOURCE.name
     if not files:
-        fill(con, table, [])
+        fill(con, TRACES_SOURCE if places else table, [])
         return
     groups: dict[frozenset[str], list[str]] = {}
     for file in files:
         groups.setdefault(_lacking(table, file), []).append(file)
-    selects = " union all ".join(_select(table, lacking, group) for lacking, group in groups.items())
+    if places:
+        # a row takes a number, not a path
+        parts = ", ".join(f"'{_escaped(file)}'" for file in sorted(files))
+        con.execute(f"create type raw.part as enum ({parts})")
+    selects = " union all ".join(_select(table, lacking, group, places) for lacking, group in groups.items())
     con.execute(f"create view raw.{table.name} as {selects}")
-
-
-def _placed(con: duckdb.DuckDBPyConnection, files: list[str]) -> None:
-    """Where the rows of the traces lie: columns that every version has."""
-    if not files:
-        fill(con, TRACE_PLACES_SOURCE, [])
-        return
-    keys = ", ".join(TRACE_PLACES_SOURCE.grain)
-    con.execute(
-        f"create view raw.{TRACE_PLACES_SOURCE.name} as select filename as file, file_row_number as row_no, {keys} "
-        f"from read_parquet([{_listed(files)}], hive_partitioning = false, filename = true, file_row_number = true)"
-    )
 
 
 def _lacking(table: Table, file: str) -> frozenset[str]:
@@ -149,18 +123,25 @@ def _lacking(table: Table, file: str) -> frozenset[str]:
     return frozenset(c.name for c in table.columns if c.nullable and c.name not in present)
 
 
-def _select(table: Table, lacking: frozenset[str], files: list[str]) -> str:
+def _select(table: Table, lacking: frozenset[str], files: list[str], places: bool) -> str:
     columns = ", ".join(f"cast(null as {c.type}) as {c.name}" if c.name in lacking else c.name for c in table.columns)
-    return f"select {columns} from read_parquet([{_listed(files)}], hive_partitioning = false)"
-
-
-def _listed(files: list[str]) -> str:
-    return ", ".join(f"'{literal(file)}'" for file in files)
+    listed = ", ".join(f"'{literal(file)}'" for file in files)
+    if not places:
+        return f"select {columns} from read_parquet([{listed}], hive_partitioning = false)"
+    options = "hive_partitioning = false, filename = true, file_row_number = true"
+    return (
+        f"select {columns}, cast(filename as raw.part) as file, file_row_number as row_no "
+        f"from read_parquet([{listed}], {options})"
+    )
 
 
 def literal(file: str) -> str:
     """`file` for read_parquet, which would take [, * and ? as patterns."""
-    return re.sub(r"([\[*?])", r"[\1]", file).replace("'", "''")
+    return _escaped(re.sub(r"([\[*?])", r"[\1]", file))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("'", "''")
 
 
 def slo_rows(catalog_hash: str, catalog: Catalog) -> Iterator[Row]:

@@ -48,7 +48,7 @@ from schemas.columns.sources import (
     SLO_BOUNDS_SOURCE,
     SLOS_SOURCE,
     SOURCE_TABLES,
-    TRACE_PLACES_SOURCE,
+    TRACES_SOURCE,
 )
 from schemas.columns.table import Column, R, Table, optional, required
 from schemas.columns.trends import CHANGE_POINTS, COST_TRENDS, REGRESSIONS
@@ -162,7 +162,7 @@ __all__ = [
     "TABLES",
     "TIME_SHARES",
     "TOKEN_SOURCES",
-    "TRACE_PLACES_SOURCE",
+    "TRACES_SOURCE",
     "TRACE_SCHEMA_VERSION",
     "TRANSPORTS",
     "USD_PER_REQUEST",

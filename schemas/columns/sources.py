@@ -1,6 +1,6 @@
 """What the transforms read as `raw.<name>`: what has landed, and manifests and catalogs as rows."""
 
-from schemas.columns.landed import LANDED_TABLES
+from schemas.columns.landed import LANDED_TABLES, REQUEST_TRACES
 from schemas.columns.table import N, R, Table
 from schemas.columns.vocabulary import STOP_REASONS
 
@@ -229,24 +229,21 @@ BUILD_SCOPE_SOURCE = Table(
     (N("since", "TIMESTAMP", "Earliest night whose rows are made, here and in tables that look at other nights"),),
 )
 
-TRACE_PLACES_SOURCE = Table(
-    "raw",
-    "trace_places",
-    ("run_id", "attempt", "level_index", "shard", "request_index"),
-    "Where each row of request_traces lies, for those that read its lists from the files themselves.",
+TRACES_SOURCE = Table(
+    REQUEST_TRACES.schema,
+    REQUEST_TRACES.name,
+    REQUEST_TRACES.grain,
+    REQUEST_TRACES.comment,
     (
-        R("file", "VARCHAR", "Path of the part"),
-        R("row_no", "BIGINT", "Rows before it in the part"),
-        R("run_id", "VARCHAR", "One endpoint x workload x load on one scheduled night"),
-        R("attempt", "INTEGER", "Attempt of the run"),
-        R("level_index", "INTEGER", "Position of the load level in the plan"),
-        R("shard", "INTEGER", "Worker process that sent it"),
-        R("request_index", "BIGINT", "Position in the plan of the worker's level"),
+        *REQUEST_TRACES.columns,
+        R("file", "VARCHAR", "Path of the part that it lies in: not a column of the part, but known to the build"),
+        R("row_no", "BIGINT", "Rows before it in the part, not a column either"),
     ),
 )
 
 SOURCE_TABLES = (
-    *LANDED_TABLES,
+    TRACES_SOURCE,
+    *(table for table in LANDED_TABLES if table is not REQUEST_TRACES),
     RUNS_SOURCE,
     LEVELS_SOURCE,
     SLOS_SOURCE,
@@ -256,6 +253,5 @@ SOURCE_TABLES = (
     PRICE_PLANS_SOURCE,
     DEMAND_CLASSES_SOURCE,
     BUILD_SCOPE_SOURCE,
-    TRACE_PLACES_SOURCE,
 )
 """What the transforms read as `raw.<name>`."""

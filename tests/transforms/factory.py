@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.columns import SOURCE_TABLES, TRACE_PLACES_SOURCE, TRACE_SCHEMA_VERSION, Table
+from schemas.columns import REQUEST_TRACES, SOURCE_TABLES, TRACE_SCHEMA_VERSION, TRACES_SOURCE, Table
 from transforms.runner import BuildReport, build
 
 NIGHT = datetime(2026, 6, 1, 2, 0)
@@ -156,18 +156,18 @@ class Given:
         """Fill `raw.*` and build the warehouse."""
         self.rows["build_scope"] = [{"since": min((run["night"] for run in self.rows["runs"]), default=None)}]
         for table in SOURCE_TABLES:
-            if table is not TRACE_PLACES_SOURCE:
+            if table is not TRACES_SOURCE:
                 fill(self.con, table, self.rows[table.name])
         self._land()
         return build(self.con, wanted=self.wanted)
 
     def _land(self) -> None:
-        """Put the traces into a file and say where each lies."""
-        part = self.folder / "traces.parquet"
-        pq.write_table(self.con.sql("from raw.request_traces").to_arrow_table(), part)
-        keys = ", ".join(TRACE_PLACES_SOURCE.grain)
+        """Put the traces into a file, and read them from there."""
+        name, part = f"raw.{REQUEST_TRACES.name}", self.folder / "traces.parquet"
+        fill(self.con, REQUEST_TRACES, self.rows[REQUEST_TRACES.name])
+        pq.write_table(self.con.sql(f"from {name}").to_arrow_table(), part)
         self.con.execute(
-            f"create view raw.trace_places as select '{part}' as file, file_row_number as row_no, {keys} "
+            f"drop table {name}; create view {name} as select * rename (file_row_number as row_no), '{part}' as file "
             f"from read_parquet('{part}', file_row_number = true)"
         )
 

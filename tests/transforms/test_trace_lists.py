@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas.errors import BuildError
-from transforms.trace_lists import by_file, read
+from transforms.trace_lists import read
 
 GAPS = [[1, 2], None, [3], [], [4, 5, 6], [7]]
 
@@ -49,7 +49,3 @@ def test_a_file_that_was_cut_short_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(BuildError, match=r"part\.parquet cannot be read"):
         list(read(str(path), np.array([0]), ("gaps_us",), 1))
-
-
-def test_rows_go_by_file() -> None:
-    assert list(by_file(pa.chunked_array([["a", "a"], ["a", "b"]]))) == [("a", 0, 3), ("b", 3, 4)]

@@ -1,188 +1,252 @@
-"""staging.gap_folds: the one pass over every gap between token chunks, of some hundred thousand to a million gaps a row.
+"""staging.gap_folds: the one pass over every gap between token chunks: how often each came, and what came by an edge.
 
-grain: fold_no
+grain: row_no
 
-columns: counts, how often each gap came among the ok requests sent in the window, by level, tokens of the later chunk,
-and tokens a chunk of the request where only that mean is known (both null where the server gave no token count): the same
-combination may come again in another row; arrivals, of each ok request that streams across an edge of the window's
-slices: its gaps before the edge, and the tokens of the chunks before it and of all, null where they are not known.
+columns: level_no. Of the ok requests sent in the window: gap_us, chunk_tokens, tokens of the later chunk, and
+mean_tokens, tokens a chunk of the request where only that mean is known (both null where the server gave no token
+count), and occurrences; the same combination may come again in another row. Of each ok request that streams across an
+edge of the window's slices: shard, request_index, edge, gaps_before it, and the tokens of the chunks before it,
+tokens_before, and of all, tokens_in_all, null where they are not known. Columns of the other kind of row are null.
 
 Why not SQL: grouping rows takes three times as long as reading them, and would be a second pass for the arrivals (ADR
 0008). What the tables of SQL on top of it hold is `staging.gap_histogram` and `staging.level_flow`.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 
-from transforms.folding import Lists, fold
-from transforms.trace_lists import by_file, plain_memory, read
+from transforms.folding import Counter, Integers, Lists
+from transforms.trace_lists import plain_memory, read
 
-READS = ("raw.trace_places", "staging.requests", "staging.window_edges")
+READS = ("staging.requests", "staging.window_edges")
 
-_GAPS_A_FOLD, _WORTH_A_FOLD = 2**21, 2**18
-_COUNT = pa.struct(
-    [
-        ("level_no", pa.int64()),
-        ("gap_us", pa.int32()),
-        ("chunk_tokens", pa.int32()),
-        ("mean_tokens", pa.float64()),
-        ("occurrences", pa.int64()),
-    ]
+_GAPS_AT_ONCE, _WORTH_COUNTING = 2**18, 2**16
+_MOST_WAYS = 2**31
+_TABLE = """
+create or replace table staging.gap_folds (
+    row_no bigint, level_no bigint,
+    gap_us integer, chunk_tokens integer, mean_tokens double, occurrences bigint,
+    shard integer, request_index bigint, edge bigint, gaps_before bigint, tokens_before bigint, tokens_in_all bigint
 )
-_ARRIVAL = pa.struct(
-    [(name, pa.int64()) for name in ("level_no", "shard", "request_index", "edge", "gaps_before")]
-    + [("tokens_before", pa.int64()), ("tokens_in_all", pa.int64())]
-)
-_SCHEMA = pa.schema([("fold_no", pa.int64()), ("counts", pa.list_(_COUNT)), ("arrivals", pa.list_(_ARRIVAL))])
-_STREAMS = """
-with straddling as (
-    select
-        requests.level_no,
-        requests.shard,
-        requests.request_index,
-        list(edges.edge order by edges.edge) as edges,
-        list((edges.edge_ns - requests.first_token_ns) // 1000 order by edges.edge) as reached_us,
-    from staging.requests as requests
-    inner join staging.window_edges as edges
-        on
-            requests.level_no = edges.level_no
-            and requests.first_token_ns <= edges.edge_ns
-            and requests.last_token_ns > edges.edge_ns
-    where requests.is_ok
-    group by requests.level_no, requests.shard, requests.request_index
-),
-
-streams as (
-    select
-        requests.run_id,
-        requests.attempt,
-        requests.level_index,
-        requests.shard,
-        requests.request_index,
-        requests.level_no,
-        requests.mean_chunk_tokens as mean_tokens,
-        requests.sent_in_window and requests.token_chunks > 1 as is_pooled,
-        requests.output_tokens is not null as has_tokens,
-        hash(requests.level_no, requests.mean_chunk_tokens) as kind_no,
-        straddling.edges,
-        straddling.reached_us,
-    from staging.requests as requests
-    left join straddling using (level_no, shard, request_index)
-    where requests.is_ok and (is_pooled or straddling.edges is not null)
-)
-
-select
-    places.file,
-    places.row_no,
-    streams.level_no,
-    streams.shard,
-    streams.request_index,
-    streams.kind_no,
-    streams.mean_tokens,
-    streams.is_pooled,
-    streams.has_tokens,
-    streams.edges,
-    streams.reached_us,
-from raw.trace_places as places
-inner join streams using (run_id, attempt, level_index, shard, request_index)
-order by places.file, places.row_no
 """
+_FILES = "select cast(file as varchar), count(*) from staging.requests where is_ok group by file order by file"
+_STREAMS = """
+select
+    row_no,
+    level_no,
+    shard,
+    request_index,
+    coalesce(first_token_ns, 0) as first_token_ns,
+    coalesce(last_token_ns, 0) as last_token_ns,
+    hash(level_no, mean_chunk_tokens) as kind_no,
+    mean_chunk_tokens as mean_tokens,
+    sent_in_window and coalesce(token_chunks, 0) > 1 as is_pooled,
+    output_tokens is not null as has_tokens,
+from staging.requests
+where is_ok
+order by file, row_no
+"""
+_EDGES = "select level_no, edge, edge_ns from staging.window_edges"
+
+Columns = dict[str, Any]
+"""Arrays of one length, by name."""
 
 
 def build(con: duckdb.DuckDBPyConnection) -> None:
     """Make the table `staging.gap_folds`."""
-    con.register("folds", _SCHEMA.empty_table())
-    con.execute("create or replace table staging.gap_folds as from folds")
-    streams = con.sql(_STREAMS).to_arrow_table().combine_chunks()
+    con.execute(_TABLE)
+    rows = _Rows(con)
+    counts = _Counts(rows)
+    edge_ns = _edge_ns(con)
     with plain_memory():
-        for fold_no, (batch, gaps, tokens) in enumerate(_batches(streams), start=1):
-            made = [_one(make(batch, gaps, tokens)) for make in (_counts, _arrivals)]
-            con.register("folds", pa.Table.from_arrays([pa.array([fold_no], pa.int64()), *made], schema=_SCHEMA))
-            con.execute("insert into staging.gap_folds from folds")
-    con.unregister("folds")
+        for streams, gaps, tokens in _batches(con, edge_ns):
+            counts.add(streams, gaps, tokens)
+            rows.add(_arrivals(streams, gaps, tokens, edge_ns))
+    counts.close()
+    rows.close()
 
 
-def _batches(streams: pa.Table) -> Iterator[tuple[pa.RecordBatch, Lists, Lists]]:
-    """Rows of `streams` with their gaps and tokens, about so many gaps at a time as a fold takes, from one file or more."""
-    waiting: list[list[Lists]] = []
-    begun = done = 0  # rows of `streams`
-    for file, first, end in by_file(streams["file"]) if streams.num_rows else ():
-        rows = streams["row_no"].slice(first, end - first).to_numpy()
-        for many, lists in read(file, rows, ("gaps_us", "chunk_tokens"), _WORTH_A_FOLD):
-            waiting.append(lists)
+def _columns(con: duckdb.DuckDBPyConnection, query: str) -> Columns:
+    found = con.sql(query).to_arrow_table()
+    return {name: found[name].to_numpy() for name in found.column_names}
+
+
+def _edge_ns(con: duckdb.DuckDBPyConnection) -> Integers:
+    """When each edge of each level's window is, by level_no and edge; before all time in a level without a window."""
+    edges = _columns(con, _EDGES)
+    [(levels,)] = con.execute("select coalesce(max(level_no), 0) from staging.requests").fetchall()
+    edge_ns = np.full((levels + 1, max(edges["edge"], default=-1) + 1), -1)
+    edge_ns[edges["level_no"], edges["edge"]] = edges["edge_ns"]
+    return edge_ns
+
+
+def _batches(con: duckdb.DuckDBPyConnection, edge_ns: Integers) -> Iterator[tuple[Columns, Lists, Lists]]:
+    """Streams with their gaps and tokens, about so many gaps at a time as are counted in one go, from one file or more."""
+    every, first = _columns(con, _STREAMS), 0
+    waiting: list[tuple[Columns, list[Lists]]] = []
+    for file, count in con.execute(_FILES).fetchall():
+        streams = _crossing(_taken(every, slice(first, first + count)), edge_ns)
+        first += count
+        streams = _taken(streams, streams["is_pooled"] | (streams["edges_crossed"] > 0))
+        done, rows = 0, streams["row_no"]
+        for many, lists in read(file, rows, ("gaps_us", "chunk_tokens"), _GAPS_AT_ONCE):
+            waiting.append((_taken(streams, slice(done, done + many)), lists))
             done += many
-            # the level of a file is better not folded with the next one's
-            enough = _WORTH_A_FOLD if done == end else _GAPS_A_FOLD
-            if done == streams.num_rows or sum(len(gaps.values) for gaps, _ in waiting) >= enough:
-                [batch] = streams.slice(begun, done - begun).to_batches()
-                gaps, tokens = (Lists.joined(parts) for parts in zip(*waiting, strict=True))
-                yield batch, gaps, tokens
-                waiting, begun = [], done
+            # the level of a file is better not counted with the next one's
+            enough = _WORTH_COUNTING if done == len(rows) else _GAPS_AT_ONCE
+            if sum(len(gaps.values) for _, (gaps, _) in waiting) >= enough:
+                yield _together(waiting)
+                waiting = []
+    if waiting:
+        yield _together(waiting)
 
 
-def _one(rows: Any) -> Any:
-    return pa.ListArray.from_arrays(pa.array([0, len(rows)], pa.int32()), rows)
+def _taken(columns: Columns, rows: Any) -> Columns:
+    return {name: values[rows] for name, values in columns.items()}
 
 
-def _lists(column: Any) -> Lists:
-    """A column of lists; a null is an empty one."""
-    return Lists.of_lengths(column.flatten().to_numpy(), column.value_lengths().fill_null(0).to_numpy())
+def _together(waiting: list[tuple[Columns, list[Lists]]]) -> tuple[Columns, Lists, Lists]:
+    streams, lists = zip(*waiting, strict=True)
+    gaps, tokens = (Lists.joined(parts) for parts in zip(*lists, strict=True))
+    return {name: np.concatenate([part[name] for part in streams]) for name in streams[0]}, gaps, tokens
 
 
-def _mask(column: Any) -> Any:
-    return column.to_numpy(zero_copy_only=False)
+def _crossing(streams: Columns, edge_ns: Integers) -> Columns:
+    """`streams`, and the first edge that each streams across, and how many."""
+    edges = edge_ns[streams["level_no"]]
+    first, end = (np.sum(edges < streams[name][:, None], axis=1) for name in ("first_token_ns", "last_token_ns"))
+    return streams | {"first_edge": first, "edges_crossed": np.maximum(end - first, 0)}
 
 
-def _counts(batch: pa.RecordBatch, gaps: Lists, tokens: Lists) -> Any:
-    """Rows of `counts`: of the requests with tokens by the chunk, and of the others."""
-    pooled = _mask(batch["is_pooled"]) & (gaps.lengths > 0)
-    weighted = _mask(batch["has_tokens"]) & (tokens.lengths > 0)
-    parts = []
-    if len(rows := np.flatnonzero(pooled & ~weighted)):
-        parts.append(_folded(batch, rows, gaps[rows], None))
-    if len(rows := np.flatnonzero(pooled & weighted)):
-        of_rows = tokens[rows]
-        # the first chunk ends no gap
-        parts.append(_folded(batch, rows, gaps[rows], np.delete(of_rows.values, of_rows.offsets[:-1])))
-    return pa.concat_arrays(parts) if parts else pa.array([], _COUNT)
-
-
-def _folded(batch: pa.RecordBatch, rows: Any, gaps: Lists, tokens: Any) -> Any:
-    """Rows of `counts` of these requests; all that is said of a kind holds of each request of it."""
-    kinds, firsts, of_rows = np.unique(batch["kind_no"].to_numpy()[rows], return_index=True, return_inverse=True)
-    of_gaps = np.repeat(of_rows.astype(np.int32), gaps.lengths) if len(kinds) > 1 else of_rows[:1]
-    found_gaps, found_kinds, found_tokens, occurrences = fold(gaps.values, of_gaps, tokens)
-    examples: Any = pa.array(rows[firsts][found_kinds])
-    count: Any = pa.nulls(len(found_gaps), pa.int32()) if found_tokens is None else pa.array(found_tokens, pa.int32())
-    columns = {
-        "level_no": batch["level_no"].take(examples),
-        "gap_us": pa.array(found_gaps, pa.int32()),
-        "chunk_tokens": count,
-        "mean_tokens": batch["mean_tokens"].take(examples),
-        "occurrences": pa.array(occurrences, pa.int64()),
-    }
-    return pa.StructArray.from_arrays([columns[field.name] for field in _COUNT], fields=list(_COUNT))
-
-
-def _arrivals(batch: pa.RecordBatch, gaps: Lists, tokens: Lists) -> Any:
-    """Rows of `arrivals`: a request and an edge that it streams across."""
-    edges, reached_us = _lists(batch["edges"]), _lists(batch["reached_us"])
-    crossing = np.flatnonzero(edges.lengths)
-    lists = np.repeat(np.arange(len(crossing)), edges.lengths[crossing])
-    before = gaps[crossing].fitting(lists, reached_us.values)
-    requests: Any = pa.array(crossing[lists])
+def _arrivals(streams: Columns, gaps: Lists, tokens: Lists, edge_ns: Integers) -> Columns:
+    """Rows of the table: a request and an edge that it streams across."""
+    crossing = np.flatnonzero(streams["edges_crossed"])
+    streams = _taken(streams, crossing)
+    edges = Lists.counting(streams["first_edge"], streams["edges_crossed"])
+    lists = np.repeat(np.arange(len(crossing)), edges.lengths)
+    streams = _taken(streams, lists)
+    reached_us = (edge_ns[streams["level_no"], edges.values] - streams["first_token_ns"]) // 1000
+    before = gaps[crossing].fitting(lists, reached_us)
     of_tokens = tokens[crossing]
     unknown = of_tokens.lengths[lists] == 0
-    columns = {name: batch[name].take(requests) for name in ("level_no", "shard", "request_index")} | {
-        "edge": pa.array(edges.values),
-        "gaps_before": pa.array(before),
+    return {name: streams[name] for name in ("level_no", "shard", "request_index")} | {
+        "edge": edges.values,
+        "gaps_before": before,
         # one chunk more than gaps: the first comes before any
-        "tokens_before": pa.array(of_tokens.sums(lists, before + 1), mask=unknown),
-        "tokens_in_all": pa.array(of_tokens.sums(lists, of_tokens.lengths[lists]), mask=unknown),
+        "tokens_before": np.where(unknown, -1, of_tokens.sums(lists, before + 1)),
+        "tokens_in_all": np.where(unknown, -1, of_tokens.sums(lists, of_tokens.lengths[lists])),
     }
-    arrays = [columns[field.name].cast(field.type) for field in _ARRIVAL]
-    return pa.StructArray.from_arrays(arrays, fields=list(_ARRIVAL))
+
+
+class _Rows:
+    """Rows of the table, which are written many at a time: each statement has a cost of its own."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con, self._written = con, 0
+        self._waiting: dict[tuple[str, ...], list[Columns]] = {}
+
+    def add(self, rows: Columns) -> None:
+        """Keep rows of some columns of the table; a negative number stands for null."""
+        waiting = self._waiting.setdefault(tuple(rows), [])
+        waiting.append(rows)
+        if sum(len(part["level_no"]) for part in waiting) > _GAPS_AT_ONCE:
+            self._write(tuple(rows))
+
+    def close(self) -> None:
+        """Write what is left."""
+        for names in list(self._waiting):
+            self._write(names)
+
+    def _write(self, names: tuple[str, ...]) -> None:
+        parts = self._waiting.pop(names)
+        rows = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        end = self._written + len(rows["level_no"])
+        self._con.register("gap_rows", rows | {"row_no": np.arange(self._written, end)})
+        columns = ", ".join(f"case when {name} >= 0 then {name} end as {name}" for name in names)
+        self._con.execute(f"insert into staging.gap_folds by name select row_no, {columns} from gap_rows")
+        self._con.unregister("gap_rows")
+        self._written = end
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """The ways in which gaps come: number `t * len(level_nos) + k` is kind k with the t-th of `tokens`."""
+
+    level_nos: Integers
+    mean_tokens: Any
+    tokens: Integers
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.level_nos) * len(self.tokens)
+
+    def holds(self, other: "_Ways") -> bool:
+        """Whether the ways of `other` have the same numbers here."""
+        return (
+            np.array_equal(self.level_nos, other.level_nos)
+            and np.array_equal(self.mean_tokens, other.mean_tokens, equal_nan=True)
+            and np.array_equal(self.tokens[: len(other.tokens)], other.tokens)
+        )
+
+
+class _Counts:
+    """Counts gaps: those of requests with tokens by the chunk, and those of the others."""
+
+    def __init__(self, rows: _Rows) -> None:
+        self._rows = rows
+        self._open: dict[bool, tuple[_Ways, Counter]] = {}
+
+    def add(self, streams: Columns, gaps: Lists, tokens: Lists) -> None:
+        """Count the gaps of the streams that are pooled."""
+        pooled = streams["is_pooled"] & (gaps.lengths > 0)
+        weighted = streams["has_tokens"] & (tokens.lengths > 0)
+        if len(rows := np.flatnonzero(pooled & ~weighted)):
+            self._add(_taken(streams, rows), gaps[rows], None)
+        if len(rows := np.flatnonzero(pooled & weighted)):
+            of_rows = tokens[rows]
+            # the first chunk ends no gap
+            self._add(_taken(streams, rows), gaps[rows], np.delete(of_rows.values, of_rows.offsets[:-1]))
+
+    def close(self) -> None:
+        """Add what was counted to the rows."""
+        for is_weighted in list(self._open):
+            self._end(is_weighted)
+
+    def _add(self, streams: Columns, gaps: Lists, tokens: Integers | None) -> None:
+        _, firsts, of_rows = np.unique(streams["kind_no"], return_index=True, return_inverse=True)
+        known = np.full(1, -1) if tokens is None else np.arange(int(tokens.max()) + 1)
+        if tokens is not None and len(firsts) * len(known) >= _MOST_WAYS:
+            known, tokens = np.unique(tokens, return_inverse=True)
+        ways = _Ways(streams["level_no"][firsts], streams["mean_tokens"][firsts], known)
+        numbers: Any = 0 if tokens is None else tokens if len(firsts) == 1 else np.multiply(tokens, len(firsts), dtype=np.int64)
+        if len(firsts) > 1:
+            numbers = numbers + np.repeat(of_rows, gaps.lengths)
+        self._counter(tokens is not None, ways, gaps.values).add(gaps.values, numbers)
+
+    def _counter(self, is_weighted: bool, ways: _Ways, gaps: Integers) -> Counter:
+        """A counter with these ways: the open one where it has them."""
+        if is_weighted not in self._open or not self._open[is_weighted][0].holds(ways):
+            self._end(is_weighted)
+            self._open[is_weighted] = ways, Counter(ways.count, int(gaps.min()), len(gaps))
+        return self._open[is_weighted][1]
+
+    def _end(self, is_weighted: bool) -> None:
+        if is_weighted not in self._open:
+            return
+        ways, counter = self._open.pop(is_weighted)
+        gaps, numbers, occurrences = counter.counted()
+        of_tokens, kinds = np.divmod(numbers, len(ways.level_nos))
+        self._rows.add(
+            {
+                "level_no": ways.level_nos[kinds],
+                "gap_us": gaps,
+                "chunk_tokens": ways.tokens[of_tokens],
+                "mean_tokens": ways.mean_tokens[kinds],
+                "occurrences": occurrences,
+            }
+        )

@@ -3,16 +3,12 @@
 -- columns: chunk_tokens, tokens of the later chunk; mean_tokens, tokens a chunk of the request where only that mean is
 --   known; both null where the server gave no token count; occurrences.
 -- Whole microseconds fold into few rows, which later steps can weigh and sort for little.
-with counted as (
-    select unnest(counts, recursive := true),
-    from staging.gap_folds
-)
-
 select
     level_no,
     gap_us,
     chunk_tokens,
     mean_tokens,
     cast(sum(occurrences) as bigint) as occurrences,
-from counted
+from staging.gap_folds
+where occurrences is not null
 group by level_no, gap_us, chunk_tokens, mean_tokens

@@ -30,8 +30,8 @@ delivered as (
 ),
 
 crossing as (
-    select unnest(arrivals, recursive := true),
-    from staging.gap_folds
+    select * from staging.gap_folds
+    where edge is not null
 ),
 
 arrived as (

@@ -1,6 +1,6 @@
 -- staging.requests: measured requests of all levels with their own latencies (docs/metrics.md, Latency).
--- grain: run_id, attempt, level_index, shard, request_index
--- columns: identity; *_ns on the wall clock; is_ok, is_failed (neither ok, nor cancelled by the plan, nor interrupted
+-- grain: level_no, shard, request_index
+-- columns: identity; file and row_no, where it lies; *_ns on the wall clock; is_ok, is_failed (neither ok, nor cancelled by the plan, nor interrupted
 --   with the client);
 --   sent_in_window (latencies and attainment count these), completed_in_window (rates count these; the completion
 --   that opens the window belongs to the time before it), is_in_flight_in_window (sent to closed, for any time of the
@@ -71,12 +71,10 @@ measured as (
 
 select
     level_no,
-    run_id,
-    attempt,
-    level_index,
     shard,
     request_index,
-    outcome,
+    file,
+    row_no,
     is_ok,
     not is_ok and outcome not in ('cancelled', 'interrupted') as is_failed,
     clock_source,
