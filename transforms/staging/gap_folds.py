@@ -4,12 +4,12 @@ grain: row_no
 
 columns: level_no. Of the ok requests sent in the window: gap_us, chunk_tokens, tokens of the later chunk, and
 mean_tokens, tokens a chunk of the request where only that mean is known (both null where the server gave no token
-count), and occurrences; the same combination may come again in another row. Of each ok request that streams across an
+count), and occurrences of that combination. Of each ok request that streams across an
 edge of the window's slices: shard, request_index, edge, gaps_before it, and the tokens of the chunks before it,
 tokens_before, and of all, tokens_in_all, null where they are not known. Columns of the other kind of row are null.
 
-Why not SQL: grouping rows takes three times as long as reading them, and would be a second pass for the arrivals (ADR
-0008). What the tables of SQL on top of it hold is `staging.gap_histogram` and `staging.level_flow`.
+Whole microseconds fold into few rows, which later steps can weigh and sort for little. Why not SQL: grouping rows takes
+three times as long as reading them, and would be a second pass for the arrivals (ADR 0008).
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from transforms.trace_lists import plain_memory, read
 
 READS = ("staging.requests", "staging.window_edges")
 
-_GAPS_AT_ONCE, _WORTH_COUNTING = 2**18, 2**16
+_GAPS_AT_ONCE, _WORTH_COUNTING, _ROWS_AT_ONCE = 2**18, 2**16, 2**20
 _MOST_WAYS = 2**31
 _TABLE = """
 create or replace table staging.gap_folds (
@@ -32,6 +32,24 @@ create or replace table staging.gap_folds (
     gap_us integer, chunk_tokens integer, mean_tokens double, occurrences bigint,
     shard integer, request_index bigint, edge bigint, gaps_before bigint, tokens_before bigint, tokens_in_all bigint
 )
+"""
+_ONCE_EACH = """
+create or replace table staging.gap_folds as
+select
+    min(row_no) as row_no,
+    level_no,
+    gap_us,
+    chunk_tokens,
+    mean_tokens,
+    cast(sum(occurrences) as bigint) as occurrences,
+    shard,
+    request_index,
+    edge,
+    gaps_before,
+    tokens_before,
+    tokens_in_all,
+from staging.gap_folds
+group by all
 """
 _FILES = "select cast(file as varchar), count(*) from staging.requests where is_ok group by file order by file"
 _STREAMS = """
@@ -67,7 +85,9 @@ def build(con: duckdb.DuckDBPyConnection) -> None:
             counts.add(streams, gaps, tokens)
             rows.add(_arrivals(streams, gaps, tokens, edge_ns))
     counts.close()
-    rows.close()
+    rows.write()
+    if counts.came_again:
+        con.execute(_ONCE_EACH)
 
 
 def _columns(con: duckdb.DuckDBPyConnection, query: str) -> Columns:
@@ -146,30 +166,25 @@ class _Rows:
     """Rows of the table, which are written many at a time: each statement has a cost of its own."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
-        self._con, self._written = con, 0
+        self._con, self._many, self._written = con, 0, 0
         self._waiting: dict[tuple[str, ...], list[Columns]] = {}
 
     def add(self, rows: Columns) -> None:
         """Keep rows of some columns of the table; a negative number stands for null."""
-        waiting = self._waiting.setdefault(tuple(rows), [])
-        waiting.append(rows)
-        if sum(len(part["level_no"]) for part in waiting) > _GAPS_AT_ONCE:
-            self._write(tuple(rows))
+        rows["row_no"] = np.arange(self._many, self._many + len(rows["level_no"]))
+        self._waiting.setdefault(tuple(rows), []).append(rows)
+        self._many += len(rows["row_no"])
+        if self._many - self._written > _ROWS_AT_ONCE:
+            self.write()
 
-    def close(self) -> None:
-        """Write what is left."""
-        for names in list(self._waiting):
-            self._write(names)
-
-    def _write(self, names: tuple[str, ...]) -> None:
-        parts = self._waiting.pop(names)
-        rows = {name: np.concatenate([part[name] for part in parts]) for name in names}
-        end = self._written + len(rows["level_no"])
-        self._con.register("gap_rows", rows | {"row_no": np.arange(self._written, end)})
-        columns = ", ".join(f"case when {name} >= 0 then {name} end as {name}" for name in names)
-        self._con.execute(f"insert into staging.gap_folds by name select row_no, {columns} from gap_rows")
-        self._con.unregister("gap_rows")
-        self._written = end
+    def write(self) -> None:
+        """Write those that wait."""
+        for names, parts in self._waiting.items():
+            self._con.register("gap_rows", {name: np.concatenate([part[name] for part in parts]) for name in names})
+            columns = ", ".join(f"case when {name} >= 0 then {name} end as {name}" for name in names)
+            self._con.execute(f"insert into staging.gap_folds by name select {columns} from gap_rows")
+            self._con.unregister("gap_rows")
+        self._waiting, self._written = {}, self._many
 
 
 @dataclass(frozen=True)
@@ -195,11 +210,15 @@ class _Ways:
 
 
 class _Counts:
-    """Counts gaps: those of requests with tokens by the chunk, and those of the others."""
+    """Counts gaps: those of requests with tokens by the chunk, and those of the others.
+
+    `came_again`: some levels were counted in parts, so that a combination may have several rows.
+    """
 
     def __init__(self, rows: _Rows) -> None:
-        self._rows = rows
+        self._rows, self.came_again = rows, False
         self._open: dict[bool, tuple[_Ways, Counter]] = {}
+        self._counted: set[tuple[bool, int]] = set()
 
     def add(self, streams: Columns, gaps: Lists, tokens: Lists) -> None:
         """Count the gaps of the streams that are pooled."""
@@ -239,6 +258,9 @@ class _Counts:
         if is_weighted not in self._open:
             return
         ways, counter = self._open.pop(is_weighted)
+        levels = {(is_weighted, level_no) for level_no in np.unique(ways.level_nos).tolist()}
+        self.came_again |= not levels.isdisjoint(self._counted)
+        self._counted |= levels
         gaps, numbers, occurrences = counter.counted()
         of_tokens, kinds = np.divmod(numbers, len(ways.level_nos))
         self._rows.add(

@@ -82,6 +82,11 @@ request_quantiles as (
     full join failing_quantiles as adjusted using (level_no, metric)
 ),
 
+gaps as (
+    select * from staging.gap_folds
+    where occurrences is not null
+),
+
 pooled_samples as (
     select
         level_no,
@@ -89,7 +94,7 @@ pooled_samples as (
         gap_us / 1000 as sample,
         occurrences as weight,
         occurrences,
-    from staging.gap_histogram
+    from gaps
     union all
     select
         level_no,
@@ -97,7 +102,7 @@ pooled_samples as (
         gap_us / 1000 / coalesce(chunk_tokens, mean_tokens) as sample,
         occurrences * coalesce(chunk_tokens, 1) as weight,
         occurrences,
-    from staging.gap_histogram
+    from gaps
     where coalesce(chunk_tokens, mean_tokens) > 0
 ),
 

@@ -10,6 +10,7 @@ with edges as (
     select * from staging.window_edges
 ),
 
+-- edge k of a window of w ns is at w * k // 10, so that an instant t after its start is reached by edge ceil(10 * t / w)
 delivered as (
     select
         requests.level_no,
@@ -17,10 +18,14 @@ delivered as (
         requests.request_index,
         requests.first_token_ns,
         requests.last_token_ns,
-        requests.closed_ns,
         requests.input_tokens,
         requests.output_tokens,
         requests.token_chunks,
+        levels.window_ended_ns - levels.window_started_ns as window_ns,
+        (10 * greatest(requests.closed_ns - levels.window_started_ns, 0) + window_ns - 1) // window_ns as closed_edge,
+        (10 * greatest(requests.first_token_ns - levels.window_started_ns, 0) + window_ns - 1) // window_ns
+            as first_edge,
+        (10 * greatest(requests.last_token_ns - levels.window_started_ns, 0) + window_ns - 1) // window_ns as last_edge,
     from staging.requests as requests
     inner join staging.levels as levels using (level_no)
     where
@@ -29,61 +34,104 @@ delivered as (
         and requests.first_token_ns <= levels.window_ended_ns
 ),
 
-crossing as (
-    select * from staging.gap_folds
-    where edge is not null
+known as (
+    select
+        level_no,
+        bool_and(input_tokens is not null) as knows_input,
+        bool_and(output_tokens is not null) as knows_output,
+    from delivered
+    group by level_no
 ),
 
-arrived as (
+done as (
+    select
+        level_no,
+        closed_edge as edge,
+        1 as completions,
+        0 as input_tokens,
+        0 as output_tokens,
+    from delivered
+    union all
+    select
+        level_no,
+        first_edge as edge,
+        0 as completions,
+        input_tokens,
+        0 as output_tokens,
+    from delivered
+    union all
+    select
+        level_no,
+        last_edge as edge,
+        0 as completions,
+        0 as input_tokens,
+        output_tokens,
+    from delivered
+),
+
+done_by_slice as (
+    select
+        level_no,
+        edge,
+        sum(completions) as completions,
+        sum(input_tokens) as input_tokens,
+        sum(output_tokens) as output_tokens,
+    from done
+    group by level_no, edge
+),
+
+crossing as (
+    select
+        *,
+        unnest(range(first_edge, least(last_edge, 11))) as edge,
+    from delivered
+    where first_edge < last_edge
+),
+
+-- rounded: threads add in any order, and a rebuild is to be equal
+under_way as (
     select
         crossing.level_no,
-        crossing.shard,
-        crossing.request_index,
         crossing.edge,
-        case
-            when crossing.tokens_in_all is null then (crossing.gaps_before + 1) / delivered.token_chunks
-            else crossing.tokens_before / crossing.tokens_in_all
-        end as share,
+        round(
+            sum(
+                crossing.output_tokens * coalesce(
+                    arrived.tokens_before / arrived.tokens_in_all,
+                    (arrived.gaps_before + 1) / crossing.token_chunks,
+                    (edges.edge_ns - crossing.first_token_ns)
+                    / nullif(crossing.last_token_ns - crossing.first_token_ns, 0)
+                )
+            ),
+            6
+        ) as output_tokens,
     from crossing
-    inner join delivered using (level_no, shard, request_index)
+    inner join edges using (level_no, edge)
+    left join staging.gap_folds as arrived using (level_no, shard, request_index, edge)
+    group by crossing.level_no, crossing.edge
 ),
 
 flows as (
     select
         edges.level_no,
         edges.edge,
-        any_value(edges.edge_ns) as edge_ns,
-        count(*) filter (where delivered.closed_ns <= edges.edge_ns) as completions,
-        sum(case when delivered.first_token_ns <= edges.edge_ns then delivered.input_tokens else 0 end) as input_tokens,
-        -- rounded: threads add in any order, and a rebuild is to be equal
-        round(
-            sum(
-                case
-                    when delivered.last_token_ns <= edges.edge_ns then delivered.output_tokens
-                    when delivered.first_token_ns > edges.edge_ns then 0
-                    else
-                        delivered.output_tokens * coalesce(
-                            arrived.share,
-                            (edges.edge_ns - delivered.first_token_ns)
-                            / nullif(delivered.last_token_ns - delivered.first_token_ns, 0)
-                        )
-                end
-            ),
-            6
-        ) as output_tokens,
-        bool_and(delivered.input_tokens is not null) as knows_input,
-        bool_and(delivered.output_tokens is not null) as knows_output,
+        edges.edge_ns,
+        known.knows_input,
+        known.knows_output,
+        coalesce(sum(done.completions) over so_far, 0) as completions,
+        coalesce(sum(done.input_tokens) over so_far, 0) as input_tokens,
+        coalesce(sum(done.output_tokens) over so_far, 0) + coalesce(under_way.output_tokens, 0) as output_tokens,
     from edges
-    inner join delivered using (level_no)
-    left join arrived using (level_no, shard, request_index, edge)
-    group by edges.level_no, edges.edge
+    inner join known using (level_no)
+    left join done_by_slice as done using (level_no, edge)
+    left join under_way using (level_no, edge)
+    window so_far as (partition by edges.level_no order by edges.edge)
 )
 
 select
     level_no,
     edge,
     edge_ns,
-    completions,
+    cast(completions as bigint) as completions,
     case when knows_input then cast(input_tokens as double) end as input_tokens,
     case when knows_output then cast(output_tokens as double) end as output_tokens,
 from flows

@@ -34,13 +34,6 @@ measured as (
     where phase = 'measure' and level_index > 0
 ),
 
-completions as (
-    select
-        *,
-        row_number() over (partition by run_id, attempt, level_index order by closed_ns) as completion,
-    from measured
-),
-
 bounds as (
     select
         run_id,
@@ -54,11 +47,11 @@ bounds as (
         min(sent_ns) as level_started_ns,
         max(closed_ns) as level_ended_ns,
         case any_value(load_kind)
-            when 'closed' then min(closed_ns) filter (where completion = concurrency)
+            when 'closed' then min(closed_ns, greatest(concurrency, 1))[any_value(concurrency)]
             else min(sent_ns)
         end as started_ns,
         max(sent_ns) as ended_ns,
-    from completions
+    from measured
     group by run_id, attempt, level_index
 ),
 
