@@ -4,13 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from struct import Struct
 
-import numpy as np
-import numpy.typing as npt
-
 READ = Struct("=3q")
 """A row of `loadgen.receiver.Record.table`."""
-
-Times = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -50,11 +45,6 @@ class Arrivals:
         if settle is not None:
             settle(self)
 
-    def columns(self) -> tuple[Times, Times, Times]:
-        """Of each read, where it ends in `wire`, when it was read, and the kernel's stamp: the columns of `table`."""
-        ends, read_at, received = np.frombuffer(self.table, np.int64).reshape(-1, 3).T
-        return ends, read_at, received
-
     @property
     def clock_source(self) -> str:
         """`kernel` if every read carries the kernel's time of receipt, else `user`."""
@@ -62,4 +52,7 @@ class Arrivals:
 
     def header(self, name: bytes) -> str:
         """Value of a response header (name in lower case), empty where it is absent."""
-        return next((v.decode("latin-1") for k, v in self.headers if k.lower() == name), "")
+        for key, value in self.headers:
+            if key.lower() == name:
+                return value.decode("latin-1")
+        return ""
