@@ -13,19 +13,17 @@ three times as long as reading them, and would be a second pass for the arrivals
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import numpy as np
 
-from transforms.folding import Counter, Integers, Lists
+from transforms.folding import Integers, Lists
+from transforms.gap_counts import Columns, Counts, taken
 from transforms.trace_lists import plain_memory, read
 
 READS = ("staging.requests", "staging.window_edges")
 
 _GAPS_AT_ONCE, _WORTH_COUNTING, _ROWS_AT_ONCE = 2**18, 2**16, 2**20
-_MOST_WAYS = 2**31
 _TABLE = """
 create or replace table staging.gap_folds (
     row_no bigint, level_no bigint,
@@ -70,15 +68,12 @@ order by file, row_no
 """
 _EDGES = "select level_no, edge, edge_ns from staging.window_edges"
 
-Columns = dict[str, Any]
-"""Arrays of one length, by name."""
-
 
 def build(con: duckdb.DuckDBPyConnection) -> None:
     """Make the table `staging.gap_folds`."""
     con.execute(_TABLE)
     rows = _Rows(con)
-    counts = _Counts(rows)
+    counts = Counts(rows.add)
     edge_ns = _edge_ns(con)
     with plain_memory():
         for streams, gaps, tokens in _batches(con, edge_ns):
@@ -109,12 +104,12 @@ def _batches(con: duckdb.DuckDBPyConnection, edge_ns: Integers) -> Iterator[tupl
     every, first = _columns(con, _STREAMS), 0
     waiting: list[tuple[Columns, list[Lists]]] = []
     for file, count in con.execute(_FILES).fetchall():
-        streams = _crossing(_taken(every, slice(first, first + count)), edge_ns)
+        streams = _crossing(taken(every, slice(first, first + count)), edge_ns)
         first += count
-        streams = _taken(streams, streams["is_pooled"] | (streams["edges_crossed"] > 0))
+        streams = taken(streams, streams["is_pooled"] | (streams["edges_crossed"] > 0))
         done, rows = 0, streams["row_no"]
         for many, lists in read(file, rows, ("gaps_us", "chunk_tokens"), _GAPS_AT_ONCE):
-            waiting.append((_taken(streams, slice(done, done + many)), lists))
+            waiting.append((taken(streams, slice(done, done + many)), lists))
             done += many
             # the level of a file is better not counted with the next one's
             enough = _WORTH_COUNTING if done == len(rows) else _GAPS_AT_ONCE
@@ -123,10 +118,6 @@ def _batches(con: duckdb.DuckDBPyConnection, edge_ns: Integers) -> Iterator[tupl
                 waiting = []
     if waiting:
         yield _together(waiting)
-
-
-def _taken(columns: Columns, rows: Any) -> Columns:
-    return {name: values[rows] for name, values in columns.items()}
 
 
 def _together(waiting: list[tuple[Columns, list[Lists]]]) -> tuple[Columns, Lists, Lists]:
@@ -145,10 +136,10 @@ def _crossing(streams: Columns, edge_ns: Integers) -> Columns:
 def _arrivals(streams: Columns, gaps: Lists, tokens: Lists, edge_ns: Integers) -> Columns:
     """Rows of the table: a request and an edge that it streams across."""
     crossing = np.flatnonzero(streams["edges_crossed"])
-    streams = _taken(streams, crossing)
+    streams = taken(streams, crossing)
     edges = Lists.counting(streams["first_edge"], streams["edges_crossed"])
     lists = np.repeat(np.arange(len(crossing)), edges.lengths)
-    streams = _taken(streams, lists)
+    streams = taken(streams, lists)
     reached_us = (edge_ns[streams["level_no"], edges.values] - streams["first_token_ns"]) // 1000
     before = gaps[crossing].fitting(lists, reached_us)
     of_tokens = tokens[crossing]
@@ -185,90 +176,3 @@ class _Rows:
             self._con.execute(f"insert into staging.gap_folds by name select {columns} from gap_rows")
             self._con.unregister("gap_rows")
         self._waiting, self._written = {}, self._many
-
-
-@dataclass(frozen=True)
-class _Ways:
-    """The ways in which gaps come: number `t * len(level_nos) + k` is kind k with the t-th of `tokens`."""
-
-    level_nos: Integers
-    mean_tokens: Any
-    tokens: Integers
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return len(self.level_nos) * len(self.tokens)
-
-    def holds(self, other: "_Ways") -> bool:
-        """Whether the ways of `other` have the same numbers here."""
-        return (
-            np.array_equal(self.level_nos, other.level_nos)
-            and np.array_equal(self.mean_tokens, other.mean_tokens, equal_nan=True)
-            and np.array_equal(self.tokens[: len(other.tokens)], other.tokens)
-        )
-
-
-class _Counts:
-    """Counts gaps: those of requests with tokens by the chunk, and those of the others.
-
-    `came_again`: some levels were counted in parts, so that a combination may have several rows.
-    """
-
-    def __init__(self, rows: _Rows) -> None:
-        self._rows, self.came_again = rows, False
-        self._open: dict[bool, tuple[_Ways, Counter]] = {}
-        self._counted: set[tuple[bool, int]] = set()
-
-    def add(self, streams: Columns, gaps: Lists, tokens: Lists) -> None:
-        """Count the gaps of the streams that are pooled."""
-        pooled = streams["is_pooled"] & (gaps.lengths > 0)
-        weighted = streams["has_tokens"] & (tokens.lengths > 0)
-        if len(rows := np.flatnonzero(pooled & ~weighted)):
-            self._add(_taken(streams, rows), gaps[rows], None)
-        if len(rows := np.flatnonzero(pooled & weighted)):
-            of_rows = tokens[rows]
-            # the first chunk ends no gap
-            self._add(_taken(streams, rows), gaps[rows], np.delete(of_rows.values, of_rows.offsets[:-1]))
-
-    def close(self) -> None:
-        """Add what was counted to the rows."""
-        for is_weighted in list(self._open):
-            self._end(is_weighted)
-
-    def _add(self, streams: Columns, gaps: Lists, tokens: Integers | None) -> None:
-        _, firsts, of_rows = np.unique(streams["kind_no"], return_index=True, return_inverse=True)
-        known = np.full(1, -1) if tokens is None else np.arange(int(tokens.max()) + 1)
-        if tokens is not None and len(firsts) * len(known) >= _MOST_WAYS:
-            known, tokens = np.unique(tokens, return_inverse=True)
-        ways = _Ways(streams["level_no"][firsts], streams["mean_tokens"][firsts], known)
-        numbers: Any = 0 if tokens is None else tokens if len(firsts) == 1 else np.multiply(tokens, len(firsts), dtype=np.int64)
-        if len(firsts) > 1:
-            numbers = numbers + np.repeat(of_rows, gaps.lengths)
-        self._counter(tokens is not None, ways, gaps.values).add(gaps.values, numbers)
-
-    def _counter(self, is_weighted: bool, ways: _Ways, gaps: Integers) -> Counter:
-        """A counter with these ways: the open one where it has them."""
-        if is_weighted not in self._open or not self._open[is_weighted][0].holds(ways):
-            self._end(is_weighted)
-            self._open[is_weighted] = ways, Counter(ways.count, int(gaps.min()), len(gaps))
-        return self._open[is_weighted][1]
-
-    def _end(self, is_weighted: bool) -> None:
-        if is_weighted not in self._open:
-            return
-        ways, counter = self._open.pop(is_weighted)
-        levels = {(is_weighted, level_no) for level_no in np.unique(ways.level_nos).tolist()}
-        self.came_again |= not levels.isdisjoint(self._counted)
-        self._counted |= levels
-        gaps, numbers, occurrences = counter.counted()
-        of_tokens, kinds = np.divmod(numbers, len(ways.level_nos))
-        self._rows.add(
-            {
-                "level_no": ways.level_nos[kinds],
-                "gap_us": gaps,
-                "chunk_tokens": ways.tokens[of_tokens],
-                "mean_tokens": ways.mean_tokens[kinds],
-                "occurrences": occurrences,
-            }
-        )

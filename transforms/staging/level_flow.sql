@@ -10,7 +10,7 @@ with edges as (
     select * from staging.window_edges
 ),
 
--- edge k of a window of w ns is at w * k // 10, so that an instant t after its start is reached by edge ceil(10 * t / w)
+-- edge k of a window of w ns is at w * k // 10: an instant t after its start lies before edge ceil(10 * t / w)
 delivered as (
     select
         requests.level_no,

@@ -1,7 +1,7 @@
 -- staging.requests: measured requests of all levels with their own latencies (docs/metrics.md, Latency).
 -- grain: level_no, shard, request_index
--- columns: identity; file and row_no, where it lies; *_ns on the wall clock; is_ok, is_failed (neither ok, nor cancelled by the plan, nor interrupted
---   with the client);
+-- columns: identity; file and row_no, where it lies; *_ns on the wall clock; is_ok, is_failed (neither ok,
+--   nor cancelled by the plan, nor interrupted with the client);
 --   sent_in_window (latencies and attainment count these), completed_in_window (rates count these; the completion
 --   that opens the window belongs to the time before it), is_in_flight_in_window (sent to closed, for any time of the
 --   window; never one that was not sent); is_late_send (more than 5 ms after schedule, connecting
