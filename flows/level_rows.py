@@ -31,6 +31,7 @@ def level_row(spec: ShardSpec, search: str, broken: BaseException | None, done: 
         "failure": failure,
         "client_cpu_share": _worst(done, "cpu_share"),
         "loop_lag_p99_ms": _worst(done, "loop_lag_p99_ms"),
+        "late_start_ms": _worst(done, "late_start_ms"),
     }
 
 
@@ -48,5 +49,5 @@ def _ending(reason: str | None, broken: BaseException | None, done: Sequence[Eve
 
 
 def _worst(done: Sequence[Event], measure: str) -> float | None:
-    known = (event["health"][measure] for event in done if event["health"])
+    known = (event["health"].get(measure) for event in done if event["health"])  # another machine's may be older
     return max((value for value in known if value is not None), default=None)

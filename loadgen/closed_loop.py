@@ -49,7 +49,7 @@ class ClosedLoop(Level):
         """A slot that waits for its answer finds out when it is there."""
 
     async def _slot(self) -> None:
-        free_ns = self.started_ns
+        free_ns = self.planned_ns
         while (request := self._next(free_ns)) is not None:
             free_ns = await self._send(*request)
 

@@ -6,8 +6,8 @@ import gc
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
-from time import monotonic_ns, time_ns
+from collections.abc import Awaitable, Callable, Coroutine
+from time import monotonic_ns
 from typing import Any
 
 import httpx
@@ -24,7 +24,7 @@ from schemas.errors import PartError
 
 _CHECK_S = 1.0
 _SOON_S = 0.001
-_PUNCTUAL_NS = 50_000_000
+_CATCH_UP_NS = 1_000_000_000
 _INTERRUPTED = Failure("interrupted", "the run was interrupted")
 
 
@@ -63,38 +63,50 @@ class Level(ABC):
         )
         self._confidence = _confidence(spec)
         self._measure_started_ns: int | None = None
-        self.begun = asyncio.Event()  # from here on `started_ns` is when the level started
+        self.begun = asyncio.Event()  # from here on the three times below stand
         self.sent = 0
         self.ended = 0
-        self.started_ns = monotonic_ns()
+        self.started_ns = monotonic_ns()  # when the level started here
+        self.planned_ns = self.started_ns  # when it should have
+        self.late_ns = 0  # how long after `planned_ns` this shard could begin
         self.cpu_share = 0.0  # of one core, while sending
         self.stop_reason: str | None = None  # null: it still sends
 
-    async def run(self) -> None:
-        """Run the level to its end. Raises PartError if a row could not be written, SpecError."""
+    async def run(self, common_start: Callable[[], Awaitable[int]] | None = None) -> None:
+        """Run the level to its end. Raises PartError if a row could not be written, SpecError.
+
+        `common_start` is awaited once all is ready: the instant (monotonic ns) that all shards of the level begin at.
+        """
         await self._interruptible(self._prepare())
         if self.interrupted:
             return
-        work = (self._ledger.interpret, self._jobs.keep_filled, self._watch)
-        helpers = [asyncio.create_task(self._guarded(one)) for one in work]
         gc.collect()
         gc.freeze()
         gc.disable()  # a collection stalls the loop for milliseconds
         try:
-            self._begin()
-            cpu_started_ns = time.process_time_ns()
-            await self._guarded(self._drive)
-            self.cpu_share = (time.process_time_ns() - cpu_started_ns) / max(1, monotonic_ns() - self.started_ns)
+            await self._interruptible(self._start(common_start))
+            if not self.interrupted:
+                await self._send_all()
         finally:
             gc.enable()
             gc.unfreeze()
+        self._ledger.interpret_rest()
+        if self._error:
+            raise self._error
+
+    async def _send_all(self) -> None:
+        work = (self._ledger.interpret, self._jobs.keep_filled, self._watch)
+        helpers = [asyncio.create_task(self._guarded(one)) for one in work]
+        self._later(self._spec.stop.max_duration_s, self._stop, "max_duration")
+        cpu_started_ns, began_ns = time.process_time_ns(), monotonic_ns()
+        try:
+            await self._guarded(self._drive)
+        finally:
+            self.cpu_share = (time.process_time_ns() - cpu_started_ns) / max(1, monotonic_ns() - began_ns)
             for helper in helpers:
                 helper.cancel()
             for timer in self._timers:
                 timer.cancel()
-        self._ledger.interpret_rest()
-        if self._error:
-            raise self._error
 
     @property
     def interrupted(self) -> bool:
@@ -148,8 +160,21 @@ class Level(ABC):
         await self._jobs.fill()
         with contextlib.suppress(httpx.TransportError):  # the requests meet the same trouble and say so on their rows
             await self._open_connections()
-        if self._spec.start_at is not None:
-            await asyncio.sleep(max(0.0, self._spec.start_at - time.time()))
+
+    async def _start(self, common_start: Callable[[], Awaitable[int]] | None) -> None:
+        """Wait for the common start. A shard that comes later than that says so, and its requests are late.
+
+        What was planned for the time that it missed is sent at once where that is a second or less: then it is where the
+        others are. Beyond that it would be a flood, so the shard keeps its own pace, late to its end.
+        """
+        planned_ns = monotonic_ns() if common_start is None else await common_start()
+        while (left_ns := planned_ns - monotonic_ns()) > 0:
+            await asyncio.sleep(left_ns / 1e9)
+        self._transport.beat.forget()
+        now_ns = monotonic_ns()
+        self.planned_ns, self.late_ns = planned_ns, now_ns - planned_ns
+        self.started_ns = planned_ns if self.late_ns <= _CATCH_UP_NS else now_ns
+        self.begun.set()
 
     async def _interruptible(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work`; an interruption cancels it and is no error."""
@@ -163,16 +188,6 @@ class Level(ABC):
                 raise
         finally:
             self._waiting = None
-
-    def _begin(self) -> None:
-        self._transport.beat.forget()
-        self.started_ns = monotonic_ns()
-        if self._spec.start_at is not None:
-            late_ns = time_ns() - int(self._spec.start_at * 1e9)
-            # all shards count from the same instant, unless this one was not ready by then
-            self.started_ns -= late_ns if 0 < late_ns < _PUNCTUAL_NS else 0
-        self.begun.set()
-        self._later(self._spec.stop.max_duration_s, self._stop, "max_duration")
 
     # -- while it runs
 

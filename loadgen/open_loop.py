@@ -92,10 +92,10 @@ class OpenLoop(Level):
             if offset_s is None:
                 self._stop("duration")
                 return
-            due_ns = self.started_ns + math.ceil(offset_s * 1e9)
-            if not await self._due(due_ns) or not self._admit(job):
+            offset_ns = math.ceil(offset_s * 1e9)
+            if not await self._due(self.started_ns + offset_ns) or not self._admit(job):
                 return
-            self._launch(job, due_ns)
+            self._launch(job, self.planned_ns + offset_ns)
             launched += 1
             if launched % _AT_ONCE == 0:
                 await asyncio.sleep(0)  # far behind: let them go out
