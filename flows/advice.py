@@ -47,12 +47,13 @@ def remedy(target: Target, failure: dict[str, Any] | None) -> str:
         return "the server redirects: give the address that it redirects to as the url"
     if status == 401 and target.api_key_env:
         return f"the server refuses the key in {target.api_key_env}"
-    if str(failure.get("error")).startswith("no connection to"):
-        return "nothing answers there: are host and port right, and does a firewall swallow what is sent?"
-    if str(failure.get("error")).endswith("before it answered"):
-        return "is it a server of this API, and is it http or https there? Its log may say why it hangs up"
-    if outcome == "connect_error" and target.proxy:
+    swallowed = outcome == "timeout" and not failure.get("sent", True)
+    if (swallowed or outcome == "connect_error") and target.proxy:
         return f"is the proxy {target.proxy} up, and may it reach the server?"
+    if swallowed:
+        return "nothing answers there: are host and port right, and does a firewall swallow what is sent?"
+    if outcome == "truncated" and status is None:
+        return "is it a server of this API, and is it http or https there? Its log may say why it hangs up"
     return _BY_STATUS.get(status or 0) or _BY_OUTCOME.get(outcome) or "the server's log may say more"
 
 

@@ -106,7 +106,7 @@ def test_a_level_of_failures_is_stopped_and_says_why(run_level, wire) -> None:
     assert 3 <= len(result.rows) <= 5
     assert {row["outcome"] for row in result.rows} == {"http_error"}
     assert result.done["first_failure"] == {
-        "outcome": "http_error", "http_status": 401, "error": 'HTTP 401: {"error": "no such key"}',
+        "outcome": "http_error", "http_status": 401, "error": 'HTTP 401: {"error": "no such key"}', "sent": True,
     }  # fmt: skip
 
 
