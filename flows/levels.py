@@ -151,9 +151,7 @@ def _scale(run: dict[str, Any]) -> PromptScale:
     return PromptScale(run["chars_per_token"], run["prompt_overhead_tokens"])
 
 
-async def _here(
-    spec: ShardSpec, tell: Callable[[int, Event], None], together: CommonStart | None = None
-) -> Event:
+async def _here(spec: ShardSpec, tell: Callable[[int, Event], None], together: CommonStart | None = None) -> Event:
     """Run a shard in a process on this machine."""
     here, path = around.get(), Path(spec.part_path).with_suffix(".json")
     try:

@@ -114,7 +114,9 @@ def test_a_worker_says_that_it_is_ready_and_begins_when_it_is_told(serve, wire, 
     assert events_of(stdout)[-1]["health"]["late_start_ms"] >= 0
     rows = pq.read_table(tmp_path / "part.parquet").to_pylist()
     first = min(rows, key=lambda row: row["scheduled_ns"])
-    epoch_ns = (first["epoch_wall_at"].replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1)
+    epoch_ns = (first["epoch_wall_at"].replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(
+        microseconds=1
+    )
     # the instant told, as both processes' clocks have it
     assert epoch_ns * 1000 + first["scheduled_ns"] == pytest.approx(start_wall_ns, abs=5e6)
     assert all(row["sent_ns"] >= row["scheduled_ns"] for row in rows)
