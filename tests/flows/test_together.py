@@ -27,7 +27,7 @@ async def test_nobody_begins_before_all_are_ready_and_then_all_at_one_instant() 
     now_ns = monotonic_ns()
     told.ready(1)
     [start_ns] = told.starts[0]
-    assert told.starts == dict.fromkeys(range(3), [start_ns])
+    assert told.starts == {worker: [start_ns] for worker in range(3)}
     assert start_ns >= now_ns + 100_000_000  # LEAD_S: to be heard of before it is
     await told.start.wait()
     assert monotonic_ns() >= start_ns - 2_000_000  # timers are of whole milliseconds
