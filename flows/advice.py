@@ -15,6 +15,7 @@ _BY_STATUS = {
     401: "the server wants a key: put it in an environment variable and name that with api_key_env (--api-key-env NAME)",
     403: "the server refuses this key: check the variable that api_key_env (--api-key-env) names",
     404: "check the model name, the url and the api (chat, completions or responses): the server knows no such thing",
+    407: "the proxy wants a user and password, which no catalog holds: go through a proxy on this machine that adds them",
     429: "the server limits the rate: lower the concurrency or raise the limit there",
 }
 _BY_OUTCOME = {
@@ -42,7 +43,7 @@ def remedy(target: Target, failure: dict[str, Any] | None) -> str:
     failure = failure or {}
     outcome, status = str(failure.get("outcome", "failed")), failure.get("http_status")
     if "CERTIFICATE_VERIFY_FAILED" in str(failure.get("error")):
-        return "the certificate is not one that this machine trusts: install its authority, or verify_tls: false (--no-verify-tls)"
+        return "the certificate is not one that this machine trusts: install its authority or name it in SSL_CERT_FILE, or verify_tls: false (--no-verify-tls)"
     if status is not None and 300 <= status < 400:
         return "the server redirects: give the address that it redirects to as the url"
     if status == 401 and target.api_key_env:

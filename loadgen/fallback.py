@@ -15,7 +15,9 @@ import httpx
 
 from loadgen.arrivals import Arrivals
 from loadgen.heartbeat import BEAT_NS, Heartbeat
+from loadgen.proxies import proxy_of, socks_errors
 from loadgen.retold import Peer, not_connected, retold
+from loadgen.sockets import tls_context
 from loadgen.transport import response_of
 from loadgen.watch import Watch
 from schemas.errors import SpecError
@@ -41,11 +43,12 @@ class FallbackTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self.beat = Heartbeat()
         self.connections_opened = 0
-        self._proxy = _proxy(proxy) if proxy else None
+        self._proxy = proxy_of(proxy) if proxy else None
+        self._socks_errors = socks_errors()
         self._http2 = http2
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
-        self._ssl_context = httpx.create_ssl_context(verify=verify)
+        self._ssl_context = tls_context(verify=verify)
         self._lanes: list[httpx.AsyncHTTPTransport] = []
         self._idle: list[httpx.AsyncHTTPTransport] = []
         if http2 and importlib.util.find_spec("h2") is None:
@@ -86,6 +89,10 @@ class FallbackTransport(httpx.AsyncBaseTransport):
             raise self._too_late(request, arrivals, watch) from None
         except httpx.TransportError as error:
             told = retold(error, self._peer_of(request.url), watch.step, answered=arrivals.status is not None)
+            told.request = request
+            raise told from None
+        except self._socks_errors as error:  # its hand-shake was cut, or is none
+            told = retold(httpx.ProxyError(str(error)), self._peer_of(request.url), watch.step, answered=False)
             told.request = request
             raise told from None
         finally:
@@ -184,18 +191,3 @@ class FallbackTransport(httpx.AsyncBaseTransport):
         )
         self._lanes.append(lane)
         return lane
-
-
-def _proxy(url: str) -> httpx.Proxy:
-    try:
-        proxy = httpx.Proxy(url)
-    except (ValueError, httpx.InvalidURL):
-        # the URL is not shown: it may hold a password
-        raise SpecError(
-            "the endpoint's proxy is no proxy URL: expected http://, https:// or socks5://host:port"
-        ) from None
-    if proxy.url.scheme.startswith("socks5") and importlib.util.find_spec("socksio") is None:
-        raise SpecError("a SOCKS proxy needs a package that is not installed: pip install socksio")
-    if proxy.url.scheme == "https":
-        proxy.ssl_context = httpx.create_ssl_context()
-    return proxy

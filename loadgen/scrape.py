@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 
 from loadgen.engine_pages import read_page
+from loadgen.sockets import tls_context
 from schemas.columns import SERVER_METRICS
 
 _PERIOD_S = 1.0
@@ -66,7 +67,7 @@ class Scraper:
         started_ns, over = monotonic_ns(), asyncio.create_task(until.wait())
         try:
             async with httpx.AsyncClient(
-                verify=self._verify,
+                verify=tls_context(verify=self._verify),
                 timeout=_TIMEOUT_S,
                 headers=self._headers,
                 trust_env=False,

@@ -211,6 +211,25 @@ def test_an_unreachable_proxy_and_an_unreachable_endpoint_are_told_apart() -> No
             asyncio.run(ask_once(f"http://{nowhere}/v1", Arrivals(), http2=True))
 
 
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_what_is_no_socks_proxy_opens_no_way(answer: bytes) -> None:
+    async def talk(reader, writer) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        await writer.drain()
+
+    async def scenario() -> Arrivals:
+        arrivals = Arrivals()
+        async with listening(talk) as port:
+            with pytest.raises(
+                httpx.ConnectError, match=r"^the proxy 127\.0\.0\.1:\d+ opens no way to e\.invalid:80: "
+            ):
+                await ask_once("http://e.invalid/v1", arrivals, proxy=f"socks5://127.0.0.1:{port}")
+        return arrivals
+
+    assert asyncio.run(scenario()).sent_ns is None
+
+
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 def test_a_time_out_while_connecting_is_told_as_such_and_by_who_did_not_answer(scheme: str) -> None:
     async def silent(reader, writer) -> None:
