@@ -231,6 +231,15 @@ class Level(ABC):
     def _later(self, delay_s: float, callback: Callable[..., None], *arguments: Any) -> None:
         self._timers.append(asyncio.get_running_loop().call_later(delay_s, callback, *arguments))
 
+    def _when_due(self, due_ns: int, callback: Callable[..., None], *arguments: Any) -> None:
+        """Call back at `due_ns` (monotonic) or soon after, never before: a loop's timers are off by up to a millisecond."""
+        left_ns = due_ns - monotonic_ns()
+        if left_ns > 0:
+            delay_s = max(left_ns / 1e9, _SOON_S)
+            asyncio.get_running_loop().call_later(delay_s, self._when_due, due_ns, callback, *arguments)
+        else:
+            callback(*arguments)
+
     async def _watch(self) -> None:
         """Judge the rules that look at the whole level, once a second."""
         for second in range(1, int(self._spec.stop.max_duration_s) + 1):

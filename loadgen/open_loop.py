@@ -67,8 +67,7 @@ class OpenLoop(Level):
             reserve.cancel()
 
     def _follow(self, job: Job, due_ns: int) -> None:
-        delay_s = max(0.0, (due_ns - monotonic_ns()) / 1e9)
-        asyncio.get_running_loop().call_later(delay_s, self._take_turn, job, due_ns)
+        self._when_due(due_ns, self._take_turn, job, due_ns)
 
     def _on_stop(self) -> None:
         self._wake.set()
