@@ -11,6 +11,7 @@ asked to the end. Nothing is raised for it.
 
 import asyncio
 import math
+import ssl
 from collections.abc import Coroutine, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -54,7 +55,12 @@ class Scraper:
         }
         self._pages = [metrics_url] if metrics_url else _pages_of(url)
         self._headers = dict(headers or {}) if _same_host(self._pages[0], url) else {}
-        self._verify = verify
+        self._tls: ssl.SSLContext | bool = False
+        if self._pages[0].lower().startswith("https:"):
+            try:
+                self._tls = tls_context(verify=verify)  # now: it takes a tenth of a second, which no level should see
+            except OSError:  # a wrong certificate file: a load level must never suffer for this
+                self._pages = []
         self._transport = transport
         self._failures = 0
 
@@ -67,7 +73,7 @@ class Scraper:
         started_ns, over = monotonic_ns(), asyncio.create_task(until.wait())
         try:
             async with httpx.AsyncClient(
-                verify=tls_context(verify=self._verify),
+                verify=self._tls,
                 timeout=_TIMEOUT_S,
                 headers=self._headers,
                 trust_env=False,
@@ -80,7 +86,7 @@ class Scraper:
                     if self._pages:
                         await _passed(until, wait_s)
         except Exception:
-            # a load level must never suffer for this: a wrong certificate file, an address that is none
+            # nor for an address that is none
             self._pages = []
         finally:
             over.cancel()

@@ -249,6 +249,15 @@ def test_a_refused_connection_or_any_other_trouble_is_not_raised() -> None:
     assert asyncio.run(scraped(broken, 10)).rows == []
 
 
+async def test_a_certificate_file_that_is_none_costs_only_the_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    scraper = Scraper("https://engine:8000/v1", IDENTITY)
+    await scraper.run(asyncio.Event())
+    assert scraper.rows == []
+
+
 def test_a_page_that_never_answers_costs_its_time_out_and_the_level_ends_when_it_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
