@@ -183,7 +183,9 @@ def trace_level(load: "Load", index: int, speed: float, trace: Trace) -> LevelPl
 
 
 def _shards(load: "Load") -> int:
-    return load.shards or _workers()
+    """Of an open loop; each may have one request in flight at least."""
+    shards = load.shards or _workers()
+    return shards if load.max_in_flight is None else min(shards, load.max_in_flight)
 
 
 def _workers() -> int:

@@ -70,6 +70,8 @@ def test_a_closed_loop_has_as_many_workers_as_leave_each_32_requests_in_flight(m
     assert [level.shards for level in levels] == [1, 1, 2, 3, 7]
     assert [level.shards for level in plan_levels(Load(concurrency=[2, 3], requests=20, shards=2))] == [2, 2]
     assert [level.shards for level in plan_levels(Load(rate=[0.5], requests=20))] == [7]
+    # each may have one request in flight
+    assert [level.shards for level in plan_levels(Load(rate=[0.5], requests=20, max_in_flight=3))] == [3]
     monkeypatch.setattr("loadgen.plan.cores", lambda: 1)
     assert [level.shards for level in plan_levels(Load(concurrency=[64], requests=20))] == [1]
 
