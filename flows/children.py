@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flows.together import CommonStart
+from flows.together import Together
 from schemas.errors import EndpointError, WorkerError
 
 Event = dict[str, Any]
@@ -80,13 +80,13 @@ async def run_worker(
     lock: int | None,
     stop: asyncio.Event,
     tell: Callable[[Event], None],
-    together: CommonStart | None = None,
+    together: Together | None = None,
 ) -> Event:
     """Run one shard to its end and return its `done` event; `tell` gets its progress.
 
     `stop` makes it write what it has and end. `lock` is the endpoint's lock, which the worker holds as long as it
-    lives; null on a machine that has not got it. With `together` it gets ready and begins when that says; without, when
-    its spec says.
+    lives; null on a machine that has not got it. With `together` it gets ready and begins when that says, and stops with
+    the others; without, its spec says when.
 
     Raises:
         WorkerError: it ended without a `done` event.
@@ -101,8 +101,8 @@ async def run_worker(
     try:
         async for event in _events(process):
             last = event
-            if together and event["event"] == "ready":
-                together.ready(event["shard"], partial(_tell_start, process))
+            if together:
+                together.heard(event, partial(_send, process))
             tell(event)
         await process.wait()
     finally:
@@ -116,9 +116,10 @@ async def run_worker(
     return last
 
 
-def _tell_start(process: asyncio.subprocess.Process, start_ns: int) -> None:
+def _send(process: asyncio.subprocess.Process, message: Event) -> None:
     assert process.stdin is not None
-    process.stdin.write(json.dumps({"start_ns": start_ns}).encode() + b"\n")
+    if not process.stdin.is_closing():
+        process.stdin.write(json.dumps(message).encode() + b"\n")
 
 
 def _ended(code: int | None) -> str:

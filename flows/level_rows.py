@@ -39,7 +39,9 @@ def _ending(reason: str | None, broken: BaseException | None, done: Sequence[Eve
     if broken is not None:
         return "failed", str(broken)
     if reason == "error_share":
-        first = next(event["first_failure"] for event in done if event["stop_reason"] == reason)
+        first = next(
+            event["first_failure"] for event in done if event["stop_reason"] == reason and event["first_failure"]
+        )
         return "stopped", f"too many requests failed; the first: {first['outcome']}: {first['error']}"
     if reason == "interrupted":
         return "interrupted", "stopped on request"

@@ -23,7 +23,7 @@ from flows.elsewhere import START_AFTER_S, run_elsewhere
 from flows.level_rows import level_row
 from flows.progress import Progress
 from flows.scraping import scraped
-from flows.together import CommonStart
+from flows.together import Together
 from loadgen.plan import PROBE_STAGES, LevelPlan, RunPlan, probe_spec, shard_specs
 from loadgen.prompts import fit_prompt_scale
 from loadgen.spec import PromptScale, ShardSpec
@@ -115,7 +115,7 @@ async def run_level(run_folder: str, level_index: int) -> dict[str, Any]:
         keeps_connections=known.get("keeps_connections"),
         start_at=time.time() + START_AFTER_S if elsewhere else None,
     )
-    together = None if elsewhere else CommonStart(range(level.shards))
+    together = None if elsewhere else Together(range(level.shards))
     begun = together.wait if together else partial(asyncio.sleep, START_AFTER_S)
     try:
         async with scraped(specs[0], plan.endpoint_config["metrics_url"], here.progress.say, begun):
@@ -151,7 +151,7 @@ def _scale(run: dict[str, Any]) -> PromptScale:
     return PromptScale(run["chars_per_token"], run["prompt_overhead_tokens"])
 
 
-async def _here(spec: ShardSpec, tell: Callable[[int, Event], None], together: CommonStart | None = None) -> Event:
+async def _here(spec: ShardSpec, tell: Callable[[int, Event], None], together: Together | None = None) -> Event:
     """Run a shard in a process on this machine."""
     here, path = around.get(), Path(spec.part_path).with_suffix(".json")
     try:

@@ -39,7 +39,8 @@ def main() -> int:
     parser.add_argument(
         "--wait-for-start",
         action="store_true",
-        help='say `ready`, then wait for {"start_ns": N} on stdin: begin then, by the monotonic clock of this machine',
+        help='say `ready`, then wait for {"start_ns": N} on stdin: begin then, by the monotonic clock of this machine; '
+        '{"stop": REASON} stops the level',
     )
     arguments = parser.parse_args()
     try:
@@ -75,12 +76,16 @@ async def _run(spec: ShardSpec, stop_on_stdin_eof: bool, wait_for_start: bool) -
 
 
 def _listen(loop: asyncio.AbstractEventLoop, level: Level, told: "asyncio.Future[int]") -> None:
-    """Hear the start from the parent, and that it is gone."""
+    """Hear from the parent when to start and to stop, and that it is gone."""
     # no stdin at all is an end too, and the level may be over first
     with contextlib.suppress(OSError, RuntimeError), open(0, "rb", buffering=0, closefd=False) as stdin:
         for line in stdin:
             with contextlib.suppress(ValueError, KeyError, TypeError):  # not our parent's
-                loop.call_soon_threadsafe(_tell, told, int(orjson.loads(line)["start_ns"]))
+                message = orjson.loads(line)
+                if "stop" in message:
+                    loop.call_soon_threadsafe(level.stop, str(message["stop"]))
+                else:
+                    loop.call_soon_threadsafe(_tell, told, int(message["start_ns"]))
     _interrupt(loop, level)
 
 

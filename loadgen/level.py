@@ -71,6 +71,8 @@ class Level(ABC):
         self.late_ns = 0  # how long after `planned_ns` this shard could begin
         self.cpu_share = 0.0  # of one core, while sending
         self.stop_reason: str | None = None  # null: it still sends
+        self.is_led = False  # somebody who knows the other shards says when all are satisfied
+        self.satisfied = False  # its interval is narrow enough
 
     async def run(self, common_start: Callable[[], Awaitable[int]] | None = None) -> None:
         """Run the level to its end. Raises PartError if a row could not be written, SpecError.
@@ -131,6 +133,10 @@ class Level(ABC):
                 self._waiting.cancel()
             self._cut_all(_INTERRUPTED)
             self._on_stop()
+
+    def stop(self, reason: str) -> None:
+        """Send nothing more, as if a rule of its own had said so; what is in flight is followed to its end."""
+        self._stop(reason)
 
     # -- what a closed and an open loop do in their own way
 
@@ -246,8 +252,14 @@ class Level(ABC):
             await asyncio.sleep(max(0.0, second * _CHECK_S - (monotonic_ns() - self.started_ns) / 1e9))
             if self._stopped:
                 return
-            if self._confidence and self._confidence.reached(self._interpreter.since_epoch(monotonic_ns())):
-                self._stop("confidence")
+            if (
+                self._confidence
+                and not self.satisfied
+                and self._confidence.reached(self._interpreter.since_epoch(monotonic_ns()))
+            ):
+                self.satisfied = True
+                if not self.is_led:
+                    self._stop("confidence")
             elif self._spec.stop.over_saturation and self._over_saturated():
                 self._stop("over_saturated")
 

@@ -38,7 +38,8 @@ async def run_shard(
     """Run a shard, write its parts and return the `done` event; `emit` gets the progress events meanwhile.
 
     `on_start` is handed the level before anything is sent, to be able to interrupt it. `common_start` is awaited once all
-    is ready and gives the instant to begin at (monotonic ns); without it that is `spec.start_at`. Raises SpecError, PartError.
+    is ready and gives the instant to begin at (monotonic ns); without it that is `spec.start_at`. Who gives it also tells the
+    level when all shards stop (`Level.is_led`). Raises SpecError, PartError.
     """
     from loadgen.parts import PartWriter  # pyarrow is slow to import and of no use to `import loadgen`
 
@@ -54,6 +55,7 @@ async def run_shard(
     part = PartWriter(Path(spec.part_path))
     try:
         level = _LOOPS[spec.shape.kind](spec, transport, jobs, interpreter, part.add)
+        level.is_led = common_start is not None and spec.shards > 1
         on_start(level)
         beside = [
             asyncio.create_task(_report(spec, level, jobs, emit)),
@@ -124,6 +126,7 @@ async def _report(spec: ShardSpec, level: Level, jobs: JobQueue, emit: Emit) -> 
 def _progress(spec: ShardSpec, level: Level, jobs: JobQueue) -> dict[str, Any]:
     return {
         "event": "progress",
+        "shard": spec.shard,
         "phase": spec.phase if level.measuring or spec.phase == "probe" else "warmup",
         "sent": level.sent,
         "done": level.tally.done,
@@ -132,6 +135,8 @@ def _progress(spec: ShardSpec, level: Level, jobs: JobQueue) -> dict[str, Any]:
         "planned": jobs.limit,
         "elapsed_s": round((monotonic_ns() - level.started_ns) / 1e9, 3),
         "output_tokens": level.tally.output_tokens,
+        "stop_reason": level.stop_reason,
+        "satisfied": level.satisfied,
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from flows import children
 from flows.level_rows import level_row
-from flows.together import CommonStart
+from flows.together import Send, Together
 from loadgen.plan import LevelPlan, shard_specs
 from loadgen.spec import PromptScale, ShardSpec
 from schemas.catalog.loads import Load
@@ -166,7 +166,9 @@ def test_the_gravest_reason_of_its_shards_stands_for_a_level(
     plan, _ = planned("http://unused.invalid", Load(concurrency=[2], requests=14, shards=2), QUICK, {})
     spec = shard_specs(plan, plan.levels[0], PromptScale(), tmp_path)[0]
     failure = {"outcome": "http_error", "error": "HTTP 500"}
-    row = level_row(spec, "sweep", None, [done(reason, first_failure=failure) for reason in reasons])
+    told = done("error_share")  # it stopped because another one gave up, and saw no failure
+    words = [done(reason, first_failure=failure) for reason in reasons]
+    row = level_row(spec, "sweep", None, [told, *words] if expected == "error_share" else words)
     assert (row["stop_reason"], row["status"]) == (expected, status)
     assert (row["failure"] is None) == (status == "complete")
 
@@ -174,23 +176,23 @@ def test_the_gravest_reason_of_its_shards_stands_for_a_level(
 async def test_a_worker_that_was_not_ready_in_time_is_told_and_kept_with_its_level(
     night: Night, reference: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class SlowSecond(CommonStart):
+    class SlowSecond(Together):
         """Hears of the second worker 300 ms after the first has begun."""
 
-        def ready(self, shard: int, tell: Callable[[int], None]) -> None:
+        def heard(self, event: children.Event, send: Send) -> None:
             async def later() -> None:
                 await self.wait()
                 await asyncio.sleep(0.3)
-                super(SlowSecond, self).ready(shard, tell)
+                super(SlowSecond, self).heard(event, send)
 
-            if shard == 1:
+            if event == {"event": "ready", "shard": 1}:
                 waiting.append(asyncio.create_task(later()))
             else:
-                super().ready(shard, tell)
+                super().heard(event, send)
 
     waiting: list[asyncio.Task[None]] = []
     monkeypatch.setattr("flows.together.PATIENCE_S", 0.01)
-    monkeypatch.setattr("flows.levels.CommonStart", SlowSecond)
+    monkeypatch.setattr("flows.levels.Together", SlowSecond)
     await night.measure(reference(), Load(concurrency=[2], requests=14, warmup_requests=0, shards=2))
     [manifest] = manifests.read_all(night.home)
     [level] = manifest.levels

@@ -35,6 +35,13 @@ def events_of(stdout: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stdout.splitlines()]
 
 
+async def ready_of(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    """Its `ready` event; a busy machine may tell of progress before."""
+    while (event := json.loads(await process.stdout.readline()))["event"] != "ready":
+        assert event["event"] == "progress", event
+    return event
+
+
 @pytest.fixture
 def slow(wire):
     """One token at once, the end after half a minute."""
@@ -101,7 +108,7 @@ def test_a_worker_says_that_it_is_ready_and_begins_when_it_is_told(serve, wire, 
     async def scenario() -> tuple[dict[str, Any], list[Any], int, bytes]:
         async with serve(answer) as server:
             process = await start(make_spec(server.url), tmp_path, "--wait-for-start")
-            ready = json.loads(await process.stdout.readline())
+            ready = await ready_of(process)
             before = [server.connections, len(server.bodies)]
             start_ns = time.monotonic_ns() + 100_000_000
             process.stdin.write(json.dumps({"start_ns": start_ns}).encode() + b"\n")
@@ -120,6 +127,32 @@ def test_a_worker_says_that_it_is_ready_and_begins_when_it_is_told(serve, wire, 
     # the instant told, as both processes' clocks have it
     assert epoch_ns * 1000 + first["scheduled_ns"] == pytest.approx(start_wall_ns, abs=5e6)
     assert all(row["sent_ns"] >= row["scheduled_ns"] for row in rows)
+
+
+def test_a_worker_whose_interval_is_narrow_goes_on_until_all_are_told_to_stop(
+    serve, wire, make_spec, tmp_path: Path
+) -> None:
+    async def answer(body, writer) -> None:
+        await asyncio.sleep(0.02)
+        writer.write(wire.stream("a", "b"))
+
+    async def scenario() -> tuple[int | None, list[dict[str, Any]], int]:
+        async with serve(answer) as server:
+            rule = {"requests": 3000, "confidence_metric": "ttft", "confidence_share": 100.0}
+            process = await start(make_spec(server.url, shards=2, **rule), tmp_path, "--wait-for-start")
+            await ready_of(process)
+            process.stdin.write(json.dumps({"start_ns": time.monotonic_ns()}).encode() + b"\n")
+            while not json.loads(await process.stdout.readline())["satisfied"]:
+                pass
+            before = len(server.bodies)
+            while len(server.bodies) < before + 20:
+                await asyncio.sleep(0.01)
+            process.stdin.write(b'{"stop": "confidence"}\n')
+            return await process.wait(), events_of(await process.stdout.read()), len(server.bodies)
+
+    code, events, sent = asyncio.run(scenario())
+    assert (code, events[-1]["stop_reason"], events[-1]["interrupted"]) == (0, "confidence", False)
+    assert events[-1]["outcomes"] == {"ok": sent}  # what was in flight is followed to its end
 
 
 def test_a_worker_that_waits_ends_with_its_parent(serve, slow, make_spec, tmp_path: Path) -> None:
