@@ -113,7 +113,9 @@ def test_a_worker_says_that_it_is_ready_and_begins_when_it_is_told(serve, wire, 
             start_ns = time.monotonic_ns() + 100_000_000
             process.stdin.write(json.dumps({"start_ns": start_ns}).encode() + b"\n")
             monotonic, wall = clock_pair(20)
-            return ready, before, start_ns + wall - monotonic, await process.stdout.read()
+            stdout = await process.stdout.read()
+            await process.wait()
+            return ready, before, start_ns + wall - monotonic, stdout
 
     ready, before, start_wall_ns, stdout = asyncio.run(scenario())
     assert ready == {"event": "ready", "shard": 0}
@@ -148,7 +150,8 @@ def test_a_worker_whose_interval_is_narrow_goes_on_until_all_are_told_to_stop(
             while len(server.bodies) < before + 20:
                 await asyncio.sleep(0.01)
             process.stdin.write(b'{"stop": "confidence"}\n')
-            return await process.wait(), events_of(await process.stdout.read()), len(server.bodies)
+            stdout = await process.stdout.read()
+            return await process.wait(), events_of(stdout), len(server.bodies)
 
     code, events, sent = asyncio.run(scenario())
     assert (code, events[-1]["stop_reason"], events[-1]["interrupted"]) == (0, "confidence", False)
