@@ -1,7 +1,23 @@
 """What holds for all tests."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # a busy machine takes its time, and that is no failure
 settings.register_profile("ratecard", deadline=None)
 settings.load_profile("ratecard")
+
+LONG = ("flows", "warehouse")
+"""Rooms with files that take minutes, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They begin first: processes that take file after file are then done at about the same time."""
+    items.sort(key=lambda item: _place(item.path))
+
+
+def _place(path: Path) -> int:
+    rooms = [LONG.index(part) for part in path.relative_to(Path(__file__).parent).parts if part in LONG]
+    return min(rooms, default=len(LONG))
