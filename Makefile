@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# tests that compare clocks, and so run alone; all others run two files at a time, in order: the long ones of flows first
+# tests that compare clocks, and so run alone; all others run three files at a time, in the order of tests/conftest.py: more
+# than a small machine has cores, since nights wait for servers and schedules
 TIMED := tests/endpoints tests/loadgen tests/test_benchmarks.py
 
 .DEFAULT_GOAL := help
@@ -22,7 +23,7 @@ demo: install ## measure a real engine on this machine and print its rate card (
 	@$(BIN)/ratecard demo
 
 test: install ## run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests $(TIMED:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests $(TIMED:%=--ignore=%)
 	@$(BIN)/python -m pytest $(TIMED)
 
 lint: install ## check style, types, SQL, imports and generated docs
