@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# tests that compare clocks, and so run alone; all others run three files at a time, in the order of tests/conftest.py: more
+# tests that compare clocks, and so run alone (a model's file has none); all others run three files at a time, in the order of tests/conftest.py: more
 # than a small machine has cores, since nights wait for servers and schedules
-TIMED := tests/endpoints tests/loadgen tests/test_benchmarks.py
+TIMED := $(filter-out %llama.py,$(wildcard tests/endpoints/test_*.py)) tests/loadgen tests/test_benchmarks.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint bench bench-peers docs clean
