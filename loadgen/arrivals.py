@@ -4,13 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from struct import Struct
 
-import numpy as np
-import numpy.typing as npt
-
 READ = Struct("=3q")
 """A row of `loadgen.receiver.Record.table`."""
-
-Times = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -50,10 +45,10 @@ class Arrivals:
         if settle is not None:
             settle(self)
 
-    def columns(self) -> tuple[Times, Times, Times]:
+    def columns(self) -> tuple[list[int], list[int], list[int]]:
         """Of each read, where it ends in `wire`, when it was read, and the kernel's stamp: the columns of `table`."""
-        ends, read_at, received = np.frombuffer(self.table, np.int64).reshape(-1, 3).T
-        return ends, read_at, received
+        numbers = memoryview(self.table).cast("q").tolist()
+        return numbers[::3], numbers[1::3], numbers[2::3]
 
     @property
     def clock_source(self) -> str:
@@ -62,4 +57,7 @@ class Arrivals:
 
     def header(self, name: bytes) -> str:
         """Value of a response header (name in lower case), empty where it is absent."""
-        return next((v.decode("latin-1") for k, v in self.headers if k.lower() == name), "")
+        for key, value in self.headers:
+            if key.lower() == name:
+                return value.decode("latin-1")
+        return ""

@@ -1,11 +1,11 @@
 """The body of a response: its pieces with the reads that brought them, and runs of like chunks taken by sight."""
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httptools
-import numpy as np
 
 from loadgen.arrivals import Arrivals
 from loadgen.chunked import like_chunks
@@ -63,8 +63,8 @@ class WireBody(Body):
             self._parse_read()
 
     def _parse_read(self) -> None:
-        self._found.read = read = int(self._ends.searchsorted(self._at, side="right"))
-        begin, self._at = self._at, int(self._ends[read])
+        self._found.read = read = bisect_right(self._ends, self._at)
+        begin, self._at = self._at, self._ends[read]
         try:
             self._parser.feed_data(self._wire[begin : self._at])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -81,9 +81,14 @@ class WireBody(Body):
             return [], []
         self._at = ends[taken - 1]
         self._bytes += sum(map(len, insides[:taken])) + taken * (len(before) + len(after))
-        # complete with the last byte of the chunk, which may have come before the line end after it
-        reads: list[int] = self._ends.searchsorted(np.array(ends[:taken]) - 2).tolist()
-        return said, reads
+        return said, self._reads_of(ends[:taken])
+
+    def _reads_of(self, ends: list[int]) -> list[int]:
+        """The reads that completed the chunks which end at `ends`: their last byte may have come before the line end after it."""
+        first = bisect_left(self._ends, ends[0] - 2)
+        if self._ends[first : first + len(ends)] == ends:  # a read each, as nearly always
+            return list(range(first, first + len(ends)))
+        return [bisect_left(self._ends, end - 2) for end in ends]
 
     def _is_between_chunks(self) -> bool:
         """Whether the parser waits for the first byte of a chunk's size."""

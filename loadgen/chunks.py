@@ -2,8 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-
-import numpy as np
+from operator import sub
 
 from loadgen.arrivals import Arrivals
 from loadgen.generation import Generation
@@ -31,9 +30,9 @@ class Chunks:
         """Whole microseconds between chunks, floored cumulatively: they sum to (last - first) // 1000 ns."""
         if not self.stamps:
             return []
-        marks = (np.array(self.stamps) - self.stamps[0]) // 1000
-        gaps: list[int] = (marks[1:] - marks[:-1]).tolist()
-        return gaps
+        begin = self.stamps[0]
+        marks = [(stamp - begin) // 1000 for stamp in self.stamps]
+        return list(map(sub, marks[1:], marks))
 
     def tokens(self, output_tokens: int | None) -> tuple[list[int] | None, str | None]:
         """Tokens of each chunk and where they are from: `usage`, `events`, or `chunk_mean` (no list: only the mean).
@@ -65,9 +64,8 @@ def chunks_of(arrivals: Arrivals, generation: Generation) -> Chunks:
     reads, counts = generation.token_reads, generation.token_counts
     if not reads:
         return Chunks([], [], [], 0, False)
-    token_reads = np.array(reads)
-    stamps: list[int] = np.array(arrivals.stamps)[token_reads].tolist()
-    if (token_reads[1:] == token_reads[:-1]).any() or stamps[-1] - stamps[0] >= LONGEST_GAP_US * 1000:
+    stamps = [arrivals.stamps[read] for read in reads]
+    if len(set(reads)) < len(reads) or stamps[-1] - stamps[0] >= LONGEST_GAP_US * 1000:
         return _grouped(arrivals.late, reads, stamps, counts)
     return Chunks(stamps, [1] * len(stamps), counts, 0, False)
 

@@ -79,9 +79,11 @@ class _Stream:
 
     def without_runs(self, body: Body, events: SSEReader) -> Iterator[Piece]:
         """The pieces of `body` for `events`, less the runs of chunks that are one event each like the last."""
+        reads = self._generation.token_reads
         for piece in body:
+            known = len(reads)
             yield piece
-            if self._template and events.between_events:
+            if len(reads) > known and self._template and events.between_events:
                 self._take_texts(*body.run(b"data: " + self._template.before, self._template.after + b"\n\n"))
 
     def take(self, event: Event, read: int) -> None:

@@ -3,11 +3,10 @@
 import asyncio
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic_ns, time_ns
 
 import numpy as np
-import numpy.typing as npt
 
 from loadgen.clock_pair import clock_pair
 
@@ -85,10 +84,9 @@ class Heartbeat:
         """Whether a read at `now_ns` (monotonic) may hold what arrived while the loop was stalled."""
         return self.stalled_ns(now_ns) > BEAT_NS + LATE_NS
 
-    def late(self, times: npt.NDArray[np.int64]) -> list[bool]:
+    def late(self, times: Sequence[int]) -> list[bool]:
         """`is_late` of rising times, at least one."""
-        first = bisect_right(self._stall_ends, int(times[0]))
-        last = int(times[-1])
+        first, last = bisect_right(self._stall_ends, times[0]), times[-1]
         if first == len(self._stall_ends) and last - self._calm_ns <= BEAT_NS + LATE_NS:
             return [False] * len(times)
         calm = np.array(self._stall_starts[first:] + array("q", [self._calm_ns]))

@@ -11,7 +11,6 @@ import weakref
 from time import monotonic_ns, time_ns
 
 import httpx
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +93,7 @@ def test_many_reads_are_late_as_each_alone_would_be(stalls: list[tuple[int, int]
         at += calm_ns + stall_ns
     beat._calm_ns = at + MS
     times = sorted([*(begun + time for time in times), *beat._stall_starts, *beat._stall_ends, at])
-    assert beat.late(np.array(times)) == [beat.is_late(time) for time in times]
+    assert beat.late(times) == [beat.is_late(time) for time in times]
 
 
 def test_a_stall_makes_reads_late_until_the_loop_is_calm_again() -> None:
