@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# tests that compare clocks, and so run alone (a model's file has none); all others run three files at a time, in the order of tests/conftest.py: more
-# than a small machine has cores, since nights wait for servers and schedules
+# tests that compare clocks, and so run alone (a model's file has none); all others run three files at a time, in the order
+# of tests/conftest.py: more than a small machine has cores, since nights wait for servers and schedules
 TIMED := $(filter-out %llama.py,$(wildcard tests/endpoints/test_*.py)) tests/loadgen tests/test_benchmarks.py
 
 .DEFAULT_GOAL := help
