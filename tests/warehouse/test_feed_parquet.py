@@ -85,7 +85,6 @@ def test_values_and_types_are_those_of_the_warehouse(home: Home, out: Path) -> N
         assert here.fetchall() == there.fetchall()
 
 
-@pytest.mark.usefixtures("commented")
 def test_comments_travel_in_the_metadata_of_each_file(home: Home, out: Path) -> None:
     export(home, out, FEW)
     [path] = (out / "cost_ledger").rglob("*.parquet")

@@ -93,7 +93,6 @@ def test_tables_columns_and_rows_are_those_of_the_warehouse(pg: Server, home: Ho
     assert types == "bigint, date, double precision, integer, text, timestamp without time zone"
 
 
-@pytest.mark.usefixtures("commented")
 def test_tables_and_columns_carry_their_comments_and_the_grain_is_unique(pg: Server, home: Home) -> None:
     for _ in range(2):
         send(home, pg.dsn())
