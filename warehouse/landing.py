@@ -82,7 +82,7 @@ def land_part(home: Home, part: Path, identity: dict[str, Any]) -> None:
             `incoming/`.
 
     """
-    from schemas.contracts import SPLITTERS, of_this_version  # half a second of pandera, which a build needs not
+    from schemas.contracts import SPLITTERS, of_this_version  # with pandera, which no build needs
 
     table = _table_of(part)
     target, rejected = _places(home, table, part.name, identity)
