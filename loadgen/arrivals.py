@@ -45,11 +45,6 @@ class Arrivals:
         if settle is not None:
             settle(self)
 
-    def columns(self) -> tuple[list[int], list[int], list[int]]:
-        """Of each read, where it ends in `wire`, when it was read, and the kernel's stamp: the columns of `table`."""
-        numbers = memoryview(self.table).cast("q").tolist()
-        return numbers[::3], numbers[1::3], numbers[2::3]
-
     @property
     def clock_source(self) -> str:
         """`kernel` if every read carries the kernel's time of receipt, else `user`."""

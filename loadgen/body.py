@@ -10,6 +10,7 @@ import httptools
 from loadgen.arrivals import Arrivals
 from loadgen.chunked import like_chunks
 from loadgen.content import Piece
+from loadgen.reads import ends_of
 from loadgen.template import strings_of
 
 
@@ -46,7 +47,7 @@ class WireBody(Body):
     def __init__(self, arrivals: Arrivals) -> None:
         super().__init__(())
         self._wire = arrivals.wire
-        self._ends, _, _ = arrivals.columns()
+        self._ends = ends_of(arrivals.table)
         self._at = 0  # bytes that are parsed, or were taken in runs
         self._found = _Found(arrivals.interim_responses)
         self._parser: Any = httptools.HttpResponseParser(self._found)

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from operator import sub
 
 from loadgen.arrivals import Arrivals
 from loadgen.generation import Generation
+from loadgen.reads import gaps_us
 
 LONGEST_GAP_US = 2**31 - 1
 """About 35.8 minutes: what an int32 holds."""
@@ -28,11 +28,7 @@ class Chunks:
 
     def gaps_us(self) -> list[int]:
         """Whole microseconds between chunks, floored cumulatively: they sum to (last - first) // 1000 ns."""
-        if not self.stamps:
-            return []
-        begin = self.stamps[0]
-        marks = [(stamp - begin) // 1000 for stamp in self.stamps]
-        return list(map(sub, marks[1:], marks))
+        return gaps_us(self.stamps)
 
     def tokens(self, output_tokens: int | None) -> tuple[list[int] | None, str | None]:
         """Tokens of each chunk and where they are from: `usage`, `events`, or `chunk_mean` (no list: only the mean).

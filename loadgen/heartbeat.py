@@ -84,11 +84,14 @@ class Heartbeat:
         """Whether a read at `now_ns` (monotonic) may hold what arrived while the loop was stalled."""
         return self.stalled_ns(now_ns) > BEAT_NS + LATE_NS
 
+    def is_never_late(self, from_ns: int, to_ns: int) -> bool:
+        """Whether no time from `from_ns` to `to_ns` (monotonic) is late."""
+        stalls_before = bisect_right(self._stall_ends, from_ns)
+        return stalls_before == len(self._stall_ends) and to_ns - self._calm_ns <= BEAT_NS + LATE_NS
+
     def late(self, times: Sequence[int]) -> list[bool]:
         """`is_late` of rising times, at least one."""
         first, last = bisect_right(self._stall_ends, times[0]), times[-1]
-        if first == len(self._stall_ends) and last - self._calm_ns <= BEAT_NS + LATE_NS:
-            return [False] * len(times)
         calm = np.array(self._stall_starts[first:] + array("q", [self._calm_ns]))
         until = np.array(self._stall_ends[first:] + array("q", [last + 1]))
         stall = np.searchsorted(until, times, side="right")  # the one that a read may have been in

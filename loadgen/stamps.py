@@ -6,10 +6,10 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from operator import sub
 
 from loadgen.arrivals import READ, Arrivals
 from loadgen.heartbeat import Heartbeat
+from loadgen.reads import plain_stamps
 
 # <asm-generic/socket.h> and <linux/net_tstamp.h>; Python's socket module has no names for them
 _SO_TIMESTAMPING = 37
@@ -56,36 +56,38 @@ class ReadClock:
     def settle(self, arrivals: Arrivals) -> None:
         """Stamp the reads of `arrivals`.
 
-        In one go after the response: what is done for each read while others wait must be little. Over lists: an answer
-        has some hundred reads, and numpy's code and tables would have to be fetched into the caches for each.
+        In one go after the response: what is done for each read while others wait must be little.
         """
         if not arrivals.table:
             return
-        _, times, received = arrivals.columns()
-        arrivals.late = self._beat.late(times)
-        arrivals.stamps = self._plain(arrivals, times, received) or self._careful(arrivals, times, received)
+        _, begun, _ = READ.unpack_from(arrivals.table)
+        _, ended, _ = READ.unpack_from(arrivals.table, len(arrivals.table) - READ.size)
+        reads = len(arrivals.table) // READ.size
+        if self._beat.is_never_late(begun, ended):
+            arrivals.late = [False] * reads
+        else:
+            arrivals.late = self._beat.late([read_at for _, read_at, _ in READ.iter_unpack(arrivals.table)])
+        arrivals.stamps = self._plain(arrivals, begun) or self._careful(arrivals)
         if arrivals.headers_read is not None:
             arrivals.headers_ns = arrivals.stamps[arrivals.headers_read]
         arrivals.closed_ns = max(arrivals.closed_ns or 0, arrivals.stamps[-1])
 
-    def _plain(self, arrivals: Arrivals, times: list[int], received: list[int]) -> list[int] | None:
+    def _plain(self, arrivals: Arrivals, begun_ns: int) -> list[int] | None:
         """Kernel stamps where every read has a possible one, as nearly always; null otherwise."""
-        offset = self._beat.wall_minus_mono(times[0])
+        offset = self._beat.wall_minus_mono(begun_ns)
         if offset is None:
             return None
-        stamps = [stamp - offset for stamp in received]
-        lags = list(map(sub, times, stamps))
-        if min(lags) < 0 or max(lags) > SLACK_NS or stamps[0] < (arrivals.sent_ns or 0) or stamps != sorted(stamps):
-            return None
-        if self.on_lag is not None:
-            for lag in lags[::_LAG_SAMPLE]:
-                self.on_lag(lag)
+        stamps = plain_stamps(arrivals.table, offset, arrivals.sent_ns or 0, SLACK_NS)
+        if stamps and self.on_lag is not None:
+            for number in range(0, len(stamps), _LAG_SAMPLE):
+                _, read_at, _ = READ.unpack_from(arrivals.table, number * READ.size)
+                self.on_lag(read_at - stamps[number])
         return stamps
 
-    def _careful(self, arrivals: Arrivals, times: list[int], received: list[int]) -> list[int]:
+    def _careful(self, arrivals: Arrivals) -> list[int]:
         """Stamps of reads whose kernel stamps may be missing or impossible."""
         stamps, floor = [], arrivals.sent_ns or 0
-        for now, stamp in zip(times, received, strict=True):
+        for _, now, stamp in READ.iter_unpack(arrivals.table):
             kernel = self._kernel_ns(stamp, now)
             if kernel is None:
                 arrivals.user_stamps += 1

@@ -201,13 +201,28 @@ class Outcome:
 def run_level(serve, make_spec):
     """Run a shard against a scripted server."""
 
-    def run(answer, *, interrupt_after_s: float | None = None, one_answer: bool = False, **fields: Any) -> Outcome:
+    def run(
+        answer,
+        *,
+        interrupt_after_s: float | None = None,
+        interrupt_once_ended: int | None = None,
+        one_answer: bool = False,
+        **fields: Any,
+    ) -> Outcome:
+        def interrupt_once(level: Level) -> None:
+            if level.ended >= interrupt_once_ended:
+                level.interrupt()
+            else:
+                asyncio.get_running_loop().call_later(0.01, interrupt_once, level)
+
         async def scenario() -> Outcome:
             events: list[dict[str, Any]] = []
 
             def on_start(level: Level) -> None:
                 if interrupt_after_s is not None:
                     asyncio.get_running_loop().call_later(interrupt_after_s, level.interrupt)
+                if interrupt_once_ended is not None:
+                    interrupt_once(level)
 
             async with serve(answer, one_answer=one_answer) as server:
                 spec: ShardSpec = make_spec(server.url, **fields)

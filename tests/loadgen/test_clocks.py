@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from time import monotonic_ns, time_ns
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen import heartbeat
 from loadgen.arrivals import Arrivals
 from loadgen.heartbeat import Heartbeat
 from loadgen.http1 import ResponseReader
@@ -93,7 +95,10 @@ def test_many_reads_are_late_as_each_alone_would_be(stalls: list[tuple[int, int]
         at += calm_ns + stall_ns
     beat._calm_ns = at + MS
     times = sorted([*(begun + time for time in times), *beat._stall_starts, *beat._stall_ends, at])
-    assert beat.late(times) == [beat.is_late(time) for time in times]
+    late = [beat.is_late(time) for time in times]
+    assert beat.late(times) == late
+    assert not (beat.is_never_late(times[0], times[-1]) and any(late))
+    assert beat.is_never_late(at, at + MS)
 
 
 def test_a_stall_makes_reads_late_until_the_loop_is_calm_again() -> None:
@@ -113,39 +118,50 @@ def test_a_stall_makes_reads_late_until_the_loop_is_calm_again() -> None:
     assert asyncio.run(scenario()) == (True, False)
 
 
-def test_while_all_is_read_again_and_again_the_loop_beats_more_slowly() -> None:
-    async def scenario() -> tuple[list[int], int]:
-        beat, weights = Heartbeat(), []
-        beat.on_lag = lambda lag_ns, weight: weights.append(weight)
-        beat.start()
-        until = monotonic_ns() + 300 * MS
-        while monotonic_ns() < until:
+class Time:
+    """An event loop's time in milliseconds, which passes when it is told to; beats come when they are due."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_ns = 0
+        self._due: list[tuple[int, Callable[[], None]]] = []
+        monkeypatch.setattr(heartbeat, "monotonic_ns", lambda: self.now_ns)
+        monkeypatch.setattr(heartbeat, "time_ns", lambda: self.now_ns)
+        monkeypatch.setattr(heartbeat, "clock_pair", lambda tries: (self.now_ns, self.now_ns))
+        monkeypatch.setattr(asyncio, "get_running_loop", lambda: self)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        self._due.append((self.now_ns + round(delay_s * 1e9), callback))
+
+    def pass_ms(self, ms: float) -> None:
+        self.now_ns += round(ms * MS)
+        due, self._due = self._due, []
+        for at_ns, callback in due:
+            callback() if at_ns <= self.now_ns else self._due.append((at_ns, callback))
+
+
+def test_while_all_is_read_again_and_again_the_loop_beats_more_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    time, beat, weights = Time(monkeypatch), Heartbeat(), []
+    beat.on_lag = lambda lag_ns, weight: weights.append(weight)
+    beat.start()
+    for _ in range(1600):
+        time.pass_ms(0.1)
+        beat.all_read()
+    assert weights == [1] * 16 + [8] * 18  # 160 ms
+    for _ in range(10):
+        time.pass_ms(1)
+    assert weights[34:] == [8, 1, 1]
+
+
+def test_bursts_of_reads_do_not_slow_the_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    time, beat, weights = Time(monkeypatch), Heartbeat(), []
+    beat.on_lag = lambda lag_ns, weight: weights.append(weight)
+    beat.start()
+    for _ in range(20):
+        for _ in range(30):
             beat.all_read()
-            await asyncio.sleep(0)
-        busy = list(weights)
-        await asyncio.sleep(0.1)
-        beat.stop()
-        return busy, weights[-1]
-
-    busy, idle = asyncio.run(scenario())
-    assert busy.count(8) > len(busy) / 2
-    assert len(busy) < 100  # a beat of 1 ms would be 300 of them
-    assert idle == 1
-
-
-def test_bursts_of_reads_do_not_slow_the_beat() -> None:
-    async def scenario() -> list[int]:
-        beat, weights = Heartbeat(), []
-        beat.on_lag = lambda lag_ns, weight: weights.append(weight)
-        beat.start()
-        for _ in range(20):
-            for _ in range(30):
-                beat.all_read()
-            await asyncio.sleep(0.01)
-        beat.stop()
-        return weights
-
-    assert set(asyncio.run(scenario())) == {1}
+        for _ in range(10):
+            time.pass_ms(1)
+    assert weights == [1] * 200
 
 
 def test_what_is_read_after_a_stall_is_late_until_all_is_read() -> None:
@@ -164,13 +180,14 @@ def test_what_is_read_after_a_stall_is_late_until_all_is_read() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="kernel stamps are Linux's")
 def test_tokens_that_waited_for_a_stalled_client_are_one_chunk(wire) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    both_sent = threading.Event()
+    stalls, both_sent = threading.Event(), threading.Event()
 
     def serve() -> None:
         sock, _ = listener.accept()
         with sock:
             sock.recv(65536)
             sock.sendall(wire.STREAM_HEAD + wire.chunk(wire.token("a")))
+            stalls.wait(20)
             time.sleep(0.1)
             sock.sendall(wire.chunk(wire.token("b")))
             time.sleep(0.1)
@@ -185,7 +202,9 @@ def test_tokens_that_waited_for_a_stalled_client_are_one_chunk(wire) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         request = httpx.Request("POST", url, json={}, extensions={"arrivals": arrivals})
         exchange = asyncio.create_task(transport.handle_async_request(request))
-        await asyncio.sleep(0.05)  # the first token is there, the second is not
+        while arrivals.headers_read is None:  # the first token is there, the second is not
+            await asyncio.sleep(0.001)
+        stalls.set()
         both_sent.wait(20)  # blocks the loop on purpose
         await exchange
         await transport.aclose()

@@ -93,7 +93,7 @@ def test_failures_stop_an_open_loop_too(run_level, wire) -> None:
 
 
 def test_an_interruption_wakes_a_loop_that_waits_for_its_next_arrival(run_level, quick) -> None:
-    result = run_level(quick, **OPEN, arrivals="constant", rate=0.01, requests=3, interrupt_after_s=0.5)
+    result = run_level(quick, **OPEN, arrivals="constant", rate=0.01, requests=3, interrupt_once_ended=1)
     assert result.done["interrupted"]
     assert result.done["stop_reason"] == "interrupted"
     assert result.done["outcomes"] == {"ok": 1}

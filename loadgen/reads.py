@@ -1,0 +1,44 @@
+"""Sums over the reads of one answer: in C (`_reads.c`) where that could be compiled.
+
+An answer has some hundred reads, and whatever is done for each of them in Python has to come into the caches first,
+which other work has filled since the answer before.
+"""
+
+from itertools import pairwise
+from operator import sub
+
+try:
+    from loadgen import _reads
+except ImportError:
+    _reads = None  # type: ignore[assignment]
+
+_COLUMNS = 3  # of `loadgen.receiver.Record.table`: where a read ends, when it was read, the kernel's stamp
+
+
+def ends_of_in_python(table: bytes, /) -> list[int]:
+    """Where each read of a `table` ends in the bytes."""
+    return memoryview(table).cast("q")[::_COLUMNS].tolist()
+
+
+def stamps_in_python(table: bytes, offset_ns: int, sent_ns: int, slack_ns: int, /) -> list[int] | None:
+    """Kernel stamps of the reads of a `table`, as monotonic nanoseconds, if every one is possible; else null.
+
+    `offset_ns` is the wall clock less the monotonic one. A stamp is possible that is not before `sent_ns` nor the read
+    before, not after its read, and at most `slack_ns` before it.
+    """
+    numbers = memoryview(table).cast("q").tolist()
+    stamps = [stamp - offset_ns for stamp in numbers[2::_COLUMNS]]
+    lags = list(map(sub, numbers[1::_COLUMNS], stamps))
+    rises = all(before <= stamp for before, stamp in pairwise([sent_ns, *stamps]))
+    return stamps if rises and (not lags or 0 <= min(lags) <= max(lags) <= slack_ns) else None
+
+
+def gaps_us_in_python(stamps: list[int], /) -> list[int]:
+    """Whole microseconds between rising `stamps` (ns), floored cumulatively: they sum to (last - first) // 1000."""
+    marks = [(stamp - stamps[0]) // 1000 for stamp in stamps]
+    return list(map(sub, marks[1:], marks))
+
+
+ends_of = ends_of_in_python if _reads is None else _reads.ends_of
+plain_stamps = stamps_in_python if _reads is None else _reads.plain_stamps
+gaps_us = gaps_us_in_python if _reads is None else _reads.gaps_us
