@@ -15,6 +15,7 @@ _BY_STATUS = {
     401: "the server wants a key: put it in an environment variable and name that with api_key_env (--api-key-env NAME)",
     403: "the server refuses this key: check the variable that api_key_env (--api-key-env) names",
     404: "check the model name, the url and the api (chat, completions or responses): the server knows no such thing",
+    407: "the proxy wants a user and password, which no catalog holds: go through a proxy on this machine that adds them",
     429: "the server limits the rate: lower the concurrency or raise the limit there",
 }
 _BY_OUTCOME = {
@@ -42,17 +43,18 @@ def remedy(target: Target, failure: dict[str, Any] | None) -> str:
     failure = failure or {}
     outcome, status = str(failure.get("outcome", "failed")), failure.get("http_status")
     if "CERTIFICATE_VERIFY_FAILED" in str(failure.get("error")):
-        return "the certificate is not one that this machine trusts: install its authority, or verify_tls: false (--no-verify-tls)"
+        return "the certificate is not one that this machine trusts: install its authority or name it in SSL_CERT_FILE, or verify_tls: false (--no-verify-tls)"
     if status is not None and 300 <= status < 400:
         return "the server redirects: give the address that it redirects to as the url"
     if status == 401 and target.api_key_env:
         return f"the server refuses the key in {target.api_key_env}"
-    if str(failure.get("error")).startswith("no connection to"):
-        return "nothing answers there: are host and port right, and does a firewall swallow what is sent?"
-    if str(failure.get("error")).endswith("before it answered"):
-        return "is it a server of this API, and is it http or https there? Its log may say why it hangs up"
-    if outcome == "connect_error" and target.proxy:
+    swallowed = outcome == "timeout" and not failure.get("sent", True)
+    if (swallowed or outcome == "connect_error") and target.proxy:
         return f"is the proxy {target.proxy} up, and may it reach the server?"
+    if swallowed:
+        return "nothing answers there: are host and port right, and does a firewall swallow what is sent?"
+    if outcome == "truncated" and status is None:
+        return "is it a server of this API, and is it http or https there? Its log may say why it hangs up"
     return _BY_STATUS.get(status or 0) or _BY_OUTCOME.get(outcome) or "the server's log may say more"
 
 

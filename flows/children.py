@@ -12,9 +12,11 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flows.together import Together
 from schemas.errors import EndpointError, WorkerError
 
 Event = dict[str, Any]
@@ -73,17 +75,25 @@ async def _last_words(errors: "asyncio.Task[bytes]") -> str:
     return (await errors).decode(errors="replace").strip()[-500:]
 
 
-async def run_worker(spec: Path, lock: int | None, stop: asyncio.Event, tell: Callable[[Event], None]) -> Event:
+async def run_worker(
+    spec: Path,
+    lock: int | None,
+    stop: asyncio.Event,
+    tell: Callable[[Event], None],
+    together: Together | None = None,
+) -> Event:
     """Run one shard to its end and return its `done` event; `tell` gets its progress.
 
     `stop` makes it write what it has and end. `lock` is the endpoint's lock, which the worker holds as long as it
-    lives; null on a machine that has not got it.
+    lives; null on a machine that has not got it. With `together` it gets ready and begins when that says, and stops with
+    the others; without, its spec says when.
 
     Raises:
         WorkerError: it ended without a `done` event.
 
     """
-    process = await _spawn(["loadgen", str(spec)], [] if lock is None else [lock])
+    waits = ["--wait-for-start"] if together else []
+    process = await _spawn(["loadgen", str(spec), *waits], [] if lock is None else [lock])
     assert process.stderr is not None
     errors = asyncio.create_task(process.stderr.read())
     stopper = asyncio.create_task(_stop_when(stop, process))
@@ -91,6 +101,8 @@ async def run_worker(spec: Path, lock: int | None, stop: asyncio.Event, tell: Ca
     try:
         async for event in _events(process):
             last = event
+            if together:
+                together.heard(event, partial(_send, process))
             tell(event)
         await process.wait()
     finally:
@@ -102,6 +114,12 @@ async def run_worker(spec: Path, lock: int | None, stop: asyncio.Event, tell: Ca
         said = last.get("message") or await _last_words(errors) or "it said nothing"
         raise WorkerError(f"the load generator {_ended(process.returncode)}: {said}")
     return last
+
+
+def _send(process: asyncio.subprocess.Process, message: Event) -> None:
+    assert process.stdin is not None
+    if not process.stdin.is_closing():
+        process.stdin.write(json.dumps(message).encode() + b"\n")
 
 
 def _ended(code: int | None) -> str:

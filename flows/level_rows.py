@@ -31,6 +31,7 @@ def level_row(spec: ShardSpec, search: str, broken: BaseException | None, done: 
         "failure": failure,
         "client_cpu_share": _worst(done, "cpu_share"),
         "loop_lag_p99_ms": _worst(done, "loop_lag_p99_ms"),
+        "late_start_ms": _worst(done, "late_start_ms"),
     }
 
 
@@ -38,7 +39,9 @@ def _ending(reason: str | None, broken: BaseException | None, done: Sequence[Eve
     if broken is not None:
         return "failed", str(broken)
     if reason == "error_share":
-        first = next(event["first_failure"] for event in done if event["stop_reason"] == reason)
+        first = next(
+            event["first_failure"] for event in done if event["stop_reason"] == reason and event["first_failure"]
+        )
         return "stopped", f"too many requests failed; the first: {first['outcome']}: {first['error']}"
     if reason == "interrupted":
         return "interrupted", "stopped on request"
@@ -48,5 +51,5 @@ def _ending(reason: str | None, broken: BaseException | None, done: Sequence[Eve
 
 
 def _worst(done: Sequence[Event], measure: str) -> float | None:
-    known = (event["health"][measure] for event in done if event["health"])
+    known = (event["health"].get(measure) for event in done if event["health"])  # another machine's may be older
     return max((value for value in known if value is not None), default=None)

@@ -23,6 +23,7 @@ from flows.elsewhere import START_AFTER_S, run_elsewhere
 from flows.level_rows import level_row
 from flows.progress import Progress
 from flows.scraping import scraped
+from flows.together import Together
 from loadgen.plan import PROBE_STAGES, LevelPlan, RunPlan, probe_spec, shard_specs
 from loadgen.prompts import fit_prompt_scale
 from loadgen.spec import PromptScale, ShardSpec
@@ -31,8 +32,8 @@ from warehouse.home import Home
 from warehouse.landing import LandedPart
 from warehouse.runs import RunFolder
 
-TOGETHER_S = 3.0
-"""Several workers begin so long after their launch, together: time to start and to build their first prompts."""
+LATE_MS = 50.0
+"""A worker that begins so long after the common start is told; how long is kept with the level in any case."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,18 @@ async def run_level(run_folder: str, level_index: int) -> dict[str, Any]:
         _scale(known),
         run.path,
         keeps_connections=known.get("keeps_connections"),
-        start_at=_start_at(level, elsewhere),
+        start_at=time.time() + START_AFTER_S if elsewhere else None,
     )
+    together = None if elsewhere else Together(range(level.shards))
+    begun = together.wait if together else partial(asyncio.sleep, START_AFTER_S)
     try:
-        async with scraped(specs[0], plan.endpoint_config["metrics_url"], here.progress.say):
+        async with scraped(specs[0], plan.endpoint_config["metrics_url"], here.progress.say, begun):
             with here.progress.level(label) as tell:
-                run_shard = partial(run_elsewhere, elsewhere, here.stop) if elsewhere else partial(_here, tell=tell)
+                run_shard = (
+                    partial(run_elsewhere, elsewhere, here.stop)
+                    if elsewhere
+                    else partial(_here, tell=tell, together=together)
+                )
                 results = await asyncio.gather(*(run_shard(spec) for spec in specs), return_exceptions=True)
     except asyncio.CancelledError:
         run.land_level(level_row(specs[0], _chosen_by(plan), None, [STOPPED_AT_START]))
@@ -126,6 +133,7 @@ async def run_level(run_folder: str, level_index: int) -> dict[str, Any]:
     broken = next((result for result in results if isinstance(result, BaseException)), None)
     row, landed = run.land_level(level_row(specs[0], _chosen_by(plan), broken, done))
     _tell_rejected(here.progress, landed)
+    _tell_late(here.progress, results)
     here.progress.level_done(label, row, done)
     if broken is not None and not isinstance(broken, RatecardError):
         raise broken
@@ -136,13 +144,6 @@ def _chosen_by(plan: RunPlan) -> str:
     return plan.search["kind"] if plan.search else "sweep"
 
 
-def _start_at(level: LevelPlan, elsewhere: str | None) -> float | None:
-    """When the shards begin together (wall clock); None: at once."""
-    if elsewhere:
-        return time.time() + START_AFTER_S
-    return time.time() + TOGETHER_S if level.shards > 1 else None
-
-
 def _scale(run: dict[str, Any]) -> PromptScale:
     """What the probe found out about prompt lengths; the default where it could not."""
     if run.get("chars_per_token") is None:
@@ -150,11 +151,15 @@ def _scale(run: dict[str, Any]) -> PromptScale:
     return PromptScale(run["chars_per_token"], run["prompt_overhead_tokens"])
 
 
-async def _here(spec: ShardSpec, tell: Callable[[int, Event], None]) -> Event:
+async def _here(spec: ShardSpec, tell: Callable[[int, Event], None], together: Together | None = None) -> Event:
     """Run a shard in a process on this machine."""
-    path = Path(spec.part_path).with_suffix(".json")
-    spec.write(path)
-    return await run_worker(path, around.get().lock, around.get().stop, partial(tell, spec.shard))
+    here, path = around.get(), Path(spec.part_path).with_suffix(".json")
+    try:
+        spec.write(path)
+        return await run_worker(path, here.lock, here.stop, partial(tell, spec.shard), together)
+    finally:
+        if together:
+            together.gone(spec.shard)
 
 
 def _tell_repeats(progress: Progress, plan: RunPlan, level: LevelPlan) -> None:
@@ -164,6 +169,17 @@ def _tell_repeats(progress: Progress, plan: RunPlan, level: LevelPlan) -> None:
         progress.say(
             f"{plan.workload} has {entries} prompts for {asked} requests: they repeat, and a cache may know them"
         )
+
+
+def _tell_late(progress: Progress, results: Sequence[Event | BaseException]) -> None:
+    for shard, result in enumerate(results):
+        health = (result["health"] if isinstance(result, dict) else None) or {}
+        late_ms = health.get("late_start_ms") or 0.0
+        if late_ms > LATE_MS:
+            progress.say(
+                f"worker {shard + 1} of {len(results)} began {late_ms / 1e3:.2g} s after the common start, "
+                "and what it had missed was late: its machine was too busy for so many workers, or took it up late"
+            )
 
 
 def _tell_rejected(progress: Progress, landed: Sequence[LandedPart]) -> None:

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from flows.checks import Check
+from loadgen.plan import cores
 from loadgen.receiver import is_compiled
 from warehouse.home import Home
 
@@ -106,7 +107,7 @@ def missing_cpu_flags(cpuinfo: str) -> list[str]:
 
 
 def _cores() -> Check:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = cores()
     if count == 1:
         return Check(
             "cores", "warning", "1 core", "let nothing else run while measuring: the client has no core of its own"

@@ -1,10 +1,8 @@
 """What the endpoint's engine says of itself during a level: its Prometheus page, scraped beside the load."""
 
 import asyncio
-import contextlib
 import os
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,8 +12,10 @@ from schemas.errors import PartError
 
 
 @asynccontextmanager
-async def scraped(spec: ShardSpec, metrics_url: str | None, tell: Callable[[str], None]) -> AsyncIterator[None]:
-    """Scrape for the length of the block, from the level's start on; the rows are left beside the parts of `spec`.
+async def scraped(
+    spec: ShardSpec, metrics_url: str | None, tell: Callable[[str], None], begun: Callable[[], Awaitable[None]]
+) -> AsyncIterator[None]:
+    """Scrape for the length of the block, from `begun` on (awaited); the rows are left beside the parts of `spec`.
 
     Nothing is raised for it; `tell` is told of rows that could not be kept.
     """
@@ -23,7 +23,7 @@ async def scraped(spec: ShardSpec, metrics_url: str | None, tell: Callable[[str]
     scraper = Scraper(
         target.url, identity, metrics_url=metrics_url, headers=page_headers(target), verify=target.verify_tls
     )
-    scraping = asyncio.create_task(_scrape(scraper, spec.start_at, over))
+    scraping = asyncio.create_task(_scrape(scraper, begun, over))
     try:
         yield
     finally:
@@ -36,10 +36,11 @@ async def scraped(spec: ShardSpec, metrics_url: str | None, tell: Callable[[str]
             tell(f"the server's own figures of level {identity['level_index']} are lost: {error}")
 
 
-async def _scrape(scraper: Scraper, start_at: float | None, over: asyncio.Event) -> None:
-    if start_at is not None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(over.wait(), max(0.0, start_at - time.time()))
+async def _scrape(scraper: Scraper, begun: Callable[[], Awaitable[None]], over: asyncio.Event) -> None:
+    either = [asyncio.ensure_future(begun()), asyncio.ensure_future(over.wait())]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    for waiting in either:
+        waiting.cancel()
     await scraper.run(over)
 
 

@@ -71,7 +71,7 @@ _WHAT = (
     in_section(_LOAD, "--confidence", metavar="SHARE", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="End a level early: mean rate known to +/- SHARE, as 0.05."),
     in_section(_LOAD, "--cancel-share", metavar="SHARE", type=click.FloatRange(0, 1, min_open=True), help="Share of requests that the client breaks off."),
     in_section(_LOAD, "--cancel-after", metavar="S", type=click.FloatRange(0), help="… so long after sending."),
-    in_section(_LOAD, "--shards", metavar="N", type=COUNT, help="Worker processes.  [default: cores - 1]"),
+    in_section(_LOAD, "--shards", metavar="N", type=COUNT, help="Worker processes.  [default: cores - 1; of a closed loop, at least 32 in flight each]"),
     in_section(_MONEY, "--slo", metavar="NAME", help="SLO to size for.  [default: every SLO for all workloads]"),
     in_section(_MONEY, "--peak-rps", metavar="R", type=POSITIVE, help="Demand to size for.  [default: 10]"),
     in_section(_MONEY, "--accelerator", metavar="NAME", help="Such as h200: which price plans apply."),

@@ -42,14 +42,13 @@ class ClosedLoop(Level):
         await asyncio.gather(*(self._guarded(self._slot) for _ in range(self._slots)))
 
     def _follow(self, job: Job, due_ns: int) -> None:
-        delay_s = max(0.0, (due_ns - monotonic_ns()) / 1e9)
-        asyncio.get_running_loop().call_later(delay_s, self._due.append, (job, due_ns))
+        self._when_due(due_ns, self._due.append, (job, due_ns))
 
     def _on_stop(self) -> None:
         """A slot that waits for its answer finds out when it is there."""
 
     async def _slot(self) -> None:
-        free_ns = self.started_ns
+        free_ns = self.planned_ns
         while (request := self._next(free_ns)) is not None:
             free_ns = await self._send(*request)
 

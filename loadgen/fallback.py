@@ -15,7 +15,9 @@ import httpx
 
 from loadgen.arrivals import Arrivals
 from loadgen.heartbeat import BEAT_NS, Heartbeat
-from loadgen.retold import Peer, retold
+from loadgen.proxies import proxy_of, socks_errors
+from loadgen.retold import Peer, not_connected, retold
+from loadgen.sockets import tls_context
 from loadgen.transport import response_of
 from loadgen.watch import Watch
 from schemas.errors import SpecError
@@ -41,11 +43,12 @@ class FallbackTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self.beat = Heartbeat()
         self.connections_opened = 0
-        self._proxy = _proxy(proxy) if proxy else None
+        self._proxy = proxy_of(proxy) if proxy else None
+        self._socks_errors = socks_errors()
         self._http2 = http2
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
-        self._ssl_context = httpx.create_ssl_context(verify=verify)
+        self._ssl_context = tls_context(verify=verify)
         self._lanes: list[httpx.AsyncHTTPTransport] = []
         self._idle: list[httpx.AsyncHTTPTransport] = []
         if http2 and importlib.util.find_spec("h2") is None:
@@ -76,14 +79,20 @@ class FallbackTransport(httpx.AsyncBaseTransport):
         arrivals.transport = "httpx"
         await request.aread()
         self.beat.start()
-        watch = Watch(arrivals)
+        # of all there is to connecting, a proxy's own hand-shake too, which httpcore does not bound
+        connecting = asyncio.timeout(self._connect_timeout_s)
+        watch = Watch(arrivals, on_sent=lambda: connecting.reschedule(None))
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s), connecting:
                 return await self._exchange(request, arrivals, watch)
         except TimeoutError:
-            raise httpx.ReadTimeout(f"no complete answer within {self._timeout_s:g} s", request=request) from None
+            raise self._too_late(request, arrivals, watch) from None
         except httpx.TransportError as error:
             told = retold(error, self._peer_of(request.url), watch.step, answered=arrivals.status is not None)
+            told.request = request
+            raise told from None
+        except self._socks_errors as error:  # its hand-shake was cut, or is none
+            told = retold(httpx.ProxyError(str(error)), self._peer_of(request.url), watch.step, answered=False)
             told.request = request
             raise told from None
         finally:
@@ -118,8 +127,8 @@ class FallbackTransport(httpx.AsyncBaseTransport):
 
     async def _exchange(self, request: httpx.Request, arrivals: Arrivals, watch: Watch) -> bytes:
         lane = self._idle.pop() if self._idle else self._new_lane(request.url.scheme)
-        # httpx's own limits of single reads are left out: the whole request has one
-        extensions = {"trace": watch, "timeout": {"connect": self._connect_timeout_s}}
+        # httpx's own limits of single steps and reads are left out: connecting has one, and the whole request
+        extensions = {"trace": watch}
         try:
             response = await lane.handle_async_request(
                 httpx.Request(
@@ -131,9 +140,19 @@ class FallbackTransport(httpx.AsyncBaseTransport):
                 async for chunk in response.aiter_raw():
                     self._stamp(arrivals, chunk)
         finally:
-            self._idle.append(lane)
+            if arrivals.sent_ns is None:
+                await self._give_up(lane, watch)
+            else:
+                self._idle.append(lane)
         version: bytes = response.extensions["http_version"]
         return version
+
+    async def _give_up(self, lane: httpx.AsyncHTTPTransport, watch: Watch) -> None:
+        """Close what did not come to a request: httpcore forgets a connection that was cut while it was being made."""
+        self._lanes.remove(lane)
+        await lane.aclose()
+        if watch.stream is not None:
+            await watch.stream.aclose()
 
     def _stamp(self, arrivals: Arrivals, chunk: bytes) -> None:
         """Record a chunk. Those that come in one run after a stall had waited together, and count as one read."""
@@ -151,8 +170,15 @@ class FallbackTransport(httpx.AsyncBaseTransport):
         return Peer(
             f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}",
             f"the proxy {self._proxy.url.netloc.decode()}" if self._proxy else None,
-            self._connect_timeout_s,
         )
+
+    def _too_late(self, request: httpx.Request, arrivals: Arrivals, watch: Watch) -> httpx.TimeoutException:
+        if arrivals.sent_ns is not None:
+            return httpx.ReadTimeout(f"no complete answer within {self._timeout_s:g} s", request=request)
+        limit_s = min(limit for limit in (self._timeout_s, self._connect_timeout_s) if limit is not None)
+        late = not_connected(self._peer_of(request.url), limit_s, reached=watch.connected > 0)
+        late.request = request
+        return late
 
     def _new_lane(self, scheme: str) -> httpx.AsyncHTTPTransport:
         lane = httpx.AsyncHTTPTransport(
@@ -165,18 +191,3 @@ class FallbackTransport(httpx.AsyncBaseTransport):
         )
         self._lanes.append(lane)
         return lane
-
-
-def _proxy(url: str) -> httpx.Proxy:
-    try:
-        proxy = httpx.Proxy(url)
-    except (ValueError, httpx.InvalidURL):
-        # the URL is not shown: it may hold a password
-        raise SpecError(
-            "the endpoint's proxy is no proxy URL: expected http://, https:// or socks5://host:port"
-        ) from None
-    if proxy.url.scheme.startswith("socks5") and importlib.util.find_spec("socksio") is None:
-        raise SpecError("a SOCKS proxy needs a package that is not installed: pip install socksio")
-    if proxy.url.scheme == "https":
-        proxy.ssl_context = httpx.create_ssl_context()
-    return proxy

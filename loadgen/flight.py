@@ -79,7 +79,7 @@ def is_to_be_cancelled(spec: ShardSpec, job: Job) -> bool:
     share = spec.shape.cancel_share
     if not share or job.phase == "probe":
         return False
-    number = spec.shard + spec.shards * job.index if job.conversation_index is None else job.conversation_index
+    number = spec.number(job.index) if job.conversation_index is None else job.conversation_index
     key = f"{spec.seed}/{spec.identity.get('level_index')}/{number}/{job.turn_index or 0}/cancel"
     return random.Random(key).random() < share
 

@@ -1,7 +1,7 @@
 """The requests of a shard, in order: warm-up, then measured, or the probe. Built before they are needed.
 
-Shard s of n takes the conversations number s, s + n, s + 2n … of one sequence per level, so that the bytes that are
-sent do not depend on the number of shards.
+Shards take their conversations from one sequence per level (`ShardSpec.number`), so that the bytes that are sent do not
+depend on the number of shards.
 """
 
 import asyncio
@@ -140,7 +140,7 @@ class JobQueue:
 
     def _begin(self) -> Job:
         spec = self._spec
-        number = spec.shard + spec.shards * self._begun
+        number = spec.number(self._begun)
         self._begun += 1
         if self._probe:
             return self._probe_job(number)

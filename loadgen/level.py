@@ -6,8 +6,8 @@ import gc
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
-from time import monotonic_ns, time_ns
+from collections.abc import Awaitable, Callable, Coroutine
+from time import monotonic_ns
 from typing import Any
 
 import httpx
@@ -24,7 +24,7 @@ from schemas.errors import PartError
 
 _CHECK_S = 1.0
 _SOON_S = 0.001
-_PUNCTUAL_NS = 50_000_000
+_CATCH_UP_NS = 1_000_000_000
 _INTERRUPTED = Failure("interrupted", "the run was interrupted")
 
 
@@ -63,38 +63,52 @@ class Level(ABC):
         )
         self._confidence = _confidence(spec)
         self._measure_started_ns: int | None = None
-        self.begun = asyncio.Event()  # from here on `started_ns` is when the level started
+        self.begun = asyncio.Event()  # from here on the three times below stand
         self.sent = 0
         self.ended = 0
-        self.started_ns = monotonic_ns()
+        self.started_ns = monotonic_ns()  # when the level started here
+        self.planned_ns = self.started_ns  # when it should have
+        self.late_ns = 0  # how long after `planned_ns` this shard could begin
         self.cpu_share = 0.0  # of one core, while sending
         self.stop_reason: str | None = None  # null: it still sends
+        self.is_led = False  # somebody who knows the other shards says when all are satisfied
+        self.satisfied = False  # its interval is narrow enough
 
-    async def run(self) -> None:
-        """Run the level to its end. Raises PartError if a row could not be written, SpecError."""
+    async def run(self, common_start: Callable[[], Awaitable[int]] | None = None) -> None:
+        """Run the level to its end. Raises PartError if a row could not be written, SpecError.
+
+        `common_start` is awaited once all is ready: the instant (monotonic ns) that all shards of the level begin at.
+        """
         await self._interruptible(self._prepare())
         if self.interrupted:
             return
-        work = (self._ledger.interpret, self._jobs.keep_filled, self._watch)
-        helpers = [asyncio.create_task(self._guarded(one)) for one in work]
         gc.collect()
         gc.freeze()
         gc.disable()  # a collection stalls the loop for milliseconds
         try:
-            self._begin()
-            cpu_started_ns = time.process_time_ns()
-            await self._guarded(self._drive)
-            self.cpu_share = (time.process_time_ns() - cpu_started_ns) / max(1, monotonic_ns() - self.started_ns)
+            await self._interruptible(self._start(common_start))
+            if not self.interrupted:
+                await self._send_all()
         finally:
             gc.enable()
             gc.unfreeze()
+        self._ledger.interpret_rest()
+        if self._error:
+            raise self._error
+
+    async def _send_all(self) -> None:
+        work = (self._ledger.interpret, self._jobs.keep_filled, self._watch)
+        helpers = [asyncio.create_task(self._guarded(one)) for one in work]
+        self._later(self._spec.stop.max_duration_s, self._stop, "max_duration")
+        cpu_started_ns, began_ns = time.process_time_ns(), monotonic_ns()
+        try:
+            await self._guarded(self._drive)
+        finally:
+            self.cpu_share = (time.process_time_ns() - cpu_started_ns) / max(1, monotonic_ns() - began_ns)
             for helper in helpers:
                 helper.cancel()
             for timer in self._timers:
                 timer.cancel()
-        self._ledger.interpret_rest()
-        if self._error:
-            raise self._error
 
     @property
     def interrupted(self) -> bool:
@@ -119,6 +133,10 @@ class Level(ABC):
                 self._waiting.cancel()
             self._cut_all(_INTERRUPTED)
             self._on_stop()
+
+    def stop(self, reason: str) -> None:
+        """Send nothing more, as if a rule of its own had said so; what is in flight is followed to its end."""
+        self._stop(reason)
 
     # -- what a closed and an open loop do in their own way
 
@@ -148,8 +166,21 @@ class Level(ABC):
         await self._jobs.fill()
         with contextlib.suppress(httpx.TransportError):  # the requests meet the same trouble and say so on their rows
             await self._open_connections()
-        if self._spec.start_at is not None:
-            await asyncio.sleep(max(0.0, self._spec.start_at - time.time()))
+
+    async def _start(self, common_start: Callable[[], Awaitable[int]] | None) -> None:
+        """Wait for the common start. A shard that comes later than that says so, and its requests are late.
+
+        What was planned for the time that it missed is sent at once where that is a second or less: then it is where the
+        others are. Beyond that it would be a flood, so the shard keeps its own pace, late to its end.
+        """
+        planned_ns = monotonic_ns() if common_start is None else await common_start()
+        while (left_ns := planned_ns - monotonic_ns()) > 0:
+            await asyncio.sleep(left_ns / 1e9)
+        self._transport.beat.forget()
+        now_ns = monotonic_ns()
+        self.planned_ns, self.late_ns = planned_ns, now_ns - planned_ns
+        self.started_ns = planned_ns if self.late_ns <= _CATCH_UP_NS else now_ns
+        self.begun.set()
 
     async def _interruptible(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work`; an interruption cancels it and is no error."""
@@ -163,16 +194,6 @@ class Level(ABC):
                 raise
         finally:
             self._waiting = None
-
-    def _begin(self) -> None:
-        self._transport.beat.forget()
-        self.started_ns = monotonic_ns()
-        if self._spec.start_at is not None:
-            late_ns = time_ns() - int(self._spec.start_at * 1e9)
-            # all shards count from the same instant, unless this one was not ready by then
-            self.started_ns -= late_ns if 0 < late_ns < _PUNCTUAL_NS else 0
-        self.begun.set()
-        self._later(self._spec.stop.max_duration_s, self._stop, "max_duration")
 
     # -- while it runs
 
@@ -216,14 +237,29 @@ class Level(ABC):
     def _later(self, delay_s: float, callback: Callable[..., None], *arguments: Any) -> None:
         self._timers.append(asyncio.get_running_loop().call_later(delay_s, callback, *arguments))
 
+    def _when_due(self, due_ns: int, callback: Callable[..., None], *arguments: Any) -> None:
+        """Call back at `due_ns` (monotonic) or soon after, never before: a loop's timers are off by up to a millisecond."""
+        left_ns = due_ns - monotonic_ns()
+        if left_ns > 0:
+            delay_s = max(left_ns / 1e9, _SOON_S)
+            asyncio.get_running_loop().call_later(delay_s, self._when_due, due_ns, callback, *arguments)
+        else:
+            callback(*arguments)
+
     async def _watch(self) -> None:
         """Judge the rules that look at the whole level, once a second."""
         for second in range(1, int(self._spec.stop.max_duration_s) + 1):
             await asyncio.sleep(max(0.0, second * _CHECK_S - (monotonic_ns() - self.started_ns) / 1e9))
             if self._stopped:
                 return
-            if self._confidence and self._confidence.reached(self._interpreter.since_epoch(monotonic_ns())):
-                self._stop("confidence")
+            if (
+                self._confidence
+                and not self.satisfied
+                and self._confidence.reached(self._interpreter.since_epoch(monotonic_ns()))
+            ):
+                self.satisfied = True
+                if not self.is_led:
+                    self._stop("confidence")
             elif self._spec.stop.over_saturation and self._over_saturated():
                 self._stop("over_saturated")
 

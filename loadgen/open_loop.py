@@ -67,8 +67,7 @@ class OpenLoop(Level):
             reserve.cancel()
 
     def _follow(self, job: Job, due_ns: int) -> None:
-        delay_s = max(0.0, (due_ns - monotonic_ns()) / 1e9)
-        asyncio.get_running_loop().call_later(delay_s, self._take_turn, job, due_ns)
+        self._when_due(due_ns, self._take_turn, job, due_ns)
 
     def _on_stop(self) -> None:
         self._wake.set()
@@ -92,10 +91,10 @@ class OpenLoop(Level):
             if offset_s is None:
                 self._stop("duration")
                 return
-            due_ns = self.started_ns + math.ceil(offset_s * 1e9)
-            if not await self._due(due_ns) or not self._admit(job):
+            offset_ns = math.ceil(offset_s * 1e9)
+            if not await self._due(self.started_ns + offset_ns) or not self._admit(job):
                 return
-            self._launch(job, due_ns)
+            self._launch(job, self.planned_ns + offset_ns)
             launched += 1
             if launched % _AT_ONCE == 0:
                 await asyncio.sleep(0)  # far behind: let them go out

@@ -28,6 +28,13 @@ if TYPE_CHECKING:  # a worker machine has no pydantic
 CLOSED_LOOP_FACTOR = 7
 """A level sends at least this many requests per unit of concurrency (docs/metrics.md: the steady-state window)."""
 
+LEAST_SLOTS = 32
+"""Requests in flight of each worker of a closed loop, unless the load says how many workers there are.
+
+Each worker sends its own part of the level's requests. Of few slots, with answers of different lengths, one worker is done
+long before another: the level would end with fewer in flight than it should hold.
+"""
+
 OPEN_WARMUP_S = 5.0
 """Seconds of an open loop's rate that are warm-up unless the load says how many requests are."""
 
@@ -52,7 +59,8 @@ class LevelPlan:
         """Measured requests that the level sends at least, unless it is stopped or its trace is shorter."""
         if self.stop.requests is not None:
             return self.stop.requests
-        by_rate = (self.shape.rate or 0) * (self.stop.duration_s or 0)
+        begins = self.shape.ramp_from if self.shape.arrivals == "ramp" else self.shape.rate or 0
+        by_rate = (begins + (self.shape.rate or 0)) / 2 * (self.stop.duration_s or 0)
         return max(self.stop.min_requests, math.floor(by_rate if self.shape.kind == "open" else 0))
 
 
@@ -134,7 +142,7 @@ def closed_level(load: "Load", index: int, concurrency: int) -> LevelPlan:
         shape=shape,
         stop=_stop_rules(load, least, None if load.requests is None else max(load.requests, least)),
         warmup_requests=concurrency if load.warmup_requests is None else load.warmup_requests,
-        shards=min(_shards(load), concurrency),
+        shards=min(load.shards, concurrency) if load.shards else min(_workers(), max(1, concurrency // LEAST_SLOTS)),
     )
 
 
@@ -175,7 +183,18 @@ def trace_level(load: "Load", index: int, speed: float, trace: Trace) -> LevelPl
 
 
 def _shards(load: "Load") -> int:
-    return load.shards or max(1, (os.cpu_count() or 1) - 1)
+    """Of an open loop; each may have one request in flight at least."""
+    shards = load.shards or _workers()
+    return shards if load.max_in_flight is None else min(shards, load.max_in_flight)
+
+
+def _workers() -> int:
+    return max(1, cores() - 1)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cancellation(load: "Load") -> dict[str, Any]:

@@ -8,11 +8,17 @@ from loadgen.sockets import reason_of
 
 
 class Peer(NamedTuple):
-    """Who was spoken to: `host:port`, the proxy on the way if there is one, and the limit of connecting."""
+    """Who was spoken to: `host:port`, and the proxy on the way if there is one."""
 
     server: str
     proxy: str | None
-    connect_timeout_s: float | None
+
+
+def not_connected(peer: Peer, within_s: float, *, reached: bool) -> httpx.ConnectTimeout:
+    """The error of a request that was not sent within the limit; `reached`: the nearest of `peer` took a connection."""
+    if peer.proxy and reached:
+        return httpx.ConnectTimeout(f"{peer.proxy} opens no way to {peer.server} within {within_s:g} s")
+    return httpx.ConnectTimeout(f"no connection to {peer.proxy or peer.server} within {within_s:g} s")
 
 
 def retold(error: httpx.TransportError, peer: Peer, step: str, *, answered: bool) -> httpx.TransportError:
@@ -25,7 +31,7 @@ def retold(error: httpx.TransportError, peer: Peer, step: str, *, answered: bool
         case httpx.ProxyError():
             return httpx.ConnectError(f"{near} opens no way to {peer.server}: {error}")
         case httpx.ConnectTimeout():
-            return httpx.ConnectTimeout(f"no connection to {near} within {peer.connect_timeout_s:g} s")
+            return httpx.ConnectTimeout(f"cannot connect to {near}: {_cause(error)}")
         case httpx.ConnectError() if step == "connection.start_tls":
             return httpx.ConnectError(f"TLS with {near} failed: {error}")
         case httpx.ConnectError() if step.endswith("start_tls"):

@@ -11,7 +11,8 @@ asked to the end. Nothing is raised for it.
 
 import asyncio
 import math
-from collections.abc import Mapping
+import ssl
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from time import monotonic_ns, time_ns
@@ -20,10 +21,12 @@ from typing import Any
 import httpx
 
 from loadgen.engine_pages import read_page
+from loadgen.sockets import tls_context
 from schemas.columns import SERVER_METRICS
 
 _PERIOD_S = 1.0
-_TIMEOUT_S = 0.9
+_TIMEOUT_S = 4.0
+_GRACE_S = 0.5
 _MOST_FAILURES = 3
 _NONE_THERE = (404, 405, 410, 501)
 
@@ -52,33 +55,41 @@ class Scraper:
         }
         self._pages = [metrics_url] if metrics_url else _pages_of(url)
         self._headers = dict(headers or {}) if _same_host(self._pages[0], url) else {}
-        self._verify = verify
+        self._tls: ssl.SSLContext | bool = False
+        if self._pages[0].lower().startswith("https:"):
+            try:
+                self._tls = tls_context(verify=verify)  # now: it takes a tenth of a second, which no level should see
+            except OSError:  # a wrong certificate file: a load level must never suffer for this
+                self._pages = []
         self._transport = transport
         self._failures = 0
 
     async def run(self, until: asyncio.Event) -> None:
         """Scrape at 0, 1, 2, … s until `until` is set, or until a page that never answered has failed three times.
 
-        A second that a slow page ran over is left out. Nothing is raised.
+        A second that a slow page ran over is left out. One that is asked for when `until` is set has half a second more.
+        Nothing is raised.
         """
-        started_ns = monotonic_ns()
+        started_ns, over = monotonic_ns(), asyncio.create_task(until.wait())
         try:
             async with httpx.AsyncClient(
-                verify=self._verify,
+                verify=self._tls,
                 timeout=_TIMEOUT_S,
                 headers=self._headers,
                 trust_env=False,
                 transport=self._transport,
             ) as client:
                 while self._pages and not until.is_set():
-                    await self._scrape(client, started_ns)
+                    await _within(over, self._scrape(client, started_ns))
                     elapsed_s = (monotonic_ns() - started_ns) / 1e9
                     wait_s = (math.floor(elapsed_s / _PERIOD_S) + 1) * _PERIOD_S - elapsed_s
                     if self._pages:
                         await _passed(until, wait_s)
         except Exception:
-            # a load level must never suffer for this: a wrong certificate file, an address that is none
+            # nor for an address that is none
             self._pages = []
+        finally:
+            over.cancel()
 
     def write(self, path: Path) -> Path | None:
         """Write the rows as one part at `path`; null where there are none. Raises PartError."""
@@ -144,6 +155,18 @@ def _same_host(page: str, url: str) -> bool:
     """Whether what may be told to `url` may be told to `page`: the same host, and no key in the clear for https."""
     there, own = httpx.URL(page), httpx.URL(url)
     return there.host == own.host and (own.scheme == "http" or there.scheme == "https")
+
+
+async def _within(over: asyncio.Task[Any], scrape: Coroutine[Any, Any, None]) -> None:
+    """Do `scrape`; once `over` has ended it is cut after the grace."""
+    scraping = asyncio.create_task(scrape)
+    await asyncio.wait((scraping, over), return_when=asyncio.FIRST_COMPLETED)
+    _, late = await asyncio.wait((scraping,), timeout=_GRACE_S)
+    for task in late:
+        task.cancel()
+        await asyncio.wait((task,))
+    if not late:
+        scraping.result()
 
 
 async def _passed(event: asyncio.Event, seconds: float) -> None:

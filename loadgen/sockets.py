@@ -58,6 +58,14 @@ class Tls:
         return plain[0] if len(plain) == 1 else b"".join(plain)
 
 
+def tls_context(*, verify: bool) -> ssl.SSLContext:
+    """What is trusted: httpx's list of authorities (or that of SSL_CERT_FILE, SSL_CERT_DIR), and this machine's own."""
+    context = httpx.create_ssl_context(verify=verify)
+    if verify:
+        context.load_default_certs()
+    return context
+
+
 async def open_socket(
     host: str, port: int, tls: ssl.SSLContext | None, timeout_s: float | None
 ) -> tuple[socket.socket, Tls | None]:

@@ -93,9 +93,10 @@ class StopRules:
 
 @dataclass(frozen=True, slots=True)
 class ShardSpec:
-    """One worker's share of one load level: every `shards`-th request, beginning with number `shard`.
+    """One worker's share of one load level.
 
-    Warm-up requests come first, with prompts of their own. `identity` holds the constant columns of the traces,
+    The level's requests are dealt out one after another to its slots (open loop: to its shards), and slot s is one of
+    shard s modulo `shards`: all slots have as much to do, and a shard of more slots more than one of fewer. Warm-up requests come first, with prompts of their own. `identity` holds the constant columns of the traces,
     `workload` the catalog's entry as JSON (`schemas.catalog.workloads.Workload`).
     """
 
@@ -114,8 +115,22 @@ class ShardSpec:
     start_at: float | None = None  # wall clock, to start several shards together
 
     def share(self, total: int) -> int:
-        """This shard's part of `total` requests or slots, as even as can be."""
-        return share_of(total, self.shard, self.shards)
+        """This shard's part of `total` requests or slots."""
+        rounds, rest = divmod(total, self._dealt)
+        return rounds * self._mine(self._dealt) + self._mine(rest)
+
+    def number(self, index: int) -> int:
+        """Number in the level of this shard's request or conversation `index`, both from 0."""
+        rounds, place = divmod(index, self._mine(self._dealt))
+        return rounds * self._dealt + self.shard + self.shards * place
+
+    @property
+    def _dealt(self) -> int:
+        """Requests of one round of dealing."""
+        return max(self.shape.concurrency or 0, self.shards)
+
+    def _mine(self, places: int) -> int:
+        return places // self.shards + (self.shard < places % self.shards)
 
     def write(self, path: Path) -> None:
         """Write the spec as JSON. Raises LoadgenError."""
@@ -141,8 +156,3 @@ class ShardSpec:
             "stop": StopRules(**raw["stop"]),
         }
         return cls(**(raw | parts))
-
-
-def share_of(total: int, shard: int, shards: int) -> int:
-    """A shard's part of `total`, as even as can be."""
-    return total // shards + (shard < total % shards)

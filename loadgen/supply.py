@@ -2,7 +2,7 @@
 
 import math
 
-from loadgen.spec import ShardSpec, share_of
+from loadgen.spec import ShardSpec
 from schemas.errors import SpecError
 from schemas.trace_file import read_trace
 
@@ -30,7 +30,7 @@ def limit_of(spec: ShardSpec) -> int | None:
     if requests is None or has_turns(spec):
         return None
     warmup = 0 if spec.phase == "probe" else spec.warmup_requests
-    return share_of(warmup + requests, spec.shard, spec.shards)
+    return spec.share(warmup + requests)
 
 
 def stock_of(spec: ShardSpec, limit: int | None, mean_turns: float) -> tuple[int, int]:
@@ -42,7 +42,7 @@ def stock_of(spec: ShardSpec, limit: int | None, mean_turns: float) -> tuple[int
         return least, limit
     warmup = spec.share(spec.warmup_requests)
     if stop.requests is not None:  # as many conversations as they should take
-        return least, max(least, warmup + math.ceil(stop.requests / spec.shards / mean_turns))
+        return least, max(least, warmup + math.ceil(spec.share(stop.requests) / mean_turns))
     seconds = min(stop.duration_s or math.inf, stop.max_duration_s) if is_open else 0.0
     return least, max(least, warmup + math.ceil(_MARGIN * rate * seconds))
 

@@ -41,7 +41,8 @@ class Tally:
             self._add_sent(row)
         if row["outcome"] not in ("ok", "cancelled", "interrupted"):
             self.failed += 1
-            self.first_failure = self.first_failure or {n: row[n] for n in ("outcome", "http_status", "error")}
+            what = {name: row[name] for name in ("outcome", "http_status", "error")}
+            self.first_failure = self.first_failure or what | {"sent": row["sent_ns"] is not None}
         if row["phase"] == "probe":
             counts = {} if local_tokens is None else {"local_tokens": local_tokens}
             self.probe.append({"chars": prompt_chars, "input_tokens": row["input_tokens"], **counts})

@@ -25,7 +25,7 @@ from loadgen.heartbeat import Heartbeat
 from loadgen.http1 import request_bytes
 from loadgen.pool import TRIAL_S, Origin, Pool
 from loadgen.receiver import Receiver, receiver
-from loadgen.sockets import open_socket
+from loadgen.sockets import open_socket, tls_context
 from loadgen.stamps import ReadClock
 from loadgen.turns import Turns
 
@@ -179,7 +179,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         self.beat.start()
         scheme, host, port = origin
         if scheme == "https" and self._ssl_context is None:
-            self._ssl_context = httpx.create_ssl_context(verify=self._verify)
+            self._ssl_context = tls_context(verify=self._verify)
         sock, tls = await open_socket(
             host, port, self._ssl_context if scheme == "https" else None, self._connect_timeout_s
         )

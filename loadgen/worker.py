@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any
@@ -13,6 +13,7 @@ import httpx
 
 from loadgen import CLIENT_VERSION
 from loadgen.checkup import record_health
+from loadgen.clock_pair import clock_pair
 from loadgen.closed_loop import ClosedLoop
 from loadgen.identity import Epoch, row_constants
 from loadgen.interpret import Interpreter
@@ -28,12 +29,17 @@ _PROGRESS_S = 1.0
 _LOOPS = {"closed": ClosedLoop, "open": OpenLoop}
 
 Emit = Callable[[dict[str, Any]], None]
+Start = Callable[[], Awaitable[int]]
 
 
-async def run_shard(spec: ShardSpec, emit: Emit, on_start: Callable[[Level], None]) -> dict[str, Any]:
+async def run_shard(
+    spec: ShardSpec, emit: Emit, on_start: Callable[[Level], None], common_start: Start | None = None
+) -> dict[str, Any]:
     """Run a shard, write its parts and return the `done` event; `emit` gets the progress events meanwhile.
 
-    `on_start` is handed the level before anything is sent, to be able to interrupt it. Raises SpecError, PartError.
+    `on_start` is handed the level before anything is sent, to be able to interrupt it. `common_start` is awaited once all
+    is ready and gives the instant to begin at (monotonic ns); without it that is `spec.start_at`. Who gives it also tells the
+    level when all shards stop (`Level.is_led`). Raises SpecError, PartError.
     """
     from loadgen.parts import PartWriter  # pyarrow is slow to import and of no use to `import loadgen`
 
@@ -49,13 +55,14 @@ async def run_shard(spec: ShardSpec, emit: Emit, on_start: Callable[[Level], Non
     part = PartWriter(Path(spec.part_path))
     try:
         level = _LOOPS[spec.shape.kind](spec, transport, jobs, interpreter, part.add)
+        level.is_led = common_start is not None and spec.shards > 1
         on_start(level)
         beside = [
             asyncio.create_task(_report(spec, level, jobs, emit)),
             asyncio.create_task(record_health(spec, level, transport)),
         ]
         try:
-            await level.run()
+            await level.run(common_start or _start_of(spec))
             keeps_connections = await transport.find_out() if spec.phase == "probe" else None
         finally:
             for task in beside:
@@ -68,6 +75,19 @@ async def run_shard(spec: ShardSpec, emit: Emit, on_start: Callable[[Level], Non
         raise
     emit(_progress(spec, level, jobs))
     return _done(level, transport, part) | {"keeps_connections": keeps_connections}
+
+
+def _start_of(spec: ShardSpec) -> Start | None:
+    """The wall-clock start of a spec, for shards on several machines; null: at once."""
+    start_at = spec.start_at
+    if start_at is None:
+        return None
+
+    async def start_ns() -> int:
+        monotonic, wall = clock_pair(3)
+        return monotonic + int(start_at * 1e9) - wall
+
+    return start_ns
 
 
 def _headers(spec: ShardSpec) -> dict[str, str]:
@@ -106,6 +126,7 @@ async def _report(spec: ShardSpec, level: Level, jobs: JobQueue, emit: Emit) -> 
 def _progress(spec: ShardSpec, level: Level, jobs: JobQueue) -> dict[str, Any]:
     return {
         "event": "progress",
+        "shard": spec.shard,
         "phase": spec.phase if level.measuring or spec.phase == "probe" else "warmup",
         "sent": level.sent,
         "done": level.tally.done,
@@ -114,6 +135,8 @@ def _progress(spec: ShardSpec, level: Level, jobs: JobQueue) -> dict[str, Any]:
         "planned": jobs.limit,
         "elapsed_s": round((monotonic_ns() - level.started_ns) / 1e9, 3),
         "output_tokens": level.tally.output_tokens,
+        "stop_reason": level.stop_reason,
+        "satisfied": level.satisfied,
     }
 
 
@@ -129,6 +152,7 @@ def _done(level: Level, transport: Transport, part: Any) -> dict[str, Any]:
         "first_failure": tally.first_failure,
         "probe": tally.probe or None,
         "health": {
+            "late_start_ms": round(level.late_ns / 1e6, 3),
             "cpu_share": round(level.cpu_share, 4),
             "loop_lag_p99_ms": transport.beat.lag_p99_ms(),
             "merged_reads": tally.merged_reads,

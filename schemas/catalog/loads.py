@@ -76,7 +76,10 @@ class Load(Model):
         None,
         description="Requests before measuring, with prompts of their own; null: the concurrency, or 5 s of the rate",
     )
-    shards: PositiveInt | None = Field(None, description="Worker processes; null: cores - 1, at least 1")
+    shards: PositiveInt | None = Field(
+        None,
+        description="Worker processes; null: cores - 1, and in a closed loop no more than leave each 32 in flight; at least 1",
+    )
     run_by: str | None = Field(
         None, description="FLOW/DEPLOYMENT that runs a shard on other machines; null: processes on this one"
     )

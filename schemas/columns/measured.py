@@ -117,6 +117,7 @@ OPERATING_POINTS = Table(
         N("clock_suspect_share", "DOUBLE", "Requests in the window with an impossible stamp or a negative interval"),
         N("client_cpu_share", "DOUBLE", "CPU of the busiest worker, as a share of one core"),
         N("loop_lag_p99_ms", "DOUBLE", "p99 event-loop lag of the worst worker", "ms"),
+        N("late_start_ms", "DOUBLE", "How long after the common start of its workers the last one began", "ms"),
         N("late_send_share", "DOUBLE", "Sent in the window > 5 ms after schedule, connecting left out"),
         N("merged_read_share", "DOUBLE", "Reads that held several token events because the client was late"),
         N("tcp_rtt_ms", "DOUBLE", "Median TCP round trip of the window's seconds", "ms"),

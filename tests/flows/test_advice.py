@@ -6,6 +6,7 @@ from flows.advice import advice, unscaled
 from loadgen.spec import Target
 
 TARGET = Target(url="http://h/v1", api="chat", model="m")
+PROXIED = Target(url="http://h/v1", api="chat", model="m", proxy="http://p:1")
 KEYED = Target(url="http://h/v1", api="chat", model="m", api_key_env="MY_KEY")
 
 
@@ -19,7 +20,11 @@ KEYED = Target(url="http://h/v1", api="chat", model="m", api_key_env="MY_KEY")
         (TARGET, {"outcome": "http_error", "http_status": 307, "error": "HTTP 307: "}, "the server redirects"),
         (TARGET, {"outcome": "connect_error", "http_status": None, "error": "CERTIFICATE_VERIFY_FAILED"}, "--no-verify-tls"),
         (TARGET, {"outcome": "timeout", "http_status": None, "error": "no answer"}, "is it stuck"),
-        (TARGET, {"outcome": "timeout", "http_status": None, "error": "no connection to h:80 within 10 s"}, "nothing answers there"),
+        (TARGET, {"outcome": "timeout", "http_status": None, "error": "no connection to h:80 within 10 s", "sent": False}, "nothing answers there"),
+        (PROXIED, {"outcome": "timeout", "http_status": None, "error": "the proxy p opens no way", "sent": False}, "is the proxy http://p:1 up"),
+        (PROXIED, {"outcome": "timeout", "http_status": None, "error": "no answer", "sent": True}, "is it stuck"),
+        (TARGET, {"outcome": "truncated", "http_status": None, "error": "the connection broke: Connection reset by peer", "sent": True}, "http or https"),
+        (TARGET, {"outcome": "truncated", "http_status": 200, "error": "the connection broke: Connection reset by peer", "sent": True}, "broke off the stream"),
         (TARGET, {"outcome": "truncated", "http_status": None, "error": "the server closed the connection before it answered"}, "http or https"),
         (TARGET, None, "the server's log may say more"),
     ],

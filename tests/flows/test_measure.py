@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
-from flows import children, levels
+from flows import children
 from flows.level_rows import level_row
+from flows.together import Send, Together
 from loadgen.plan import LevelPlan, shard_specs
 from loadgen.spec import PromptScale, ShardSpec
 from schemas.catalog.loads import Load
@@ -23,6 +25,11 @@ from warehouse.runs import RunFolder
 @pytest.fixture
 def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
     return Night(Home(tmp_path / "home"), monkeypatch)
+
+
+def traces(home: Home) -> pl.DataFrame:
+    """What landed of the levels."""
+    return pl.read_parquet(home.raw / "request_traces/**/*.parquet").filter(pl.col("level_index") > 0)
 
 
 async def test_several_workers_are_one_level_and_calibration_and_the_server_s_own_figures_stand_with_the_run(
@@ -45,6 +52,12 @@ async def test_several_workers_are_one_level_and_calibration_and_the_server_s_ow
         ("request_traces", "a1-l001-s001.parquet"),
         ("server_metrics", "a1-l001.server_metrics.parquet"),
     } <= parts
+    assert level["late_start_ms"] >= 0
+    # the first request of each is due at the one instant that both were told, by the clocks of two processes
+    epoch_ns = pl.col("epoch_wall_at").dt.epoch("us") * 1000
+    starts = traces(night.home).group_by("shard").agg((epoch_ns + pl.col("scheduled_ns")).min().alias("at"))["at"]
+    assert len(starts) == 2
+    assert starts.max() - starts.min() < 5e6
 
 
 async def test_an_endpoint_without_metrics_is_measured_all_the_same(
@@ -91,12 +104,12 @@ async def test_a_flow_that_is_cancelled_lands_what_its_workers_had(
 ) -> None:
     under_way = asyncio.Event()
 
-    async def run_worker(path: Path, lock: int, stop: asyncio.Event, _: object) -> children.Event:
+    async def run_worker(path: Path, lock: int, stop: asyncio.Event, _: object, *rest: Any) -> children.Event:
         def tell(event: children.Event) -> None:
             if event["event"] == "progress" and event["phase"] == "measure" and event["done"]:
                 under_way.set()
 
-        return await children.run_worker(path, lock, stop, tell)
+        return await children.run_worker(path, lock, stop, tell, *rest)
 
     monkeypatch.setattr("flows.levels.run_worker", run_worker)
     running = asyncio.create_task(night.measure(reference(), Load(concurrency=[2], requests=100_000, shards=1)))
@@ -153,17 +166,40 @@ def test_the_gravest_reason_of_its_shards_stands_for_a_level(
     plan, _ = planned("http://unused.invalid", Load(concurrency=[2], requests=14, shards=2), QUICK, {})
     spec = shard_specs(plan, plan.levels[0], PromptScale(), tmp_path)[0]
     failure = {"outcome": "http_error", "error": "HTTP 500"}
-    row = level_row(spec, "sweep", None, [done(reason, first_failure=failure) for reason in reasons])
+    told = done("error_share")  # it stopped because another one gave up, and saw no failure
+    words = [done(reason, first_failure=failure) for reason in reasons]
+    row = level_row(spec, "sweep", None, [told, *words] if expected == "error_share" else words)
     assert (row["stop_reason"], row["status"]) == (expected, status)
     assert (row["failure"] is None) == (status == "complete")
 
 
-def test_several_workers_begin_together_and_one_at_once() -> None:
-    plan, _ = planned("http://unused.invalid", Load(concurrency=[1, 2], requests=14), QUICK, {})
-    alone, together = (LevelPlan(1, plan.levels[0].shape, plan.levels[0].stop, 0, shards) for shards in (1, 2))
-    assert levels._start_at(alone, None) is None
-    assert levels._start_at(together, None) is not None
-    assert levels._start_at(alone, "shard/shard") is not None
+async def test_a_worker_that_was_not_ready_in_time_is_told_and_kept_with_its_level(
+    night: Night, reference: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SlowSecond(Together):
+        """Hears of the second worker 300 ms after the first has begun."""
+
+        def heard(self, event: children.Event, send: Send) -> None:
+            async def later() -> None:
+                await self.wait()
+                await asyncio.sleep(0.3)
+                super(SlowSecond, self).heard(event, send)
+
+            if event == {"event": "ready", "shard": 1}:
+                waiting.append(asyncio.create_task(later()))
+            else:
+                super().heard(event, send)
+
+    waiting: list[asyncio.Task[None]] = []
+    monkeypatch.setattr("flows.together.PATIENCE_S", 0.01)
+    monkeypatch.setattr("flows.levels.Together", SlowSecond)
+    await night.measure(reference(), Load(concurrency=[2], requests=14, warmup_requests=0, shards=2))
+    [manifest] = manifests.read_all(night.home)
+    [level] = manifest.levels
+    assert level["late_start_ms"] >= 300
+    assert "worker 2 of 2 began 0." in night.said
+    late = traces(night.home).filter(shard=1).sort("request_index").head(1)
+    assert (late["sent_ns"] - late["scheduled_ns"]).item() >= 300e6
 
 
 async def test_a_disk_that_is_full_before_a_worker_starts_fails_the_run_with_what_to_do(

@@ -78,3 +78,18 @@ def test_a_prefix_group_is_on_the_row(run_level, talkative) -> None:
     assert [row["prefix_group"] for row in rows] == [0, 1, 0, 1]
     starts = {json.dumps(body["messages"][0]["content"][:40]) for body in result.server.bodies}
     assert len(starts) == 2
+
+
+@pytest.mark.parametrize(
+    "shape", [{"concurrency": 2}, {"kind": "open", "concurrency": None, "rate": 200.0, "arrivals": "poisson"}]
+)
+def test_no_turn_is_sent_before_it_is_due_though_timers_come_too_early(
+    run_level, talkative, monkeypatch: pytest.MonkeyPatch, shape
+) -> None:
+    def early(loop, delay, callback, *arguments, context=None):
+        return loop.call_at(loop.time() + delay / 2, callback, *arguments, context=context)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "call_later", early)
+    result = run_level(talkative, requests=12, turns=THREE_TURNS | {"think_time_s": 0.05}, **shape)
+    assert sum(row["turn_index"] > 0 for row in result.rows) >= 1
+    assert [row for row in result.rows if row["sent_ns"] < row["scheduled_ns"]] == []

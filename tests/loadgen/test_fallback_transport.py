@@ -211,6 +211,54 @@ def test_an_unreachable_proxy_and_an_unreachable_endpoint_are_told_apart() -> No
             asyncio.run(ask_once(f"http://{nowhere}/v1", Arrivals(), http2=True))
 
 
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_what_is_no_socks_proxy_opens_no_way(answer: bytes) -> None:
+    async def talk(reader, writer) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        await writer.drain()
+
+    async def scenario() -> Arrivals:
+        arrivals = Arrivals()
+        async with listening(talk) as port:
+            with pytest.raises(
+                httpx.ConnectError, match=r"^the proxy 127\.0\.0\.1:\d+ opens no way to e\.invalid:80: "
+            ):
+                await ask_once("http://e.invalid/v1", arrivals, proxy=f"socks5://127.0.0.1:{port}")
+        return arrivals
+
+    assert asyncio.run(scenario()).sent_ns is None
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_time_out_while_connecting_is_told_as_such_and_by_who_did_not_answer(scheme: str) -> None:
+    async def silent(reader, writer) -> None:
+        await reader.read()
+
+    async def scenario(url: str, port: int, **options: Any) -> tuple[Arrivals, str]:
+        arrivals = Arrivals()
+        with pytest.raises(httpx.ConnectTimeout) as caught:
+            await ask_once(url.replace("PORT", str(port)), arrivals, **options)
+        return arrivals, str(caught.value).replace(str(port), "PORT")
+
+    async def scenarios() -> list[tuple[Arrivals, str]]:
+        async with listening(silent) as port:
+            proxy = f"{scheme}://127.0.0.1:{port}"
+            return [
+                await scenario("https://endpoint.invalid/v1", port, proxy=proxy, connect_timeout_s=0.2),
+                await scenario("https://endpoint.invalid/v1", port, proxy=proxy, timeout_s=0.3),
+                await scenario("https://127.0.0.1:PORT/v1", port, http2=True, connect_timeout_s=0.2),
+            ]
+
+    told = asyncio.run(scenarios())
+    assert [message for _, message in told] == [
+        "the proxy 127.0.0.1:PORT opens no way to endpoint.invalid:443 within 0.2 s",
+        "the proxy 127.0.0.1:PORT opens no way to endpoint.invalid:443 within 0.3 s",
+        "no connection to 127.0.0.1:PORT within 0.2 s",
+    ]
+    assert [arrivals.sent_ns for arrivals, _ in told] == [None] * 3
+
+
 def test_an_unknown_certificate_is_refused_through_a_tunnel_too(serve, wire, certificate: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)

@@ -44,6 +44,21 @@ def test_one_shard_and_three_send_the_same_bytes(make_spec, workload: dict[str, 
         assert [whole[shard::shards] for shard in range(shards)] == parts
 
 
+def test_each_slot_of_a_closed_loop_gets_as_much_to_do_however_they_lie_on_shards(make_spec) -> None:
+    # 5 slots on 2 shards: 0, 2 and 4 on the first, 1 and 3 on the second; 23 requests are 4 rounds and 3 more
+    first, second = (
+        level(make_spec, concurrency=5, requests=20, warmup_requests=3, shard=shard, shards=2) for shard in (0, 1)
+    )
+    assert [first.number(index) for index in range(7)] == [0, 2, 4, 5, 7, 9, 10]
+    assert [second.number(index) for index in range(5)] == [1, 3, 6, 8, 11]
+    assert (first.share(23), second.share(23)) == (4 * 3 + 2, 4 * 2 + 1)
+    assert (first.share(5), second.share(5)) == (3, 2)
+    whole = {job.request.content for job in all_jobs(level(make_spec, requests=20, warmup_requests=3))}
+    parts = [job.request.content for spec in (first, second) for job in all_jobs(spec)]
+    assert len(parts) == len(whole) == 23
+    assert set(parts) == whole
+
+
 def test_shards_say_when_their_part_of_the_warm_up_is_over(make_spec) -> None:
     # 5 warm-up conversations over 2 shards: numbers 0, 2, 4 and 1, 3
     for shard, warm in ((0, 3), (1, 2)):

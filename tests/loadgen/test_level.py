@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -71,6 +72,15 @@ def test_a_slot_is_scheduled_when_its_last_request_ended(run_level, well_behaved
     assert all(row["scheduled_ns"] <= row["sent_ns"] for row in rows)
 
 
+def test_the_slots_of_a_shard_that_begins_late_were_free_at_the_common_start(run_level, well_behaved) -> None:
+    result = run_level(well_behaved, concurrency=2, requests=6, start_at=time.time() - 2)
+    assert result.done["health"]["late_start_ms"] >= 2000
+    waited = [row["sent_ns"] - row["scheduled_ns"] for row in sorted(result.rows, key=lambda row: row["request_index"])]
+    assert min(waited[:2]) >= 2e9
+    assert max(waited[2:]) < 2e9  # their slots became free when an answer had come
+    assert result.done["health"]["late_sends"] >= 2
+
+
 def test_a_duration_ends_the_level(run_level, well_behaved) -> None:
     result = run_level(well_behaved, requests=None, duration_s=0.5)
     assert len(result.rows) > 5
@@ -96,7 +106,7 @@ def test_a_level_of_failures_is_stopped_and_says_why(run_level, wire) -> None:
     assert 3 <= len(result.rows) <= 5
     assert {row["outcome"] for row in result.rows} == {"http_error"}
     assert result.done["first_failure"] == {
-        "outcome": "http_error", "http_status": 401, "error": 'HTTP 401: {"error": "no such key"}',
+        "outcome": "http_error", "http_status": 401, "error": 'HTTP 401: {"error": "no such key"}', "sent": True,
     }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """An open loop sends on schedule whatever the server does, and its rows keep the schedule."""
 
 import asyncio
+import time
 from collections import Counter
 from itertools import pairwise
 
@@ -30,6 +31,33 @@ def test_rows_carry_the_arrival_times_of_the_schedule(run_level, quick) -> None:
     assert all(row["sent_ns"] >= row["scheduled_ns"] for row in result.rows)
     assert {row["outcome"] for row in result.rows} == {"ok"}
     assert result.done["stop_reason"] == "count"
+
+
+def late_by(result) -> list[int]:
+    """How long after its schedule each request was sent, in the order of the schedule (ns)."""
+    rows = sorted(result.rows, key=lambda row: row["scheduled_ns"])
+    return [row["sent_ns"] - row["scheduled_ns"] for row in rows]
+
+
+def test_a_shard_that_begins_a_little_late_catches_up_and_says_how_late_it_was(run_level, quick, monkeypatch) -> None:
+    monkeypatch.setattr("loadgen.level._CATCH_UP_NS", 60e9)  # so that a busy machine is a little late, too
+    result = run_level(quick, **OPEN, arrivals="constant", rate=20.0, requests=12, start_at=time.time() - 0.4)
+    assert result.done["health"]["late_start_ms"] >= 400
+    # the plan's times stand: 50 ms apart from the common start on, the 9 of the first 400 ms before anything was sent
+    scheduled = sorted(row["scheduled_ns"] for row in result.rows)
+    assert [later - earlier for earlier, later in pairwise(scheduled)] == [50_000_000] * 11
+    assert all(late >= (400 - 50 * due) * 1e6 for due, late in enumerate(late_by(result)[:9]))
+    assert result.done["health"]["late_sends"] >= 8
+
+
+def test_a_shard_that_begins_much_too_late_floods_nobody_and_is_late_to_its_end(run_level, quick) -> None:
+    result = run_level(quick, **OPEN, arrivals="constant", rate=50.0, requests=10, start_at=time.time() - 3)
+    assert result.done["health"]["late_start_ms"] >= 3000
+    assert min(late_by(result)) >= 3e9
+    assert result.done["health"]["late_sends"] == 10
+    # at its own pace: the last was due 9 intervals of 20 ms after the first, which was at least that long ago
+    sent = sorted(row["sent_ns"] for row in result.rows)
+    assert sent[-1] >= min(row["scheduled_ns"] for row in result.rows) + 3e9 + 9 * 20e6
 
 
 def test_a_slow_server_holds_nothing_back(run_level, wire) -> None:

@@ -64,6 +64,23 @@ def test_a_level_sends_at_least_7_requests_a_slot() -> None:
     assert (level.stop.requests, level.least_requests, level.warmup_requests) == (None, 21, 0)
 
 
+def test_a_closed_loop_has_as_many_workers_as_leave_each_32_requests_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("loadgen.plan.cores", lambda: 8)
+    levels = plan_levels(Load(concurrency=[1, 63, 64, 96, 500], requests=20))
+    assert [level.shards for level in levels] == [1, 1, 2, 3, 7]
+    assert [level.shards for level in plan_levels(Load(concurrency=[2, 3], requests=20, shards=2))] == [2, 2]
+    assert [level.shards for level in plan_levels(Load(rate=[0.5], requests=20))] == [7]
+    # each may have one request in flight
+    assert [level.shards for level in plan_levels(Load(rate=[0.5], requests=20, max_in_flight=3))] == [3]
+    monkeypatch.setattr("loadgen.plan.cores", lambda: 1)
+    assert [level.shards for level in plan_levels(Load(concurrency=[64], requests=20))] == [1]
+
+
+def test_a_ramp_has_the_requests_of_its_mean_rate() -> None:
+    [level] = plan_levels(Load(rate=[60], arrivals="ramp", ramp_from=10, duration_s=6))
+    assert level.least_requests == 210  # (10 + 60) / 2 * 6
+
+
 def test_shards_share_a_level_without_loss(tmp_path: Path) -> None:
     plan = planned(concurrency=[7], requests=50, shards=3)
     specs = shard_specs(plan, plan.levels[0], PromptScale(), tmp_path)

@@ -249,6 +249,15 @@ def test_a_refused_connection_or_any_other_trouble_is_not_raised() -> None:
     assert asyncio.run(scraped(broken, 10)).rows == []
 
 
+async def test_a_certificate_file_that_is_none_costs_only_the_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    scraper = Scraper("https://engine:8000/v1", IDENTITY)
+    await scraper.run(asyncio.Event())
+    assert scraper.rows == []
+
+
 def test_a_page_that_never_answers_costs_its_time_out_and_the_level_ends_when_it_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -273,6 +282,50 @@ def test_a_page_that_never_answers_costs_its_time_out_and_the_level_ends_when_it
         return len(held), scraper.rows
 
     assert asyncio.run(silent()) == (3, [])
+
+
+class SlowPage(httpx.AsyncBaseTransport):
+    """A page that takes `seconds`; the level is over once it was asked for the `last` time."""
+
+    def __init__(self, seconds: float, last: int) -> None:
+        self.seconds, self.last, self.asked, self.level_over = seconds, last, 0, asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        if self.asked == self.last:
+            self.level_over.set()
+        await asyncio.sleep(self.seconds)
+        return httpx.Response(200, text=VLLM)
+
+    async def rows(self) -> list[dict[str, Any]]:
+        scraper = Scraper("http://engine:8000/v1", IDENTITY, transport=self)
+        async with asyncio.timeout(20):
+            await scraper.run(self.level_over)
+        return scraper.rows
+
+
+async def test_a_page_slower_than_its_second_gives_a_row_with_its_own_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrape, "_GRACE_S", 20)
+    [row] = await SlowPage(1.1, last=1).rows()
+    assert row["requests_running"] == 8.0
+    assert row["scrape_ms"] >= 1099
+    assert row["elapsed_s"] < 1.1  # when it was asked for, not when it came
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_slow_page_is_asked_for_once_at_a_time_at_the_rate_that_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrape, "_GRACE_S", 20)
+    page = SlowPage(0.05, last=3)
+    rows = await page.rows()
+    assert len(rows) == page.asked == 3  # the third was on its way, and within the grace
+    ends = [row["elapsed_s"] + row["scrape_ms"] / 1e3 for row in rows]
+    assert all(row["elapsed_s"] >= end for row, end in zip(rows[1:], ends, strict=False))
+
+
+async def test_a_page_on_its_way_does_not_outlive_its_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scrape, "_TIMEOUT_S", 1000)
+    monkeypatch.setattr(scrape, "_GRACE_S", 0.01)
+    assert await SlowPage(1000, last=1).rows() == []
 
 
 @pytest.mark.usefixtures("quick")

@@ -381,6 +381,24 @@ def test_tls_streams_are_stamped_too_and_connections_kept(serve, wire, certifica
     assert arrivals.stamps[-1] - arrivals.headers_ns >= 0.05e9
 
 
+def test_the_authorities_of_this_machine_are_trusted_beside_those_of_httpx(
+    serve, wire, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))  # where OpenSSL looks for the machine's
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda verify: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+    async def answer(body, writer) -> None:
+        writer.write(wire.sized(b"hello"))
+
+    async def scenario() -> bytes:
+        async with serve(answer, tls=context) as server:
+            return await post_once(server.url, Arrivals())
+
+    assert asyncio.run(scenario()) == b"hello"
+
+
 def test_an_unknown_certificate_is_refused_unless_asked_otherwise(serve, wire, certificate: Path) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)

@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from loadgen.clock_pair import clock_pair
 from loadgen.spec import ShardSpec
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +33,13 @@ async def start(
 
 def events_of(stdout: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stdout.splitlines()]
+
+
+async def ready_of(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    """Its `ready` event; a busy machine may tell of progress before."""
+    while (event := json.loads(await process.stdout.readline()))["event"] != "ready":
+        assert event["event"] == "progress", event
+    return event
 
 
 @pytest.fixture
@@ -63,7 +73,7 @@ def test_a_shard_runs_to_its_end(serve, wire, make_spec, tmp_path: Path) -> None
     assert events[-1]["event"] == "done"
     assert events[-1]["rows"] == pq.read_table(tmp_path / "part.parquet").num_rows == 10
     assert set(events[-1]["health"]) == {
-        "cpu_share", "loop_lag_p99_ms", "merged_reads", "late_sends", "connections_opened", "clock_sources",
+        "late_start_ms", "cpu_share", "loop_lag_p99_ms", "merged_reads", "late_sends", "connections_opened", "clock_sources",
     }  # fmt: skip
 
 
@@ -89,6 +99,77 @@ def test_an_interrupted_worker_writes_its_part(serve, slow, make_spec, tmp_path:
     assert done["interrupted"]
     assert done["outcomes"] == {"interrupted": 2}
     assert pq.read_table(tmp_path / "part.parquet").num_rows == 2
+
+
+def test_a_worker_says_that_it_is_ready_and_begins_when_it_is_told(serve, wire, make_spec, tmp_path: Path) -> None:
+    async def answer(body, writer) -> None:
+        writer.write(wire.stream("a"))
+
+    async def scenario() -> tuple[dict[str, Any], list[Any], int, bytes]:
+        async with serve(answer) as server:
+            process = await start(make_spec(server.url), tmp_path, "--wait-for-start")
+            ready = await ready_of(process)
+            before = [server.connections, len(server.bodies)]
+            start_ns = time.monotonic_ns() + 100_000_000
+            process.stdin.write(json.dumps({"start_ns": start_ns}).encode() + b"\n")
+            monotonic, wall = clock_pair(20)
+            stdout = await process.stdout.read()
+            await process.wait()
+            return ready, before, start_ns + wall - monotonic, stdout
+
+    ready, before, start_wall_ns, stdout = asyncio.run(scenario())
+    assert ready == {"event": "ready", "shard": 0}
+    assert before == [2, 0]  # connected, and nothing sent
+    assert events_of(stdout)[-1]["health"]["late_start_ms"] >= 0
+    rows = pq.read_table(tmp_path / "part.parquet").to_pylist()
+    first = min(rows, key=lambda row: row["scheduled_ns"])
+    epoch_ns = (first["epoch_wall_at"].replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(
+        microseconds=1
+    )
+    # the instant told, as both processes' clocks have it
+    assert epoch_ns * 1000 + first["scheduled_ns"] == pytest.approx(start_wall_ns, abs=5e6)
+    assert all(row["sent_ns"] >= row["scheduled_ns"] for row in rows)
+
+
+def test_a_worker_whose_interval_is_narrow_goes_on_until_all_are_told_to_stop(
+    serve, wire, make_spec, tmp_path: Path
+) -> None:
+    async def answer(body, writer) -> None:
+        await asyncio.sleep(0.02)
+        writer.write(wire.stream("a", "b"))
+
+    async def scenario() -> tuple[int | None, list[dict[str, Any]], int]:
+        async with serve(answer) as server:
+            rule = {"requests": 3000, "confidence_metric": "ttft", "confidence_share": 100.0}
+            process = await start(make_spec(server.url, shards=2, **rule), tmp_path, "--wait-for-start")
+            await ready_of(process)
+            process.stdin.write(json.dumps({"start_ns": time.monotonic_ns()}).encode() + b"\n")
+            while not json.loads(await process.stdout.readline())["satisfied"]:
+                pass
+            before = len(server.bodies)
+            while len(server.bodies) < before + 20:
+                await asyncio.sleep(0.01)
+            process.stdin.write(b'{"stop": "confidence"}\n')
+            stdout = await process.stdout.read()
+            return await process.wait(), events_of(stdout), len(server.bodies)
+
+    code, events, sent = asyncio.run(scenario())
+    assert (code, events[-1]["stop_reason"], events[-1]["interrupted"]) == (0, "confidence", False)
+    assert events[-1]["outcomes"] == {"ok": sent}  # what was in flight is followed to its end
+
+
+def test_a_worker_that_waits_ends_with_its_parent(serve, slow, make_spec, tmp_path: Path) -> None:
+    async def scenario() -> tuple[int | None, bytes, int]:
+        async with serve(slow) as server:
+            process = await start(make_spec(server.url), tmp_path, "--wait-for-start")
+            await process.stdout.readline()
+            process.stdin.close()
+            stdout = await process.stdout.read()
+            return await process.wait(), stdout, len(server.bodies)
+
+    code, stdout, sent = asyncio.run(scenario())
+    assert (code, sent) == (130, 0)
+    assert events_of(stdout)[-1]["interrupted"]
 
 
 def test_a_broken_pipe_does_not_lose_the_part(serve, wire, make_spec, tmp_path: Path) -> None:
