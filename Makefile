@@ -23,7 +23,7 @@ demo: install ## measure a real engine on this machine and print its rate card (
 	@$(BIN)/ratecard demo
 
 test: install ## run the tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests $(TIMED:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests $(TIMED:%=--ignore=%)
 	@$(BIN)/python -m pytest $(TIMED)
 
 lint: install ## check style, types, SQL, imports and generated docs
