@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# tests that compare clocks, and so run alone; all others run two files at a time, in order: the long ones of flows first
-TIMED := tests/endpoints tests/loadgen tests/test_benchmarks.py
+# tests that compare clocks, and so run alone (a model's file has none); all others run three files at a time, in the order
+# of tests/conftest.py: more than a small machine has cores, since nights wait for servers and schedules
+TIMED := $(filter-out %llama.py,$(wildcard tests/endpoints/test_*.py)) tests/loadgen tests/test_benchmarks.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint bench bench-peers docs clean

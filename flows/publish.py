@@ -17,7 +17,6 @@ from flows import assets
 from flows.alerts import tell_changes
 from flows.catalogs import catalog_folder
 from reports.artifacts import key_tables
-from reports.page import write_report
 from schemas.catalog_files import load
 from warehouse.build import build
 from warehouse.home import Home
@@ -39,6 +38,8 @@ async def build_warehouse(home: str, catalog: str | None = None, recompute: bool
 @materialize(assets.OF_THE_CALL, name="report", cache_policy=NO_CACHE, persist_result=False)
 async def report(home: str) -> str:
     """Write the HTML report; returns its path."""
+    from reports.page import write_report  # with Altair, which no other step of a night needs
+
     return str(await asyncio.to_thread(write_report, Home(Path(home))))
 
 

@@ -10,8 +10,9 @@ docstring): see `transforms.runner`.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -57,8 +58,18 @@ def needs(con: duckdb.DuckDBPyConnection, files: Iterable[TableFile]) -> dict[st
     return {name: (read[name] | file.reads) - {name} for name, file in stated.items()}
 
 
-def discover(folder: Path = SQL_FOLDER) -> dict[str, TableFile]:
+def discover(folder: Path = SQL_FOLDER) -> Mapping[str, TableFile]:
     """Read the files of a folder, by table name. Raises BuildError for a file that is not as it should be."""
+    # one build reads them several times, a search builds again and again
+    return _ours() if folder == SQL_FOLDER else _found(folder)
+
+
+@cache
+def _ours() -> Mapping[str, TableFile]:
+    return _found(SQL_FOLDER)
+
+
+def _found(folder: Path) -> Mapping[str, TableFile]:
     files: dict[str, TableFile] = {}
     for layer in LAYERS:
         for path in sorted((folder / layer).glob("*.*")):

@@ -27,6 +27,8 @@ from warehouse.sources import fill, insert
 
 SMALL_BYTES = 32 * 2**20
 """Below, nobody minds what a file wastes."""
+LITTLE_ROWS = 2_000
+"""Fewer are not packed: not a megabyte, of all tables together."""
 LOOSE = 1.5
 """A file of so many times the size that it would have written in one go is written again."""
 
@@ -158,17 +160,23 @@ def _add(con: duckdb.DuckDBPyConnection, home: Home, found: Inventory, closed: M
 
 def weigh(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Note the size of a file that has just been written in one go: what it grows beyond is measured by that."""
-    con.execute("checkpoint")
-    con.execute(
-        "update meta.build set whole_bytes = ?, whole_rows = ?", [path.stat().st_size, sum(row_counts(con).values())]
-    )
+    rows = _write_out(con)
+    con.execute("update meta.build set whole_bytes = ?, whole_rows = ?", [path.stat().st_size, rows])
 
 
 def is_loose(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
     """Whether a file that grew night by night `wastes` too much."""
-    con.execute("checkpoint")
+    rows = _write_out(con)
     [(whole_bytes, whole_rows)] = con.execute("select whole_bytes, whole_rows from meta.build").fetchall()
-    return wastes(path.stat().st_size, sum(row_counts(con).values()), whole_bytes, whole_rows)
+    return wastes(path.stat().st_size, rows, whole_bytes, whole_rows)
+
+
+def _write_out(con: duckdb.DuckDBPyConnection) -> int:
+    """Write what was made into the file; returns the rows that it has."""
+    rows = sum(row_counts(con).values())
+    # for each of a thousand columns: to look for the scheme that packs a handful of rows best takes longer than to write them
+    con.execute(f"set force_compression = '{'uncompressed' if rows < LITTLE_ROWS else 'auto'}'; checkpoint")
+    return rows
 
 
 def wastes(size: int, rows: int, whole_bytes: int, whole_rows: int) -> bool:
@@ -208,7 +216,7 @@ _LEFT_OUT = """
 
 def row_counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Rows by `curated.<table>`."""
-    counts = {}
-    for name in (f"curated.{table.name}" for table in CURATED_TABLES):
-        [(counts[name],)] = con.execute(f"select count(*) from {name}").fetchall()
-    return counts
+    names = [f"curated.{table.name}" for table in CURATED_TABLES]
+    counts = " union all ".join(f"select '{name}', count(*) from {name}" for name in names)
+    found = dict(con.execute(counts).fetchall())
+    return {name: found[name] for name in names}

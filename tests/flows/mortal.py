@@ -34,6 +34,8 @@ from prefect.tasks import Task  # noqa: E402
 
 import flows.night  # noqa: E402
 import flows.publish  # noqa: E402
+import reports.page  # noqa: E402, F401  - a night imports both where it needs them: once for all forks
+import schemas.contracts  # noqa: E402, F401
 from flows.children import Event  # noqa: E402
 from flows.night import NightParameters, night  # noqa: E402
 from loadgen.spec import ShardSpec  # noqa: E402

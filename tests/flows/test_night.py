@@ -286,7 +286,7 @@ def test_a_report_that_cannot_be_drawn_hides_nothing_that_was_measured(
     def break_down(*_: object) -> None:
         raise RuntimeError("no such filter")
 
-    monkeypatch.setattr("flows.publish.write_report", break_down)
+    monkeypatch.setattr("reports.page.write_report", break_down)
     with pytest.raises(NightFailedError, match="not everything was published: RuntimeError: no such filter") as failed:
         asyncio.run(night(parameters(reference())))
     assert len(failed.value.run_ids) == 1

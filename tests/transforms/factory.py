@@ -161,6 +161,10 @@ class Given:
         self._land()
         return build(self.con, wanted=self.wanted)
 
+    def macros(self) -> None:
+        """Make the macros, and no table."""
+        build(self.con, wanted=())
+
     def _land(self) -> None:
         """Put the traces into a file, and read them from there."""
         name, part = f"raw.{REQUEST_TRACES.name}", self.folder / "traces.parquet"

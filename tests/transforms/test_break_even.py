@@ -84,7 +84,7 @@ def test_without_a_fleet_the_crossing_is_unknown(given: Given) -> None:
 
 def test_the_phases_of_chip_huyens_example(given: Given) -> None:
     # $2/h, 100 output tok/s: 2 / 360,000 = $5.5556 per 1M; OSL 200: $1.1111 a 1k; 100 prompts a minute: $0.3333 a 1k
-    given.build()
+    given.macros()
     row = given.one("from price_phases(2, 100, 100 / 60, 200)")
     assert row == {
         "usd_per_mtok_output": pytest.approx(5.5556, abs=5e-5), "usd_decode_per_1k": pytest.approx(1.1111, abs=5e-5),

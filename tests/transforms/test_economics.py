@@ -1,6 +1,7 @@
 """Operating point to servers to dollars: the worked numbers of docs/economics.md, through macros and tables."""
 
 import math
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 
 from tests.transforms import factory
 from tests.transforms.factory import NIGHT, Given
-from transforms.table_files import SQL_FOLDER
 
 WANTED = ("curated.best_operating_points", "curated.cost_per_million_tokens", "curated.server_counts")
 
@@ -28,7 +28,8 @@ def nvidia(given: Given, **run: Any) -> Given:
     with 100 completions in those 10 s.
     """
     given.run(**{"gpus_per_instance": 2, **run})
-    return given.closed_loop(10, 12, input_tokens=1000, output_tokens=1000, target_output_tokens=1000)
+    tokens = {"input_tokens": 1000, "output_tokens": 1000, "target_output_tokens": 1000}
+    return given.closed_loop(10, 12, run=run.get("run_id", "run"), **tokens)
 
 
 def fleet(given: Given) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def cost(given: Given, basis: str = "capacity", method: str = "price_ratio") -> 
 
 def test_the_nvidia_server_year_by_server_and_by_gpu_licence(given: Given) -> None:
     # 320,000 / 4 + 3,000 + 4,500 = 87,500; the licence for each of 8 GPUs: 80,000 + 3,000 + 36,000 = 119,000
-    given.build()
+    given.macros()
     by_server = "select own_server_year(320000, 4, 3000, 4500) as usd"
     by_gpu = "select own_server_year(320000, 4, 3000, 4500, licence_basis := 'per_gpu') as usd"
     assert (given.one(by_server)["usd"], given.one(by_gpu)["usd"]) == (87_500, 119_000)
@@ -52,7 +53,7 @@ def test_the_nvidia_server_year_by_server_and_by_gpu_licence(given: Given) -> No
 
 def test_a_server_year_has_power_staff_and_salvage(given: Given) -> None:
     # (100 - 20) / 4 + 1 + 2 + 10 kW x 1.2 x 8760 h x 0.1 + 5 + 7 = 20 + 3 + 10,512 + 12 = 10,547
-    given.build()
+    given.macros()
     sql = """select own_server_year(100, 4, 1, 2, power_kw := 10, pue := 1.2, usd_per_kwh := 0.1, staff_year := 5,
         other_year := 7, salvage := 20) as usd"""
     assert given.one(sql)["usd"] == pytest.approx(10_547)
@@ -60,7 +61,7 @@ def test_a_server_year_has_power_staff_and_salvage(given: Given) -> None:
 
 
 def test_the_nvidia_chain_through_the_macros(given: Given) -> None:
-    given.build()
+    given.macros()
     sized = given.one("from size_fleet(95, 10, 2, 8)")
     assert {name: sized[name] for name in ("instances", "gpus", "servers", "stranded_gpus", "utilisation")} == {
         "instances": 10, "gpus": 20, "servers": 3, "stranded_gpus": 4, "utilisation": 0.95,
@@ -75,7 +76,7 @@ def test_the_nvidia_chain_through_the_macros(given: Given) -> None:
 
 
 def test_a_request_without_tokens_or_a_fleet_without_a_rate_has_no_price(given: Given) -> None:
-    given.build()
+    given.macros()
     for arguments in ("3, 87500, 40, 0, 0", "3, 87500, 0, 1000, 1000", "3, null, 40, 1000, 1000"):
         rows = given.all(f"from price_fleet({arguments}, price_in := 1, price_out := 3)")
         assert [row["usd_per_mtok"] for row in rows] == [None] * 3, arguments
@@ -83,7 +84,7 @@ def test_a_request_without_tokens_or_a_fleet_without_a_rate_has_no_price(given: 
 
 
 def test_macros_take_parameters_and_rows_of_a_table(given: Given) -> None:
-    given.build()
+    given.macros()
     assert given.con.execute("select servers from size_fleet(?, ?, 2, 8)", [95, 10]).fetchall() == [(3,)]
     sql = """select peak, fleet.servers from (values (95, 10), (400, 10), (95, 0)) as t (peak, rate),
         lateral (from size_fleet(peak, rate, 2, 8)) as fleet order by all"""
@@ -92,13 +93,13 @@ def test_macros_take_parameters_and_rows_of_a_table(given: Given) -> None:
 
 def test_ceilings_are_not_fooled_by_doubles(given: Given) -> None:
     # 100 x (1 + 0.1) / 10 is 11.000000000000002 in doubles
-    given.build()
+    given.macros()
     assert given.one("select instances from size_fleet(100, 10, 1, 8, headroom := 0.1)") == {"instances": 11}
 
 
 def test_a_cached_token_has_its_own_price_and_the_split_conserves(given: Given) -> None:
     # ISL 1000 of which 400 cached, OSL 500, prices 1 / 0.1 / 3: ref = (600 + 40 + 1500) / 1000 = 2.14 a 1k prompts
-    given.build()
+    given.macros()
     row = given.all("""from price_fleet(1, 1000000, 1, 1000, 500, cached_tokens := 400, price_in := 1,
         price_cached := 0.1, price_out := 3)""")[0]
     per_1k = 1_000_000 * 1000 / 31_536_000
@@ -211,9 +212,8 @@ def test_a_night_is_priced_with_the_prices_of_that_night(given: Given) -> None:
     assert cost(given)["price_valid_from"] == day
 
 
-@pytest.mark.parametrize(
-    ("accelerator", "plan", "priced"),
-    [
+def test_a_plan_prices_the_hardware_that_it_is_for(given: Given) -> None:
+    cases: list[tuple[str, dict[str, Any], bool]] = [
         ("H100", {"accelerator": "H100"}, True),
         ("H100", {"accelerator": "B200"}, False),
         ("H100", {"accelerator": None}, True),
@@ -225,13 +225,17 @@ def test_a_night_is_priced_with_the_prices_of_that_night(given: Given) -> None:
         ("H100", {"accelerator": "h100-sxm5"}, False),
         ("H100", {"gpus_per_server": 8}, True),
         ("H100", {"gpus_per_server": 4}, False),
-    ],
-)
-def test_a_plan_prices_the_hardware_that_it_is_for(
-    given: Given, accelerator: str, plan: dict[str, Any], priced: bool
-) -> None:
-    nvidia(given, accelerator=accelerator).slo().demand().plan(**plan).build()
-    assert len(given.all("select distinct price_plan from curated.cost_per_million_tokens")) == priced
+    ]
+    # each with an endpoint and a catalog of its own
+    for number, (accelerator, plan, _) in enumerate(cases):
+        name = {"catalog_hash": f"c{number}"}
+        nvidia(given, run_id=f"r{number}", endpoint=f"e{number}", accelerator=accelerator, **name)
+        given.slo(**name).demand(**name).plan(**name, **plan)
+    given.build()
+    found = given.all("select distinct endpoint, price_plan from curated.cost_per_million_tokens")
+    priced = {row["endpoint"] for row in found}
+    assert [f"e{number}" in priced for number in range(len(cases))] == [expected for _, _, expected in cases]
+    assert len(found) == len(priced), "one plan each"
 
 
 def test_a_plan_for_the_very_accelerator_leaves_those_of_its_kind_out(given: Given) -> None:
@@ -316,17 +320,22 @@ def test_a_power_without_a_price_leaves_the_year_unknown(given: Given) -> None:
     assert (cost(given)["server_year_usd"], cost(given)["usd_per_request"]) == (None, None)
 
 
+@pytest.fixture(scope="module")
+def macros() -> Iterator[Given]:
+    with factory.given() as given:
+        given.macros()
+        yield given
+
+
 @settings(max_examples=40)
 @random(
     peak=st.floats(0.1, 1e4), rate=st.floats(0.1, 1e3), g=st.integers(1, 20), k=st.integers(1, 16),
     headroom=st.floats(0, 1), spares=st.integers(0, 3),
 )  # fmt: skip
 def test_a_fleet_never_serves_too_little_and_counts_every_gpu(
-    peak: float, rate: float, g: int, k: int, headroom: float, spares: int
+    macros: Given, peak: float, rate: float, g: int, k: int, headroom: float, spares: int
 ) -> None:
-    with factory.given() as given:
-        given.con.execute((SQL_FOLDER / "macros" / "size_fleet.sql").read_text())
-        row = given.one(f"from size_fleet({peak}, {rate}, {g}, {k}, headroom := {headroom}, spares := {spares})")
+    row = macros.one(f"from size_fleet({peak}, {rate}, {g}, {k}, headroom := {headroom}, spares := {spares})")
     assert (row["instances"] - spares) * rate >= peak * (1 + headroom) * (1 - 1e-6)
     assert (row["instances"] - spares - 1) * rate < peak * (1 + headroom) * (1 + 1e-6)
     assert row["servers"] * k == row["gpus"] + row["stranded_gpus"]

@@ -208,6 +208,7 @@ def test_the_first_phase_makes_no_table_that_spans_nights(tmp_path: Path) -> Non
     assert report.rows == {"curated.points": 1}
 
 
+@pytest.mark.usefixtures("commented")
 def test_the_second_phase_remakes_rows_from_the_scope_on_and_keeps_those_before(tmp_path: Path) -> None:
     folder = write(tmp_path, SPANNING)
     with duckdb.connect() as con:
@@ -270,6 +271,7 @@ def test_raw_and_staging_stay_out_of_the_file(given: Given) -> None:
     assert own == [{"schema_name": "curated"}]
 
 
+@pytest.mark.usefixtures("commented")
 def test_every_column_has_its_comment_and_unit(given: Given) -> None:
     given.build()
     bare = "select table_name, column_name from duckdb_columns() where schema_name = 'curated' and comment is null"

@@ -102,6 +102,7 @@ def test_history_can_be_priced_with_another_catalog(home: Home) -> None:
     assert ask(home, "select count(*) from slo_attainment where slo = 'lenient'").rows == [(0,)]
 
 
+@pytest.mark.usefixtures("commented")
 def test_everything_in_the_published_file_carries_its_comment(home: Home) -> None:
     build(home)
     nothing_said = """
@@ -119,6 +120,7 @@ def test_everything_in_the_published_file_carries_its_comment(home: Home) -> Non
         assert dict(ask(home, query).rows) == {column.name: column.description for column in table.columns}
 
 
+@pytest.mark.usefixtures("commented")
 def test_a_comment_that_was_written_anew_reaches_a_file_that_is_added_to(home: Home) -> None:
     measured(home)
     build(home)

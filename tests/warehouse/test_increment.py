@@ -314,6 +314,7 @@ def test_two_builds_at_once_make_each_night_once(home: Home) -> None:
     assert content(home) == rebuilt(home, home.root.parent / "other")
 
 
+@pytest.mark.usefixtures("commented")
 def test_a_file_with_much_unused_space_is_written_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(published, "SMALL_BYTES", 0)
     monkeypatch.setattr(published, "LOOSE", 0.0)
