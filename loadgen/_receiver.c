@@ -1,17 +1,24 @@
-/* Reads all sockets that have something, and keeps what came and when: the hot path of `loadgen.receiver`, for Linux.
+/* Reads all sockets in a thread of its own, and keeps what came and when: the hot path of `loadgen.receiver`, for Linux.
 
    A token costs a client one read, and a read in Python touches some thirty objects of its connection, which other
-   connections have pushed out of the caches since. Here it touches a struct, the end of a buffer and the end of a table.
-   What the fields and methods mean is said in `_receiver.pyi`. No Python code runs between two reads. */
+   connections have pushed out of the caches since. Here it touches a struct, the end of a buffer and the end of a table,
+   and no read waits for Python code. What the fields and methods mean is said in `_receiver.pyi`.
+
+   The thread never runs Python code. `lock` guards what it shares with Python's threads: the fields of a record that are
+   said to be shared, the places of the records, the list of those that are due, and the signs of life. It is held for one
+   read at a time; whoever holds it must not run Python code. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <structmember.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -21,17 +28,22 @@
 #define SPILL_BYTES 65536  /* of one read, beyond the room that its record has */
 #define LEAST_ROOM 1024
 #define MOST_KEPT (1 << 20) /* of a record's memory, from one answer to the next */
+#define BEAT_MS 1
+#define CALM_NS 2000000 /* between two signs of life: a beat, and as much again */
+#define STOP UINT64_MAX /* what epoll says of `halt` */
 
 typedef struct {
     int64_t end, read_at, received;
 } Read;
 
-typedef struct {
+typedef struct Record {
     PyObject_HEAD
     PyObject *look; /* null once the record is removed */
     int fd;
+    /* shared: */
     int error;
-    char streaming, ended;
+    char streaming, ended, is_due;
+    struct Record *next_due;
     char *bytes;
     size_t size, room;
     Read *reads;
@@ -39,19 +51,40 @@ typedef struct {
 } Record;
 
 typedef struct {
+    Record *record;      /* owned; null where the descriptor is not read */
+    uint32_t generation; /* of those that had this descriptor: epoll may still tell of one that is gone */
+} Place;
+
+typedef struct {
     PyObject_HEAD
-    PyObject *records; /* a set: epoll holds pointers to them */
-    int epoll;
-    char caught_up;
-    struct epoll_event events[MOST_AT_ONCE];
+    int epoll, bell, halt; /* the bell rings when records are due */
+    int has_thread;
+    pthread_t thread;
+    /* shared: */
+    Place *places; /* by descriptor */
+    size_t place_count;
+    Record *first_due, **last_due;
+    int64_t calm, last_sign;
+    int64_t *stalls; /* begin and end, by turns, since they were last asked for */
+    size_t stall_count, stall_capacity;
     char spill[SPILL_BYTES];
+    /* the thread's: */
+    struct epoll_event events[MOST_AT_ONCE];
 } Receiver;
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static PyTypeObject *record_type;
 
-/* -- reading */
+/* -- reading, with the lock held */
 
 static int64_t nanoseconds(struct timespec time) { return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec; }
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return nanoseconds(now);
+}
 
 static int make_room(Record *record, size_t room)
 {
@@ -82,45 +115,136 @@ static int may_end(const Record *record, size_t got)
     return got < 4 || !memcmp(record->bytes + record->size - 4, "\r\n\r\n", 4);
 }
 
-/* One read. Whether somebody should look at the record; -1 without memory. */
+/* One read. Whether somebody should look at the record. */
 static int receive(Receiver *self, Record *record)
 {
     union {
         char bytes[CMSG_SPACE(3 * sizeof(struct timespec))];
         struct cmsghdr alignment;
     } control;
-    struct timespec stamp = {0, 0}, now;
-    if (make_room(record, record->size + LEAST_ROOM) < 0)
-        return -1;
+    struct timespec stamp = {0, 0};
+    if (make_room(record, record->size + LEAST_ROOM) < 0) {
+        record->error = ENOMEM;
+        return 1;
+    }
     size_t room = record->room - record->size;
-    struct iovec places[2] = {{record->bytes + record->size, room}, {self->spill, SPILL_BYTES}};
+    struct iovec pieces[2] = {{record->bytes + record->size, room}, {self->spill, SPILL_BYTES}};
     struct msghdr message = {
-        .msg_iov = places, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+        .msg_iov = pieces, .msg_iovlen = 2, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
     ssize_t got;
     do
         got = recvmsg(record->fd, &message, MSG_DONTWAIT);
     while (got < 0 && errno == EINTR);
     if (got <= 0) {
-        if (got == 0)
-            record->ended = 1;
-        else if (errno == EAGAIN || errno == EWOULDBLOCK)
+        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return 0;
-        else
-            record->error = errno;
+        record->ended = got == 0;
+        record->error = got < 0 ? errno : 0;
         return 1;
     }
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t read_at = now_ns();
     for (struct cmsghdr *said = CMSG_FIRSTHDR(&message); said; said = CMSG_NXTHDR(&message, said))
         if (said->cmsg_level == SOL_SOCKET && said->cmsg_type == SO_TIMESTAMPING)
             memcpy(&stamp, CMSG_DATA(said), sizeof(stamp)); /* the first of three is the software's */
     if ((size_t)got > room) {
-        if (make_room(record, record->size + got) < 0)
-            return -1;
+        if (make_room(record, record->size + got) < 0) {
+            record->error = ENOMEM;
+            return 1;
+        }
         memcpy(record->bytes + record->size + room, self->spill, got - room);
     }
     record->size += got;
-    record->reads[record->count++] = (Read){record->size, nanoseconds(now), nanoseconds(stamp)};
+    record->reads[record->count++] = (Read){record->size, read_at, nanoseconds(stamp)};
     return !record->streaming || may_end(record, got);
+}
+
+static uint64_t name_of(const Receiver *self, int fd) { return (uint64_t)self->places[fd].generation << 32 | (uint32_t)fd; }
+
+static Record *named(const Receiver *self, uint64_t name)
+{
+    size_t fd = (uint32_t)name;
+    return fd < self->place_count && name_of(self, fd) == name ? self->places[fd].record : NULL;
+}
+
+static int is_read(const Receiver *self, const Record *record)
+{
+    return (size_t)record->fd < self->place_count && self->places[record->fd].record == record;
+}
+
+/* All that had come until `now` has been read, or is read next. Signs that follow each other closely are calm; after a
+   stall it is calm again with the next sign in time, since the reads until then hold what waited. */
+static void live(Receiver *self, int64_t now)
+{
+    if (now - self->last_sign <= CALM_NS) {
+        if (self->calm != self->last_sign) {
+            if (self->stall_count + 2 > self->stall_capacity) {
+                size_t wanted = self->stall_capacity ? 2 * self->stall_capacity : 64;
+                int64_t *stalls = realloc(self->stalls, wanted * sizeof(int64_t));
+                if (stalls) {
+                    self->stalls = stalls;
+                    self->stall_capacity = wanted;
+                }
+            }
+            if (self->stall_count + 2 <= self->stall_capacity) {
+                self->stalls[self->stall_count++] = self->calm;
+                self->stalls[self->stall_count++] = now;
+            }
+        }
+        self->calm = now;
+    }
+    self->last_sign = now;
+}
+
+/* -- the thread */
+
+static void read_one(Receiver *self, uint64_t name, int *rings)
+{
+    Record *record = named(self, name);
+    if (!record || !receive(self, record))
+        return;
+    if (record->ended || record->error)
+        epoll_ctl(self->epoll, EPOLL_CTL_DEL, record->fd, NULL); /* or it would be told of again and again */
+    if (!record->is_due) {
+        *rings |= !self->first_due;
+        record->is_due = 1;
+        *self->last_due = record;
+        self->last_due = &record->next_due;
+    }
+}
+
+static void *work(void *receiver)
+{
+    Receiver *self = receiver;
+    for (;;) {
+        int ready = epoll_wait(self->epoll, self->events, MOST_AT_ONCE, BEAT_MS), rings = 0;
+        if (ready < 0 && errno != EINTR)
+            return NULL;
+        if (ready < MOST_AT_ONCE) {
+            pthread_mutex_lock(&lock);
+            live(self, now_ns());
+            pthread_mutex_unlock(&lock);
+        }
+        for (int i = 0; i < ready; i++) {
+            if (self->events[i].data.u64 == STOP)
+                return NULL;
+            pthread_mutex_lock(&lock);
+            read_one(self, self->events[i].data.u64, &rings);
+            pthread_mutex_unlock(&lock);
+        }
+        if (rings)
+            eventfd_write(self->bell, 1);
+    }
+}
+
+static int start(Receiver *self)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for Python's main thread */
+    int error = pthread_create(&self->thread, NULL, work, self);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    self->has_thread = !error;
+    return error;
 }
 
 /* -- Record */
@@ -139,29 +263,79 @@ static PyObject *record_wire(Record *self, PyObject *arguments)
     Py_ssize_t first, last;
     if (!PyArg_ParseTuple(arguments, "nn", &first, &last))
         return NULL;
-    if (first < 0 || first > last || (size_t)last > self->count) {
-        PyErr_Format(PyExc_IndexError, "reads %zd to %zd of %zu", first, last, self->count);
-        return NULL;
+    pthread_mutex_lock(&lock);
+    size_t count = self->count;
+    PyObject *wire = NULL;
+    if (first >= 0 && first <= last && (size_t)last <= count) {
+        size_t from = first ? self->reads[first - 1].end : 0, to = last ? self->reads[last - 1].end : 0;
+        wire = PyBytes_FromStringAndSize(self->bytes + from, to - from);
     }
-    size_t from = first ? self->reads[first - 1].end : 0, to = last ? self->reads[last - 1].end : 0;
-    return PyBytes_FromStringAndSize(self->bytes + from, to - from);
+    pthread_mutex_unlock(&lock);
+    if (!wire && !PyErr_Occurred())
+        PyErr_Format(PyExc_IndexError, "reads %zd to %zd of %zu", first, last, count);
+    return wire;
 }
 
-static PyObject *record_table(Record *self, PyObject *Py_UNUSED(ignored))
+static PyObject *record_take(Record *self, PyObject *Py_UNUSED(ignored))
 {
-    return PyBytes_FromStringAndSize((char *)self->reads, self->count * sizeof(Read));
+    pthread_mutex_lock(&lock);
+    PyObject *wire = PyBytes_FromStringAndSize(self->bytes, self->size);
+    PyObject *table = PyBytes_FromStringAndSize((char *)self->reads, self->count * sizeof(Read));
+    if (wire && table) {
+        if (self->room > MOST_KEPT)
+            forget(self);
+        self->size = self->count = 0;
+        self->streaming = 0;
+    }
+    pthread_mutex_unlock(&lock);
+    PyObject *taken = wire && table ? PyTuple_Pack(2, wire, table) : NULL;
+    Py_XDECREF(wire);
+    Py_XDECREF(table);
+    return taken;
 }
 
-static PyObject *record_clear(Record *self, PyObject *Py_UNUSED(ignored))
+static Py_ssize_t record_length(Record *self)
 {
-    if (self->room > MOST_KEPT)
-        forget(self);
-    self->size = self->count = 0;
-    self->streaming = 0;
-    Py_RETURN_NONE;
+    pthread_mutex_lock(&lock);
+    Py_ssize_t count = self->count;
+    pthread_mutex_unlock(&lock);
+    return count;
 }
 
-static Py_ssize_t record_length(Record *self) { return self->count; }
+static PyObject *record_streaming(Record *self, void *Py_UNUSED(closure))
+{
+    pthread_mutex_lock(&lock);
+    int streaming = self->streaming;
+    pthread_mutex_unlock(&lock);
+    return PyBool_FromLong(streaming);
+}
+
+static int record_stream(Record *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    int streaming = value ? PyObject_IsTrue(value) : 0;
+    if (streaming < 0)
+        return -1;
+    pthread_mutex_lock(&lock);
+    self->streaming = streaming;
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+static PyObject *record_ended(Record *self, void *Py_UNUSED(closure))
+{
+    pthread_mutex_lock(&lock);
+    int ended = self->ended;
+    pthread_mutex_unlock(&lock);
+    return PyBool_FromLong(ended);
+}
+
+static PyObject *record_error(Record *self, void *Py_UNUSED(closure))
+{
+    pthread_mutex_lock(&lock);
+    int error = self->error;
+    pthread_mutex_unlock(&lock);
+    return PyLong_FromLong(error);
+}
 
 static int record_traverse(Record *self, visitproc visit, void *arg)
 {
@@ -188,20 +362,19 @@ static void record_dealloc(Record *self)
 
 static PyMethodDef record_methods[] = {
     {"wire", (PyCFunction)record_wire, METH_VARARGS, NULL},
-    {"table", (PyCFunction)record_table, METH_NOARGS, NULL},
-    {"clear", (PyCFunction)record_clear, METH_NOARGS, NULL},
+    {"take", (PyCFunction)record_take, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
-static PyMemberDef record_members[] = {
-    {"streaming", T_BOOL, offsetof(Record, streaming), 0, NULL},
-    {"ended", T_BOOL, offsetof(Record, ended), READONLY, NULL},
-    {"error", T_INT, offsetof(Record, error), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
+static PyGetSetDef record_fields[] = {
+    {"streaming", (getter)record_streaming, (setter)record_stream, NULL, NULL},
+    {"ended", (getter)record_ended, NULL, NULL, NULL},
+    {"error", (getter)record_error, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot record_slots[] = {
-    {Py_tp_methods, record_methods}, {Py_tp_members, record_members}, {Py_sq_length, record_length},
+    {Py_tp_methods, record_methods}, {Py_tp_getset, record_fields}, {Py_sq_length, record_length},
     {Py_tp_traverse, record_traverse}, {Py_tp_clear, record_forget_look}, {Py_tp_dealloc, record_dealloc},
     {0, NULL},
 };
@@ -213,23 +386,52 @@ static PyType_Spec record_spec = {
 
 /* -- Receiver */
 
-static int receiver_init(Receiver *self, PyObject *arguments, PyObject *named)
+static PyObject *receiver_new(PyTypeObject *type, PyObject *arguments, PyObject *named)
 {
     static char *names[] = {NULL};
     if (!PyArg_ParseTupleAndKeywords(arguments, named, "", names))
-        return -1;
-    if (self->records) {
-        PyErr_SetString(PyExc_RuntimeError, "a receiver is made once");
-        return -1;
-    }
+        return NULL;
+    Receiver *self = (Receiver *)type->tp_alloc(type, 0);
+    if (!self)
+        return NULL;
+    self->last_due = &self->first_due;
+    self->calm = self->last_sign = now_ns();
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
-    self->records = PySet_New(NULL);
-    if (self->epoll < 0)
+    self->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->halt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event halts = {.events = EPOLLIN, .data.u64 = STOP};
+    int error = 0;
+    if (self->epoll < 0 || self->bell < 0 || self->halt < 0 ||
+        epoll_ctl(self->epoll, EPOLL_CTL_ADD, self->halt, &halts) < 0)
+        error = errno;
+    else
+        error = start(self);
+    if (error) {
+        errno = error;
         PyErr_SetFromErrno(PyExc_OSError);
-    return self->epoll < 0 || !self->records ? -1 : 0;
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
 }
 
-static PyObject *receiver_fileno(Receiver *self, PyObject *Py_UNUSED(ignored)) { return PyLong_FromLong(self->epoll); }
+static PyObject *receiver_fileno(Receiver *self, PyObject *Py_UNUSED(ignored)) { return PyLong_FromLong(self->bell); }
+
+static int make_place(Receiver *self, size_t fd)
+{
+    if (fd < self->place_count)
+        return 0;
+    size_t wanted = self->place_count ? self->place_count : 64;
+    while (wanted <= fd)
+        wanted *= 2;
+    Place *places = realloc(self->places, wanted * sizeof(Place));
+    if (!places)
+        return -1;
+    memset(places + self->place_count, 0, (wanted - self->place_count) * sizeof(Place));
+    self->places = places;
+    self->place_count = wanted;
+    return 0;
+}
 
 static PyObject *receiver_add(Receiver *self, PyObject *arguments)
 {
@@ -237,114 +439,175 @@ static PyObject *receiver_add(Receiver *self, PyObject *arguments)
     PyObject *look;
     if (!PyArg_ParseTuple(arguments, "iO", &fd, &look))
         return NULL;
+    if (fd < 0 || !self->has_thread) {
+        PyErr_SetString(PyExc_ValueError, fd < 0 ? "the socket is closed" : "the receiver is closed");
+        return NULL;
+    }
     Record *record = (Record *)record_type->tp_alloc(record_type, 0);
     if (!record)
         return NULL;
     record->fd = fd;
     record->look = Py_NewRef(look);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = record};
-    if (PySet_Add(self->records, (PyObject *)record) < 0) {
-        Py_DECREF(record);
-        return NULL;
+    int error = 0;
+    pthread_mutex_lock(&lock);
+    if (make_place(self, fd) < 0)
+        error = ENOMEM;
+    else if (self->places[fd].record)
+        error = EEXIST;
+    else {
+        Place *place = self->places + fd;
+        place->generation++;
+        struct epoll_event event = {.events = EPOLLIN, .data.u64 = name_of(self, fd)};
+        if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+            error = errno;
+        else
+            place->record = (Record *)Py_NewRef((PyObject *)record);
     }
-    if (epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        PyObject *type, *value, *trace;
-        PyErr_Fetch(&type, &value, &trace);
-        PySet_Discard(self->records, (PyObject *)record);
-        PyErr_Restore(type, value, trace);
+    pthread_mutex_unlock(&lock);
+    if (error) {
         Py_DECREF(record);
-        return NULL;
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
     }
     return (PyObject *)record;
 }
 
-static PyObject *receiver_remove(Receiver *self, PyObject *record)
+/* Takes it from its place and from those that are due; whether it had a place. The lock is held, and the place's
+   reference is the caller's. */
+static int displace(Receiver *self, Record *record)
 {
-    int is_ours = self->records ? PySet_Contains(self->records, record) : 0;
-    if (is_ours < 0)
+    if (!is_read(self, record))
+        return 0;
+    self->places[record->fd].record = NULL;
+    epoll_ctl(self->epoll, EPOLL_CTL_DEL, record->fd, NULL); /* gone already if it has ended or is closed */
+    if (record->is_due) {
+        Record **link = &self->first_due;
+        while (*link != record)
+            link = &(*link)->next_due;
+        *link = record->next_due;
+        if (self->last_due == &record->next_due)
+            self->last_due = link;
+        record->is_due = 0;
+        record->next_due = NULL;
+    }
+    return 1;
+}
+
+static Record *record_of(PyObject *argument)
+{
+    if (Py_TYPE(argument) == record_type)
+        return (Record *)argument;
+    PyErr_SetString(PyExc_TypeError, "not a record of a receiver");
+    return NULL;
+}
+
+static PyObject *receiver_remove(Receiver *self, PyObject *argument)
+{
+    Record *record = record_of(argument);
+    if (!record)
         return NULL;
-    if (!is_ours)
-        Py_RETURN_NONE;
-    epoll_ctl(self->epoll, EPOLL_CTL_DEL, ((Record *)record)->fd, NULL); /* gone already if the socket is closed */
-    Py_CLEAR(((Record *)record)->look);
-    if (PySet_Discard(self->records, record) < 0)
-        return NULL;
+    pthread_mutex_lock(&lock);
+    int had_place = displace(self, record);
+    pthread_mutex_unlock(&lock);
+    if (had_place) {
+        Py_CLEAR(record->look);
+        Py_DECREF(record);
+    }
     Py_RETURN_NONE;
 }
 
-static PyObject *receiver_read(Receiver *self, PyObject *record)
+static PyObject *receiver_read(Receiver *self, PyObject *argument)
 {
-    int is_ours = self->records ? PySet_Contains(self->records, record) : 0;
-    if (is_ours < 1) {
-        if (!is_ours)
-            PyErr_SetString(PyExc_ValueError, "not a record of this receiver, or removed");
+    Record *record = record_of(argument);
+    if (!record)
+        return NULL;
+    pthread_mutex_lock(&lock);
+    int look = is_read(self, record) ? receive(self, record) : -1;
+    pthread_mutex_unlock(&lock);
+    if (look < 0) {
+        PyErr_SetString(PyExc_ValueError, "not a record of this receiver, or removed");
         return NULL;
     }
-    int look = receive(self, (Record *)record);
-    return look < 0 ? PyErr_NoMemory() : PyBool_FromLong(look);
+    return PyBool_FromLong(look);
 }
 
-static PyObject *receiver_read_ready(Receiver *self, PyObject *Py_UNUSED(ignored))
+static PyObject *receiver_due(Receiver *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *looks = PyList_New(0); /* first of all: it may start the collector, and so anybody's code */
-    if (!looks)
-        return NULL;
-    int ready = epoll_wait(self->epoll, self->events, MOST_AT_ONCE, 0), failed = 0;
-    if (ready < 0 && errno != EINTR) {
-        Py_DECREF(looks);
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
-    self->caught_up = ready < MOST_AT_ONCE;
-    for (int i = 0; i < ready; i++) {
-        int look = receive(self, self->events[i].data.ptr);
-        failed |= look < 0;
-        self->events[i].events = look > 0;
-    }
-    for (int i = 0; i < ready && !failed; i++) {
-        Record *record = self->events[i].data.ptr;
-        if (self->events[i].events)
-            failed = PyList_Append(looks, record->look) < 0;
-    }
-    if (failed) {
-        Py_DECREF(looks);
-        return PyErr_NoMemory();
+    PyObject *looks = PyList_New(0);
+    eventfd_t rung;
+    eventfd_read(self->bell, &rung);
+    while (looks) {
+        pthread_mutex_lock(&lock);
+        Record *record = self->first_due;
+        if (record) {
+            self->first_due = record->next_due;
+            if (!self->first_due)
+                self->last_due = &self->first_due;
+            record->is_due = 0;
+            record->next_due = NULL;
+        }
+        pthread_mutex_unlock(&lock);
+        if (!record)
+            break;
+        if (PyList_Append(looks, record->look) < 0)
+            Py_CLEAR(looks);
     }
     return looks;
 }
 
+static PyObject *receiver_signs(Receiver *self, PyObject *Py_UNUSED(ignored))
+{
+    pthread_mutex_lock(&lock);
+    int64_t calm = self->calm;
+    PyObject *stalls = PyBytes_FromStringAndSize((char *)self->stalls, self->stall_count * sizeof(int64_t));
+    if (stalls)
+        self->stall_count = 0;
+    pthread_mutex_unlock(&lock);
+    return stalls ? Py_BuildValue("LN", (long long)calm, stalls) : NULL;
+}
+
+/* The thread waits for nothing that Python's threads hold for long, so that it can be waited for. */
+static void halt(Receiver *self)
+{
+    if (self->has_thread) {
+        eventfd_write(self->halt, 1);
+        pthread_join(self->thread, NULL);
+        self->has_thread = 0;
+    }
+    int *descriptors[] = {&self->epoll, &self->bell, &self->halt};
+    for (int i = 0; i < 3; i++) {
+        if (*descriptors[i] >= 0)
+            close(*descriptors[i]);
+        *descriptors[i] = -1;
+    }
+}
+
+static int receiver_forget(Receiver *self)
+{
+    halt(self);
+    for (size_t fd = 0; fd < self->place_count; fd++) {
+        Record *record = self->places[fd].record;
+        if (record) {
+            displace(self, record);
+            Py_CLEAR(record->look);
+            Py_DECREF(record);
+        }
+    }
+    return 0;
+}
+
 static PyObject *receiver_close(Receiver *self, PyObject *Py_UNUSED(ignored))
 {
-    if (self->epoll >= 0)
-        close(self->epoll);
-    self->epoll = -1;
-    if (self->records && PySet_Clear(self->records) < 0)
-        return NULL;
+    receiver_forget(self);
     Py_RETURN_NONE;
 }
 
 static int receiver_traverse(Receiver *self, visitproc visit, void *arg)
 {
-    Py_VISIT(self->records);
+    for (size_t fd = 0; fd < self->place_count; fd++)
+        Py_VISIT(self->places[fd].record);
     Py_VISIT(Py_TYPE(self));
     return 0;
-}
-
-static int receiver_forget(Receiver *self)
-{
-    if (self->epoll >= 0)
-        close(self->epoll); /* before the records go that it points to */
-    self->epoll = -1;
-    Py_CLEAR(self->records);
-    return 0;
-}
-
-static PyObject *receiver_new(PyTypeObject *type, PyObject *Py_UNUSED(arguments), PyObject *Py_UNUSED(named))
-{
-    Receiver *self = (Receiver *)type->tp_alloc(type, 0);
-    if (self)
-        self->epoll = -1;
-    return (PyObject *)self;
 }
 
 static void receiver_dealloc(Receiver *self)
@@ -352,6 +615,8 @@ static void receiver_dealloc(Receiver *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     receiver_forget(self);
+    free(self->places);
+    free(self->stalls);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
 }
@@ -361,20 +626,15 @@ static PyMethodDef receiver_methods[] = {
     {"add", (PyCFunction)receiver_add, METH_VARARGS, NULL},
     {"remove", (PyCFunction)receiver_remove, METH_O, NULL},
     {"read", (PyCFunction)receiver_read, METH_O, NULL},
-    {"read_ready", (PyCFunction)receiver_read_ready, METH_NOARGS, NULL},
+    {"due", (PyCFunction)receiver_due, METH_NOARGS, NULL},
+    {"signs", (PyCFunction)receiver_signs, METH_NOARGS, NULL},
     {"close", (PyCFunction)receiver_close, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
-static PyMemberDef receiver_members[] = {
-    {"caught_up", T_BOOL, offsetof(Receiver, caught_up), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
 static PyType_Slot receiver_slots[] = {
-    {Py_tp_new, receiver_new}, {Py_tp_init, receiver_init}, {Py_tp_methods, receiver_methods},
-    {Py_tp_members, receiver_members}, {Py_tp_traverse, receiver_traverse}, {Py_tp_clear, receiver_forget},
-    {Py_tp_dealloc, receiver_dealloc}, {0, NULL},
+    {Py_tp_new, receiver_new}, {Py_tp_methods, receiver_methods}, {Py_tp_traverse, receiver_traverse},
+    {Py_tp_clear, receiver_forget}, {Py_tp_dealloc, receiver_dealloc}, {0, NULL},
 };
 
 static PyType_Spec receiver_spec = {

@@ -5,7 +5,7 @@ from typing import final
 
 @final
 class Record:
-    """The reads of one connection since it was last cleared, as `loadgen.receiver.Record` says."""
+    """The reads of one connection since they were last taken, as `loadgen.receiver.Record` says."""
 
     streaming: bool
     @property
@@ -14,24 +14,22 @@ class Record:
     def error(self) -> int: ...
     def __len__(self) -> int: ...
     def wire(self, first: int, last: int, /) -> bytes: ...
-    def table(self) -> bytes: ...
-    def clear(self) -> None: ...
+    def take(self) -> tuple[bytes, bytes]: ...
 
 class Receiver:
-    """An epoll of sockets. Methods raise MemoryError and OSError, `read` ValueError for a record that was removed."""
+    """A thread that reads sockets until `close`. Raises OSError, also from `add`; MemoryError."""
 
-    @property
-    def caught_up(self) -> bool:
-        """Whether the last `read_ready` came to all sockets that had something."""
     def fileno(self) -> int:
-        """Readable while one of the sockets is."""
+        """Readable while somebody should look at a record."""
     def add(self, fd: int, look: Callable[[], None], /) -> Record:
         """Read this socket from now on; `look` is handed out when somebody should look at the record."""
     def remove(self, record: Record, /) -> None:
         """Read its socket no more, if it is read; to be called before the socket is closed."""
     def read(self, record: Record, /) -> bool:
-        """Read this socket once, if it has something; whether somebody should look at the record."""
-    def read_ready(self) -> list[Callable[[], None]]:
-        """Read every socket that has something, once; the `look` of each that somebody should look at."""
+        """Read this socket now, if it has something; whether somebody should look. ValueError if it was removed."""
+    def due(self) -> list[Callable[[], None]]:
+        """The `look` of each record that somebody should look at and that was not handed out since."""
+    def signs(self) -> tuple[int, bytes]:
+        """When all that had come was last read in time, and the stalls since the last call (`Heartbeat.follow`)."""
     def close(self) -> None:
-        """Let go of all sockets."""
+        """End the thread and let go of all sockets."""

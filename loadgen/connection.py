@@ -39,7 +39,7 @@ class Connection:
 
     def is_usable(self) -> bool:
         """Whether a request may be sent: looks for an end of file that the event loop has not come to yet."""
-        if self.is_open and self._receiver.read(self._wire):
+        if self.is_open and (self._receiver.read(self._wire) or len(self._wire)):
             self._look()
         return self.is_open
 
@@ -83,7 +83,8 @@ class Connection:
         """Something came that has to be seen to now, or the connection has ended."""
         if not self.is_open:
             return  # closed by what came on another connection
-        ripe, at_end = True, self._wire.ended
+        # in this order: what comes after them is looked at again
+        ripe, at_end, broken = True, self._wire.ended, self._wire.error
         if self._tls is not None:
             try:
                 ripe = self._decrypt(self._tls)
@@ -91,8 +92,8 @@ class Connection:
                 self._fail(httpx.ReadError(f"TLS broke: {error}"))
                 return
             at_end = at_end or self._tls.closed
-        if self._wire.error:  # what came before it has been taken
-            self._fail(httpx.ReadError(f"the connection broke: {os.strerror(self._wire.error)}"))
+        if broken:  # what came before it has been taken
+            self._fail(httpx.ReadError(f"the connection broke: {os.strerror(broken)}"))
         elif self._reader is None:
             if ripe or at_end:
                 self.close()  # bytes that nobody asked for: the next response would be read wrong
@@ -103,12 +104,13 @@ class Connection:
 
     def _decrypt(self, tls: Tls) -> bool:
         """Take what the wire brought into the record of plain text; whether that is to be looked at."""
-        ripe = False
-        for number, (_, read_at, received) in enumerate(READ.iter_unpack(self._wire.table())):
-            data = tls.decrypt(self._wire.wire(number, number + 1))
+        ripe, begin = False, 0
+        wire, table = self._wire.take()
+        for end, read_at, received in READ.iter_unpack(table):
+            data = tls.decrypt(wire[begin:end])
+            begin = end
             if data:
                 ripe = self._decrypted.add(data, read_at, received) or ripe
-        self._wire.clear()
         return ripe
 
     def _ripen(self) -> None:

@@ -14,9 +14,7 @@ BEAT_NS = 1_000_000
 LATE_NS = 1_000_000
 """A loop gap this much beyond the beat is a stall: what the kernel received meanwhile is read in one piece."""
 _SLOW_BEATS = 8
-"""While reads alone show that the loop runs, it beats this many times more slowly: waking up is what costs a client most."""
-_LONG_ENOUGH = 16
-"""So many beats without a pause of the reads come first: tokens that come in bursts say nothing of the time between."""
+"""Where reads do not wait for the loop, it beats this many times more slowly: waking up is what costs a client most."""
 
 _BUCKET_NS = 10_000
 _BUCKETS = 20_000  # 0.2 s; longer stalls are counted in the last bucket
@@ -24,21 +22,19 @@ _STEADY_NS = 1_000  # both clocks are slewed alike: only a step moves them apart
 
 
 class Heartbeat:
-    """Beats on the running loop from `start` to `stop`, once a millisecond, or more slowly while `all_read` tells enough.
+    """Beats on the running loop from `start` to `stop`, once a millisecond.
 
-    The loop is calm while its signs of life, beats and `all_read`, follow each other closely. After a stall it is not
-    calm until the next sign on time: the reads up to then still hold what waited.
+    Whoever reads is calm while its signs of life follow each other closely. After a stall it is not calm until the next
+    sign on time: the reads up to then still hold what waited. The loop reads, and its beats are its signs, unless
+    `follow` is told of a thread that reads: then the beats tell only of the loop, and come each 8 ms.
     """
 
     def __init__(self) -> None:
         # called with the lag of each beat (ns), and how many beats of a millisecond it stands for
         self.on_lag: Callable[[int, int], None] | None = None
         self._calm_ns = self._last_ns = monotonic_ns()
-        self._beats = 1  # of a millisecond, until the next
+        self._signs: Callable[[], tuple[int, bytes]] | None = None
         self._due_ns = 0
-        self._read_ns = 0  # when all was read last
-        self._paused = False  # whether reads paused since the last beat
-        self._without_pause = 0  # beats so far
         self._timer: asyncio.TimerHandle | None = None
         self._lags = [0] * _BUCKETS
         self._stall_starts = array("q")  # the last calm beat before each stall …
@@ -61,36 +57,40 @@ class Heartbeat:
 
     # -- stalls
 
-    def all_read(self) -> None:
-        """All that had been received until now has just been read: a sign of life like a beat on time."""
-        now = monotonic_ns()
-        self._note_pause(now)
-        self._read_ns = now
-        self._live(now)
+    def follow(self, signs: Callable[[], tuple[int, bytes]]) -> None:
+        """Go by the signs of life of a thread that reads.
+
+        `signs` is when it was calm last, and two int64 for each stall that is over since it was last called: what
+        `note_stall` takes, all monotonic ns.
+        """
+        self._signs = signs
 
     def note_stall(self, from_ns: int, to_ns: int) -> None:
-        """The loop was calm for the last time at `from_ns` and again at `to_ns` (monotonic), after all noted so far."""
+        """Whoever reads was calm last at `from_ns` and again at `to_ns` (monotonic), after all noted so far."""
         self._stall_starts.append(from_ns)
         self._stall_ends.append(to_ns)
 
     def stalled_ns(self, at_ns: int) -> int:
-        """How long before `at_ns` (monotonic) the loop was calm for the last time."""
+        """How long before `at_ns` (monotonic) whoever reads was calm for the last time."""
+        self._catch_up()
         position = bisect_right(self._stall_starts, at_ns) - 1
         if position >= 0 and at_ns < self._stall_ends[position]:
             return at_ns - self._stall_starts[position]
         return max(0, at_ns - self._calm_ns)
 
     def is_late(self, now_ns: int) -> bool:
-        """Whether a read at `now_ns` (monotonic) may hold what arrived while the loop was stalled."""
+        """Whether a read at `now_ns` (monotonic) may hold what arrived while nothing was read."""
         return self.stalled_ns(now_ns) > BEAT_NS + LATE_NS
 
     def is_never_late(self, from_ns: int, to_ns: int) -> bool:
         """Whether no time from `from_ns` to `to_ns` (monotonic) is late."""
+        self._catch_up()
         stalls_before = bisect_right(self._stall_ends, from_ns)
         return stalls_before == len(self._stall_ends) and to_ns - self._calm_ns <= BEAT_NS + LATE_NS
 
     def late(self, times: Sequence[int]) -> list[bool]:
         """`is_late` of rising times, at least one."""
+        self._catch_up()
         first, last = bisect_right(self._stall_ends, times[0]), times[-1]
         calm = np.array(self._stall_starts[first:] + array("q", [self._calm_ns]))
         until = np.array(self._stall_ends[first:] + array("q", [last + 1]))
@@ -129,14 +129,16 @@ class Heartbeat:
         if self.on_lag is not None:
             self.on_lag(lag, self._beats)
         self._lags[min(max(lag, 0) // _BUCKET_NS, _BUCKETS - 1)] += self._beats
-        self._live(now)
+        if self._signs is None:
+            self._live(now)
         if not -_STEADY_NS < wall - now - self._offsets[-1] < _STEADY_NS:
-            self._note_offset()
-        self._note_pause(now)
-        self._without_pause = 0 if self._paused else self._without_pause + self._beats
-        self._beats = _SLOW_BEATS if self._without_pause >= _LONG_ENOUGH else 1
-        self._paused = False
+            self._note_offset(now)
         self._beat_later(now)
+
+    @property
+    def _beats(self) -> int:
+        """Beats of a millisecond that one of the loop's stands for."""
+        return 1 if self._signs is None else _SLOW_BEATS
 
     def _beat_later(self, now: int) -> None:
         self._due_ns = now + self._beats * BEAT_NS
@@ -150,14 +152,19 @@ class Heartbeat:
             self._calm_ns = now
         self._last_ns = now
 
-    def _note_pause(self, now: int) -> None:
-        self._paused = self._paused or now - self._read_ns > BEAT_NS + LATE_NS
+    def _catch_up(self) -> None:
+        """Hear the signs of the thread that reads."""
+        if self._signs is not None:
+            self._calm_ns, stalls = self._signs()
+            ends = iter(memoryview(stalls).cast("q"))
+            for from_ns, to_ns in zip(ends, ends, strict=True):
+                self.note_stall(from_ns, to_ns)
 
-    def _note_offset(self) -> None:
+    def _note_offset(self, now: int) -> None:
         """The wall clock seems to have been stepped, or the process lost its core between the two: look again."""
         offset = _wall_minus_mono()
         if abs(offset - self._offsets[-1]) >= _STEADY_NS:
-            self._offset_from.append(self._last_ns)
+            self._offset_from.append(now)
             self._offsets.append(offset)
 
 

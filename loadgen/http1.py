@@ -69,9 +69,7 @@ class ResponseReader:
         """Take what the record holds, and let go of the parser, which refers back: nothing else frees the pair while the collector is off."""
         with contextlib.suppress(httpx.RemoteProtocolError):  # the failure that ended the exchange says more
             self.parse()
-        self._arrivals.wire = self._record.wire(0, len(self._record))
-        self._arrivals.table = self._record.table()
-        self._record.clear()
+        self._arrivals.wire, self._arrivals.table = self._record.take()
         self._parser = None
 
     def _feed(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """Reads the sockets of a transport as they become readable, and keeps what came, when it was read and received.
 
-On Linux `_receiver.c` does it; where that could not be compiled, or with RATECARD_RECEIVER=python, reading in Python
-does the same.
+On Linux `_receiver.c` does it, in a thread of its own; where that could not be compiled, or with
+RATECARD_RECEIVER=python, the event loop does the same in Python.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _MAY_END = b"\r\n\r\n"
 
 
 class Record(Protocol):
-    """The reads of one connection since they were last cleared, which is before each request.
+    """The reads of one connection since they were last taken, which is before each request. It may grow at any time.
 
     While `streaming` it is looked at only when the response may be complete: with a read that ends in CRLFCRLF, or is
     too short to tell.
@@ -47,14 +47,12 @@ class Record(Protocol):
     def wire(self, first: int, last: int, /) -> bytes:
         """Bytes of the reads `first` up to, but not including, `last`. Raises IndexError."""
 
-    def table(self) -> bytes:
-        """Three int64 a read: where it ends in the bytes, when it was read (monotonic ns), and the kernel's stamp.
+    def take(self) -> tuple[bytes, bytes]:
+        """All bytes and the table of the reads, which are forgotten; nothing streams any more.
 
-        The stamp is wall-clock nanoseconds, 0 where there is none.
+        Three int64 a read: where it ends in the bytes, when it was read (monotonic ns), and the kernel's stamp, which
+        is wall-clock nanoseconds, 0 where there is none.
         """
-
-    def clear(self) -> None:
-        """Forget the reads, and stream no more."""
 
 
 class PlainRecord:
@@ -83,16 +81,14 @@ class PlainRecord:
             raise IndexError(f"reads {first} to {last} of {len(self._reads)}")
         return b"".join(self._reads[first:last])
 
-    def table(self) -> bytes:
+    def take(self) -> tuple[bytes, bytes]:
         """As `Record` says."""
-        return self._table.tobytes()
-
-    def clear(self) -> None:
-        """As `Record` says."""
+        taken = b"".join(self._reads), self._table.tobytes()
         self.streaming = False
         self._reads.clear()
         self._size = 0
         del self._table[:]
+        return taken
 
 
 class Receiver(Protocol):
@@ -112,29 +108,26 @@ class Receiver(Protocol):
 
 
 class CompiledReceiver:
-    """All sockets in one epoll: each time the loop comes round, all that have something are read in C."""
+    """A thread in C reads all sockets; the loop hears when somebody should look. No read waits for the loop."""
 
     def __init__(self, beat: Heartbeat) -> None:
-        self._beat = beat
-        self._epoll = _receiver.Receiver()
-        self.remove, self.read = self._epoll.remove, self._epoll.read
+        self._thread = _receiver.Receiver()
+        self.remove, self.read = self._thread.remove, self._thread.read
+        beat.follow(self._thread.signs)
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._epoll.fileno(), self._on_readable)
+        self._loop.add_reader(self._thread.fileno(), self._on_due)
 
     def add(self, sock: socket.socket, look: Callable[[], None]) -> Record:
         """As `Receiver` says."""
-        return self._epoll.add(sock.fileno(), look)
+        return self._thread.add(sock.fileno(), look)
 
     def close(self) -> None:
         """As `Receiver` says."""
-        self._loop.remove_reader(self._epoll.fileno())
-        self._epoll.close()
+        self._loop.remove_reader(self._thread.fileno())
+        self._thread.close()
 
-    def _on_readable(self) -> None:
-        looks = self._epoll.read_ready()
-        if self._epoll.caught_up:
-            self._beat.all_read()
-        for look in looks:
+    def _on_due(self) -> None:
+        for look in self._thread.due():
             look()
 
 
@@ -195,5 +188,5 @@ def is_compiled() -> bool:
 
 
 def receiver(beat: Heartbeat) -> Receiver:
-    """A receiver on the running event loop; `beat` is told when all sockets have been read."""
+    """A receiver for the running event loop; `beat` hears from it whether reads had to wait."""
     return CompiledReceiver(beat) if is_compiled() else PlainReceiver()
