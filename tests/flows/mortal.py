@@ -176,7 +176,7 @@ class Told:
 def _worker(stop_after: int | None, takes_s: float) -> Callable[..., Any]:
     """Stands for the load generator: two parts a level; a stop is asked for after `stop_after` levels."""
 
-    async def run_worker(spec_path: Path, lock: object, stop: asyncio.Event, tell: object) -> Event:
+    async def run_worker(spec_path: Path, lock: object, stop: asyncio.Event, tell: object, together: object) -> Event:
         spec = ShardSpec.of(json.loads(spec_path.read_bytes()))
         level: int = spec.identity["level_index"]
         await asyncio.sleep(takes_s)
