@@ -22,7 +22,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
         modules = [
             Extension(
                 f"loadgen.{source.stem}", [str(source)], define_macros=[("_GNU_SOURCE", None)],
-                extra_compile_args=["-O2", "-std=c11"],
+                extra_compile_args=["-O2", "-std=c11", "-pthread"], extra_link_args=["-pthread"],
             )
             for source in sources
         ]  # fmt: skip

@@ -5,8 +5,8 @@
    and no read waits for Python code. What the fields and methods mean is said in `_receiver.pyi`.
 
    The thread never runs Python code. `lock` guards what it shares with Python's threads: the fields of a record that are
-   said to be shared, the places of the records, the list of those that are due, and the signs of life. It is held for one
-   read at a time; whoever holds it must not run Python code. */
+   said to be shared, the places of the records, the list of those that are due, and the signs of life. The thread
+   holds it for a round of reads; whoever holds it must not run Python code. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -30,6 +30,7 @@
 #define MOST_KEPT (1 << 20) /* of a record's memory, from one answer to the next */
 #define BEAT_MS 1
 #define CALM_NS 2000000 /* between two signs of life: a beat, and as much again */
+#define DENSE_NS 16000000 /* of wakes without a pause, before those are signs enough: a timer for each costs more than a read */
 #define STOP UINT64_MAX /* what epoll says of `halt` */
 
 typedef struct {
@@ -215,22 +216,29 @@ static void read_one(Receiver *self, uint64_t name, int *rings)
 static void *work(void *receiver)
 {
     Receiver *self = receiver;
+    int64_t now = now_ns(), before, paused = now;
     for (;;) {
-        int ready = epoll_wait(self->epoll, self->events, MOST_AT_ONCE, BEAT_MS), rings = 0;
+        int is_dense = now - paused > DENSE_NS;
+        int ready = epoll_wait(self->epoll, self->events, MOST_AT_ONCE, is_dense ? -1 : BEAT_MS), rings = 0;
         if (ready < 0 && errno != EINTR)
             return NULL;
-        if (ready < MOST_AT_ONCE) {
-            pthread_mutex_lock(&lock);
-            live(self, now_ns());
-            pthread_mutex_unlock(&lock);
-        }
+        before = now;
+        now = now_ns();
+        if (ready <= 0 || now - before > CALM_NS)
+            paused = now;
+        int is_over = 0;
+        pthread_mutex_lock(&lock);
+        if (ready < MOST_AT_ONCE)
+            live(self, now);
         for (int i = 0; i < ready; i++) {
             if (self->events[i].data.u64 == STOP)
-                return NULL;
-            pthread_mutex_lock(&lock);
-            read_one(self, self->events[i].data.u64, &rings);
-            pthread_mutex_unlock(&lock);
+                is_over = 1;
+            else
+                read_one(self, self->events[i].data.u64, &rings);
         }
+        pthread_mutex_unlock(&lock);
+        if (is_over)
+            return NULL;
         if (rings)
             eventfd_write(self->bell, 1);
     }

@@ -90,6 +90,6 @@ def test_no_turn_is_sent_before_it_is_due_though_timers_come_too_early(
         return loop.call_at(loop.time() + delay / 2, callback, *arguments, context=context)
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "call_later", early)
-    result = run_level(talkative, requests=12, turns=THREE_TURNS | {"think_time_s": 0.05}, **shape)
+    result = run_level(talkative, requests=60, turns=THREE_TURNS | {"think_time_s": 0.02}, **shape)
     assert sum(row["turn_index"] > 0 for row in result.rows) >= 1
     assert [row for row in result.rows if row["sent_ns"] < row["scheduled_ns"]] == []
