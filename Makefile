@@ -16,7 +16,7 @@ help: ## show this list
 install: $(STAMP) ## make .venv with the ratecard command in it
 
 # two `make` at once in a fresh clone: the second waits for the first
-$(STAMP): pyproject.toml constraints.txt hatch_build.py $(wildcard loadgen/_*.c) scripts/install.py
+$(STAMP): pyproject.toml constraints.txt hatch_build.py $(wildcard loadgen/_*.[ch]) scripts/install.py
 	@$(PYTHON) scripts/install.py $(VENV) $(STAMP) $^
 
 demo: install ## measure a real engine on this machine and print its rate card (about 2 minutes)

@@ -21,7 +21,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
         sources = sorted(path.relative_to(self.root) for path in Path(self.root, "loadgen").glob("_*.c"))
         modules = [
             Extension(
-                f"loadgen.{source.stem}", [str(source)], define_macros=[("_GNU_SOURCE", None)],
+                f"loadgen.{source.stem}", [str(source)], depends=["loadgen/_read.h"], define_macros=[("_GNU_SOURCE", None)],
                 extra_compile_args=["-O2", "-std=c11", "-pthread"], extra_link_args=["-pthread"],
             )
             for source in sources

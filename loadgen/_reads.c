@@ -3,11 +3,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <stdint.h>
-
-typedef struct {
-    int64_t end, read_at, received;
-} Read;
+#include "_read.h"
 
 static PyObject *list_of(Py_ssize_t count, const Read *reads, int64_t offset, int wants_end)
 {

@@ -10,7 +10,6 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <structmember.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -24,18 +23,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "_read.h"
+
 #define MOST_AT_ONCE 1024
 #define SPILL_BYTES 65536  /* of one read, beyond the room that its record has */
 #define LEAST_ROOM 1024
 #define MOST_KEPT (1 << 20) /* of a record's memory, from one answer to the next */
-#define BEAT_MS 1
-#define CALM_NS 2000000 /* between two signs of life: a beat, and as much again */
 #define DENSE_NS 16000000 /* of wakes without a pause, before those are signs enough: a timer for each costs more than a read */
 #define STOP UINT64_MAX /* what epoll says of `halt` */
-
-typedef struct {
-    int64_t end, read_at, received;
-} Read;
 
 typedef struct Record {
     PyObject_HEAD
@@ -61,6 +56,7 @@ typedef struct {
     int epoll, bell, halt; /* the bell rings when records are due */
     int has_thread;
     pthread_t thread;
+    int64_t beat_ns, calm_ns; /* between two signs of life: it wakes after the first, and is calm up to the second */
     /* shared: */
     Place *places; /* by descriptor */
     size_t place_count;
@@ -176,7 +172,7 @@ static int is_read(const Receiver *self, const Record *record)
    stall it is calm again with the next sign in time, since the reads until then hold what waited. */
 static void live(Receiver *self, int64_t now)
 {
-    if (now - self->last_sign <= CALM_NS) {
+    if (now - self->last_sign <= self->calm_ns) {
         if (self->calm != self->last_sign) {
             if (self->stall_count + 2 > self->stall_capacity) {
                 size_t wanted = self->stall_capacity ? 2 * self->stall_capacity : 64;
@@ -217,14 +213,15 @@ static void *work(void *receiver)
 {
     Receiver *self = receiver;
     int64_t now = now_ns(), before, paused = now;
+    int beat_ms = self->beat_ns / 1000000;
     for (;;) {
         int is_dense = now - paused > DENSE_NS;
-        int ready = epoll_wait(self->epoll, self->events, MOST_AT_ONCE, is_dense ? -1 : BEAT_MS), rings = 0;
+        int ready = epoll_wait(self->epoll, self->events, MOST_AT_ONCE, is_dense ? -1 : beat_ms), rings = 0;
         if (ready < 0 && errno != EINTR)
             return NULL;
         before = now;
         now = now_ns();
-        if (ready <= 0 || now - before > CALM_NS)
+        if (ready <= 0 || now - before > self->calm_ns)
             paused = now;
         int is_over = 0;
         pthread_mutex_lock(&lock);
@@ -396,13 +393,16 @@ static PyType_Spec record_spec = {
 
 static PyObject *receiver_new(PyTypeObject *type, PyObject *arguments, PyObject *named)
 {
-    static char *names[] = {NULL};
-    if (!PyArg_ParseTupleAndKeywords(arguments, named, "", names))
+    static char *names[] = {"", "", NULL};
+    long long beat_ns, late_ns;
+    if (!PyArg_ParseTupleAndKeywords(arguments, named, "LL", names, &beat_ns, &late_ns))
         return NULL;
     Receiver *self = (Receiver *)type->tp_alloc(type, 0);
     if (!self)
         return NULL;
     self->last_due = &self->first_due;
+    self->beat_ns = beat_ns;
+    self->calm_ns = beat_ns + late_ns;
     self->calm = self->last_sign = now_ns();
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     self->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

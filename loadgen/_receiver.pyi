@@ -19,6 +19,8 @@ class Record:
 class Receiver:
     """A thread that reads sockets until `close`. Raises OSError, also from `add`; MemoryError."""
 
+    def __init__(self, beat_ns: int, late_ns: int, /) -> None:
+        """Wake at least once a beat; a wake that is late by more than `late_ns` is a stall."""
     def fileno(self) -> int:
         """Readable while somebody should look at a record."""
     def add(self, fd: int, look: Callable[[], None], /) -> Record:

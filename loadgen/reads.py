@@ -7,17 +7,17 @@ which other work has filled since the answer before.
 from itertools import pairwise
 from operator import sub
 
+from loadgen.arrivals import READ
+
 try:
     from loadgen import _reads
 except ImportError:
     _reads = None  # type: ignore[assignment]
 
-_COLUMNS = 3  # of `loadgen.receiver.Record.table`: where a read ends, when it was read, the kernel's stamp
-
 
 def ends_of_in_python(table: bytes, /) -> list[int]:
-    """Where each read of a `table` ends in the bytes."""
-    return memoryview(table).cast("q")[::_COLUMNS].tolist()
+    """Where each read of a `table` (`loadgen.receiver.Record`) ends in the bytes."""
+    return [end for end, _, _ in READ.iter_unpack(table)]
 
 
 def stamps_in_python(table: bytes, offset_ns: int, sent_ns: int, slack_ns: int, /) -> list[int] | None:
@@ -26,9 +26,9 @@ def stamps_in_python(table: bytes, offset_ns: int, sent_ns: int, slack_ns: int, 
     `offset_ns` is the wall clock less the monotonic one. A stamp is possible that is not before `sent_ns` nor the read
     before, not after its read, and at most `slack_ns` before it.
     """
-    numbers = memoryview(table).cast("q").tolist()
-    stamps = [stamp - offset_ns for stamp in numbers[2::_COLUMNS]]
-    lags = list(map(sub, numbers[1::_COLUMNS], stamps))
+    rows = list(READ.iter_unpack(table))
+    stamps = [received - offset_ns for _, _, received in rows]
+    lags = [read_at - stamp for (_, read_at, _), stamp in zip(rows, stamps, strict=True)]
     rises = all(before <= stamp for before, stamp in pairwise([sent_ns, *stamps]))
     return stamps if rises and (not lags or 0 <= min(lags) <= max(lags) <= slack_ns) else None
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any, Protocol
 
-from loadgen.heartbeat import Heartbeat
+from loadgen.heartbeat import BEAT_NS, LATE_NS, Heartbeat
 from loadgen.stamps import ANCILLARY_BYTES, received_ns
 
 try:
@@ -111,7 +111,7 @@ class CompiledReceiver:
     """A thread in C reads all sockets; the loop hears when somebody should look. No read waits for the loop."""
 
     def __init__(self, beat: Heartbeat) -> None:
-        self._thread = _receiver.Receiver()
+        self._thread = _receiver.Receiver(BEAT_NS, LATE_NS)
         self.remove, self.read = self._thread.remove, self._thread.read
         beat.follow(self._thread.signs)
         self._loop = asyncio.get_running_loop()

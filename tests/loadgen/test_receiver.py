@@ -182,17 +182,15 @@ def test_hundreds_of_sockets_are_read_and_one_may_close_another(make: Kind) -> N
         far.close()
 
 
-def in_c(beat: Heartbeat | None = None) -> Receiver:
-    if not receiver.is_compiled():
-        pytest.skip("nothing was compiled here")
-    return receiver.CompiledReceiver(beat or Heartbeat())
+only_in_c = pytest.mark.parametrize("receiving", ["c"], indirect=True)
 
 
-def test_in_c_no_read_waits_for_the_loop(pair) -> None:
+@only_in_c
+def test_in_c_no_read_waits_for_the_loop(make: Kind, pair) -> None:
     near, far = pair
 
     async def scenario() -> bytes:
-        reading = in_c()
+        reading = make()
         record = reading.add(near, lambda: None)
         deadline = time.monotonic() + 20
         for number in range(3):
@@ -206,10 +204,11 @@ def test_in_c_no_read_waits_for_the_loop(pair) -> None:
     assert asyncio.run(scenario()) == b"012"
 
 
-def test_in_c_a_process_that_was_stopped_knows() -> None:
+@only_in_c
+def test_in_c_a_process_that_was_stopped_knows(receiving: None) -> None:
     async def scenario() -> float:
         beat = Heartbeat()
-        reading = in_c(beat)
+        reading = receiver.receiver(beat)
         began = monotonic_ns()
         subprocess.run(["sh", "-c", f"(kill -STOP {os.getpid()}; sleep 0.3; kill -CONT {os.getpid()}) &"], check=True)
         deadline = time.monotonic() + 20
@@ -227,11 +226,12 @@ def test_in_c_a_process_that_was_stopped_knows() -> None:
     assert 0.2 <= asyncio.run(scenario()) < 20
 
 
-def test_in_c_readers_come_and_go_while_data_comes() -> None:
+@only_in_c
+def test_in_c_readers_come_and_go_while_data_comes(make: Kind) -> None:
     """A descriptor is used again at once, by another connection, while the thread still hears of the one before."""
 
     async def scenario() -> int:
-        reading, kept = in_c(), 0
+        reading, kept = make(), 0
         for number in range(300):
             near, far = socket.socketpair()
             near.setblocking(False)
