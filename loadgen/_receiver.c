@@ -30,6 +30,8 @@
 #define LEAST_ROOM 1024
 #define MOST_KEPT (1 << 20) /* of a record's memory, from one answer to the next */
 #define DENSE_NS 16000000 /* of wakes without a pause, before those are signs enough: a timer for each costs more than a read */
+#define REST_NS 500000   /* after a round of reads: most of what a token costs is the sleep and the wake around it */
+#define CLOSE_NS 2000000 /* what follows this closely on the same socket is not rested for: it would be read in one piece */
 #define STOP UINT64_MAX /* what epoll says of `halt` */
 
 typedef struct Record {
@@ -64,6 +66,7 @@ typedef struct {
     int64_t calm, last_sign;
     int64_t *stalls; /* begin and end, by turns, since they were last asked for */
     size_t stall_count, stall_capacity;
+    int may_rest; /* since the round began: all reads have a stamp, and none was close to the one before */
     char spill[SPILL_BYTES];
     /* the thread's: */
     struct epoll_event events[MOST_AT_ONCE];
@@ -150,6 +153,8 @@ static int receive(Receiver *self, Record *record)
         }
         memcpy(record->bytes + record->size + room, self->spill, got - room);
     }
+    if (!stamp.tv_sec || (record->count && read_at - record->reads[record->count - 1].read_at < CLOSE_NS))
+        self->may_rest = 0;
     record->size += got;
     record->reads[record->count++] = (Read){record->size, read_at, nanoseconds(stamp)};
     return !record->streaming || may_end(record, got);
@@ -212,7 +217,7 @@ static void read_one(Receiver *self, uint64_t name, int *rings)
 static void *work(void *receiver)
 {
     Receiver *self = receiver;
-    int64_t now = now_ns(), before, paused = now;
+    int64_t now = now_ns(), before, paused = now, rested = 0;
     int beat_ms = self->beat_ns / 1000000;
     for (;;) {
         int is_dense = now - paused > DENSE_NS;
@@ -225,6 +230,9 @@ static void *work(void *receiver)
             paused = now;
         int is_over = 0;
         pthread_mutex_lock(&lock);
+        self->may_rest = 0 < ready && ready < MOST_AT_ONCE;
+        if (rested)
+            live(self, rested);
         if (ready < MOST_AT_ONCE)
             live(self, now);
         for (int i = 0; i < ready; i++) {
@@ -233,11 +241,17 @@ static void *work(void *receiver)
             else
                 read_one(self, self->events[i].data.u64, &rings);
         }
+        int may_rest = self->may_rest;
         pthread_mutex_unlock(&lock);
         if (is_over)
             return NULL;
         if (rings)
             eventfd_write(self->bell, 1);
+        rested = 0;
+        if (may_rest) {
+            nanosleep(&(struct timespec){.tv_nsec = REST_NS}, NULL);
+            rested = now_ns();
+        }
     }
 }
 
