@@ -184,9 +184,9 @@ class _Noise:
             freedom=freedom,
         )
 
-    def of_night(self, night: int) -> float:
-        """The spread of one night: more where it was measured worse than usual."""
-        return sqrt(self.spread**2 + max(0.0, float(self.own[night]) ** 2 - self.typical_own**2))
+    def of_nights(self, first: int, end: int) -> Array:
+        """The spread of each night: more where it was measured worse than usual."""
+        return np.sqrt(self.spread**2 + np.maximum(0.0, self.own[first:end] ** 2 - self.typical_own**2))
 
     def grown(self, nights: int) -> float:
         """Variance of a mean of so many nights, as a multiple of that of independent ones."""
@@ -232,14 +232,13 @@ class _Level:
     def sigmas(self, window: int) -> float:
         """How far the mean of the newest nights is off, in its own sigmas."""
         nights, centre = self._before(window)
-        offs = self._offs(window, centre)
         most = _MOST_OF_A_NIGHT[window]
-        capped = [max(-most, min(most, off)) for off in offs]
-        return sum(capped) / sqrt(window * (self.noise.grown(window) + window / nights))
+        capped = np.minimum(np.maximum(self._offs(window, centre), -most), most)
+        return float(capped.sum()) / sqrt(window * (self.noise.grown(window) + window / nights))
 
-    def _offs(self, window: int, centre: float) -> list[float]:
-        nights = range(self.night - window + 1, self.night + 1)
-        return [(float(self.values[n]) - centre) / self.noise.of_night(n) for n in nights]
+    def _offs(self, window: int, centre: float) -> Array:
+        first, end = self.night - window + 1, self.night + 1
+        return (self.values[first:end] - centre) / self.noise.of_nights(first, end)
 
     def alarm(self) -> tuple[int, float] | None:
         """Window and sigmas of the first test that trips; sigmas below 0: better."""
@@ -259,8 +258,8 @@ class _Level:
 
     def _shows(self, window: int, sigmas: float) -> bool:
         nights, least = _SHOWN[window]
-        offs = sorted(off if sigmas > 0 else -off for off in self._offs(window, self._before(window)[1]))
-        return offs[-nights] >= least
+        offs = self._offs(window, self._before(window)[1])
+        return int((offs >= least).sum() if sigmas > 0 else (offs <= -least).sum()) >= nights
 
     def _before(self, window: int) -> tuple[int, float]:
         """The baseline that ends before a window: how many nights, and their mean."""

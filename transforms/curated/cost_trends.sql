@@ -28,9 +28,9 @@ new as (
 
 -- where changes follow each other closely, too few nights lie before all of them that are not yet the new normal:
 -- then only those of performance are left out, and then none
-framed as (
+moved as (
     select
-        new.series_id,
+        new.series_key,
         new.night,
         any_value(new.lineage_key) as lineage_key,
         any_value(new.from_night) as from_night,
@@ -45,12 +45,26 @@ framed as (
             new.lineage_key = past.lineage_key
             and new.from_night <= past.night
             and new.night > past.night
-    group by new.series_id, new.night
+    where new.unmoved_until < new.night
+    group by new.series_key, new.night
+),
+
+framed as (
+    select * from moved
+    union all
+    select
+        series_key,
+        night,
+        lineage_key,
+        from_night,
+        night as until_night,
+    from new
+    where unmoved_until >= night
 ),
 
 baselines as (
     select
-        framed.series_id,
+        framed.series_key,
         framed.night,
         count(*) as baseline_nights,
         min(past.night) as baseline_since,
@@ -63,7 +77,7 @@ baselines as (
             framed.lineage_key = past.lineage_key
             and framed.from_night <= past.night
             and framed.until_night > past.night
-    group by framed.series_id, framed.night
+    group by framed.series_key, framed.night
 ),
 
 final as (
@@ -83,7 +97,7 @@ final as (
         split(nights.lineage, ' | ') as parts,
         split(nights.lineage_before, ' | ') as parts_before,
     from nights
-    left join baselines using (series_id, night)
+    left join baselines using (series_key, night)
     left join staging.night_pairs as pairs using (series_id, night)
     left join staging.night_effects as effects using (series_id, night)
     left join curated.best_operating_points as best

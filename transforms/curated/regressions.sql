@@ -107,13 +107,44 @@ moved as materialized (
     group by series_id
 ),
 
+earliest_step as materialized (
+    select min(step_night) - interval 30 days as shortly_before from moved
+),
+
 -- a step is held against the two valid nights before it: what is older is nobody's concern
+near as materialized (
+    select
+        trends.series_id,
+        max(trends.night, 3) as nights,
+    from trends
+    cross join earliest_step
+    inner join moved on trends.series_id = moved.series_id and trends.night <= moved.step_night
+    where trends.night >= earliest_step.shortly_before
+    group by trends.series_id
+),
+
+-- measured seldom, if there are any: none, and no older night is read
+seldom as materialized (
+    select
+        moved.series_id,
+        moved.step_night,
+    from moved
+    left join near using (series_id)
+    where coalesce(len(near.nights), 0) < 3
+),
+
 reached as materialized (
+    select
+        series_id,
+        list_min(nights) as from_night,
+    from near
+    where len(nights) = 3
+    union all
     select
         trends.series_id,
         list_min(max(trends.night, 3)) as from_night,
     from trends
-    inner join moved on trends.series_id = moved.series_id and trends.night <= moved.step_night
+    inner join seldom on trends.series_id = seldom.series_id and trends.night <= seldom.step_night
     group by trends.series_id
 ),
 

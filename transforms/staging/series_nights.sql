@@ -13,16 +13,19 @@ with scope as (
 -- in order: a window over so many short lineages takes three times as long
 lineages as materialized (
     select
-        lineage_key,
-        list_sort(list(struct_pack(night := night, terms_key := terms_key))) as nights,
-    from staging.series_past
-    group by lineage_key
+        past.lineage_key,
+        list_sort(list(past.night)) as nights,
+        count(*) filter (where past.night >= scope.since) as new_nights,
+        min(past.terms_key) <> max(past.terms_key) as has_steps,
+    from staging.series_past as past
+    cross join scope
+    group by past.lineage_key
 ),
 
 places as (
     select
         *,
-        unnest(range(1, len(nights) + 1)) as place,
+        unnest(range(len(nights) - new_nights + 1, len(nights) + 1)) as place,
     from lineages
 ),
 
@@ -30,19 +33,35 @@ ordered as (
     select
         lineage_key,
         place,
-        nights[place].night as night,
-        case when place > 120 then nights[place - 120].night end as reach,
-        place > 1 and nights[place].terms_key <> nights[place - 1].terms_key as is_step,
+        nights[place] as night,
+        case when place > 120 then nights[place - 120] end as reach,
     from places
+),
+
+-- few lineages have any
+terms as materialized (
+    select
+        past.lineage_key,
+        list_sort(list(struct_pack(night := past.night, terms_key := past.terms_key))) as nights,
+    from staging.series_past as past
+    semi join (from lineages where has_steps) as stepping on past.lineage_key = stepping.lineage_key
+    group by past.lineage_key
+),
+
+later as (
+    select
+        *,
+        unnest(range(2, len(nights) + 1)) as place,
+    from terms
 ),
 
 steps as (
     select
         lineage_key,
         place,
-        night,
-    from ordered
-    where is_step
+        nights[place].night as night,
+    from later
+    where nights[place].terms_key <> nights[place - 1].terms_key
 ),
 
 stepped as (
@@ -53,12 +72,10 @@ stepped as (
         settled.night as settled_step,
         case when fresh.place <= ordered.place then fresh.night end as fresh_step,
     from ordered
-    cross join scope
     asof left join steps as settled
         on ordered.lineage_key = settled.lineage_key and ordered.place - 14 >= settled.place
     asof left join steps as fresh
         on ordered.lineage_key = fresh.lineage_key and ordered.place - 13 <= fresh.place
-    where ordered.night >= scope.since
 ),
 
 -- new nights, and the last one before them

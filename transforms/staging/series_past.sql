@@ -16,7 +16,6 @@ with scope as (
 
 fleets as (
     select
-        fleet_id,
         fleet_key,
         catalog_hash,
         measure,
@@ -43,7 +42,7 @@ costs as not materialized (
             else costs.usd_per_request
         end as value_usd,
     from curated.cost_per_million_tokens as costs
-    inner join fleets on costs.fleet_id = fleets.fleet_id
+    inner join fleets on hash(costs.fleet_id) = fleets.fleet_key
     inner join staging.plan_terms as plans
         on
             fleets.catalog_hash = plans.catalog_hash
@@ -68,13 +67,14 @@ short as materialized (
     having max(recent.night) >= any_value(scope.since) and count(*) filter (where recent.night < scope.since) < 120
 ),
 
--- null where no series is short: then no older night is read
+-- no row where no series is short: then no older night is read
 further as materialized (
     select
         min(scope.recent) as recent,
         min(scope.earliest) as earliest,
     from scope
     cross join short
+    having count(*) > 0
 )
 
 select * from recent
