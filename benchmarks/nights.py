@@ -3,7 +3,8 @@
 Both nights land the real way. The history is copies of the first night's rows, a night each, measured figures within
 2 % of it, prices and demands as they were, and manifests to go with them: cheap enough to make a year. The traces of
 old nights, which an incremental build must not read, are not there at all. Some endpoints were a tenth faster before
-the new night, so that it has regressions to find.
+the new night, so that it has regressions to find. The same night is built once more with all prices changed that day:
+then each series is priced anew as it would have been (staging.repriced).
 """
 
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import duckdb
@@ -62,6 +64,20 @@ def catalog() -> Catalog:
     return Catalog(slos=starter.slos, demands=demands, prices=starter.prices)
 
 
+def dearer(before: Catalog, day: date) -> Catalog:
+    """The same with all prices a tenth higher from `day` on."""
+    document = before.model_dump()
+    for plan in document["prices"].values():
+        last = plan["periods"][-1]
+        raised = {name: 1.1 * last[name] for name in _PRICES if last.get(name)}
+        last["valid_to"] = day - timedelta(days=1)
+        plan["periods"].append(last | raised | {"valid_from": day, "valid_to": None})
+    return Catalog.model_validate(document)
+
+
+_PRICES = ("server_price", "hosting_year", "usd_per_hour", "usd_per_mtok_input", "usd_per_mtok_output")
+
+
 def night_of(number: int) -> datetime:
     """The scheduled instant of a night, counted from 0."""
     return FIRST + timedelta(days=number)
@@ -78,8 +94,8 @@ class Night:
         self.gaps = ENDPOINTS * sum(pc.sum(pc.list_value_length(t["gaps_us"])).as_py() for t in self.tables.values())
         self.catalog = catalog()
 
-    def land(self, home: Home, number: int) -> None:
-        """One closed run an endpoint."""
+    def land(self, home: Home, number: int, catalog: Catalog | None = None) -> None:
+        """One closed run an endpoint, with the night's own catalog or another."""
         home.prepare()
         night = night_of(number)
         for endpoint in range(ENDPOINTS):
@@ -91,7 +107,7 @@ class Night:
             }
             plan = plan_of(self.levels) | identity | {"night": night.isoformat()}
             plan["endpoint_config"] |= {"accelerator": "h100", "gpus_per_server": 8}
-            folder = runs.begin(home, plan, self.catalog)
+            folder = runs.begin(home, plan, catalog or self.catalog)
             for level in self.levels:
                 table = self.tables[level.index]
                 for name, value in identity.items():
@@ -106,7 +122,10 @@ class Night:
 
 @dataclass(frozen=True)
 class Row:
-    """One history. `over_first`: the new night's build / the first night's, best of REPEATS each."""
+    """One history. `over_first`: the new night's build / the first night's, best of REPEATS each.
+
+    CPU: the median of as many pairs of builds, and the least and greatest. `repriced`: prices changed on the new night.
+    """
 
     nights_before: int
     runs_before: int
@@ -117,6 +136,9 @@ class Row:
     new_night_s: float
     over_first: float
     cpu_over_first: float
+    cpu_over_first_lo: float
+    cpu_over_first_hi: float
+    repriced_cpu_over_first: float
     first_peak_mib: float
     new_peak_mib: float
 
@@ -134,18 +156,27 @@ def run(quick: bool) -> list[Section]:
 
 def measure(night: Night, first: Home, root: Path, nights: int) -> Row:
     """Build the first night, then one more on `nights` of history. Raises RuntimeError where a night is missing."""
-    firsts, news = [], []
-    home = Home(root)
+    homes = {"first": first, "new": Home(root / "new"), "repriced": Home(root / "repriced")}
+    builds: dict[str, list[Alone]] = {name: [] for name in homes}
+    kept = root / "kept.duckdb"
     for repeat in range(REPEATS):
         first.warehouse.unlink(missing_ok=True)
-        firsts.append(alone("build", str(first.root)))
+        builds["first"].append(alone("build", str(first.root)))
         if not repeat:
-            make_history(first, home, nights)
-            night.land(home, nights)
-            kept = shutil.copyfile(home.warehouse, root / "kept.duckdb")
-        shutil.copyfile(kept, home.warehouse)
-        news.append(alone("build", str(root)))
-    check(home, nights + 1)
+            make_history(first, homes["new"], nights)
+            shutil.copytree(homes["new"].root, homes["repriced"].root)
+            homes["new"].warehouse.rename(kept)
+            night.land(homes["new"], nights)
+            night.land(homes["repriced"], nights, dearer(night.catalog, night_of(nights).date()))
+        for name in ("new", "repriced"):
+            shutil.copyfile(kept, homes[name].warehouse)
+            builds[name].append(alone("build", str(homes[name].root)))
+    home, firsts, news = homes["new"], builds["first"], builds["new"]
+    for built in (home, homes["repriced"]):
+        check(built, nights + 1)
+    check_slowed(home)
+    check_repriced(homes["repriced"])
+    ratios = {name: [one.cpu_s / a.cpu_s for a, one in zip(firsts, builds[name], strict=True)] for name in homes}
     best, new = min(firsts, key=_seconds), min(news, key=_seconds)
     return Row(
         nights_before=nights,
@@ -156,7 +187,10 @@ def measure(night: Night, first: Home, root: Path, nights: int) -> Row:
         first_night_s=best.seconds,
         new_night_s=new.seconds,
         over_first=new.seconds / best.seconds,
-        cpu_over_first=new.cpu_s / best.cpu_s,
+        cpu_over_first=median(ratios["new"]),
+        cpu_over_first_lo=min(ratios["new"]),
+        cpu_over_first_hi=max(ratios["new"]),
+        repriced_cpu_over_first=median(ratios["repriced"]),
         first_peak_mib=max(one.peak_mib for one in firsts),
         new_peak_mib=max(one.peak_mib for one in news),
     )
@@ -172,7 +206,6 @@ def check(home: Home, nights: int) -> None:
         points = con.execute("select night, count(*) from curated.operating_points group by night").fetchall()
         builds = con.execute("select count(distinct night) from meta.inputs group by built_at order by 1").fetchall()
         priced = con.execute(_PRICED).fetchall()
-        slowed = con.execute(_SLOWED).fetchall()
     if {count for _, count in points} != {ENDPOINTS * len(CONCURRENCIES)} or len(points) != nights:
         raise RuntimeError(
             f"{len(points)} of {nights} nights are there, with {sorted({n for _, n in points})} points each"
@@ -181,10 +214,28 @@ def check(home: Home, nights: int) -> None:
         raise RuntimeError(f"the new night was not built alone: nights by build are {builds}")
     if len(priced) != 1:
         raise RuntimeError(f"nights do not price the same: {priced} costs a night")
+
+
+def check_slowed(home: Home) -> None:
+    """Raise RuntimeError unless the last night tells which endpoints are slower."""
+    with duckdb.connect(str(home.warehouse), read_only=True) as con:
+        slowed = con.execute(_SLOWED).fetchall()
     if slowed != [(SLOWED,)]:
         raise RuntimeError(f"{slowed} endpoints were found to be slower, and {SLOWED} were")
 
 
+def check_repriced(home: Home) -> None:
+    """Raise RuntimeError unless the last night tells each cost apart from what its prices did."""
+    with duckdb.connect(str(home.warehouse), read_only=True) as con:
+        [(costs, moved)] = con.execute(_MOVED).fetchall()
+    if not costs or moved != costs:
+        raise RuntimeError(f"prices moved {moved} of the {costs} costs of the night that has other prices")
+
+
+_MOVED = """
+    select count(*), count(*) filter (where price_effect_usd <> 0) from curated.cost_trends
+    where night = (select max(night) from curated.runs) and value_usd is not null
+"""
 _SLOWED = """
     select count(distinct endpoint) from curated.regressions
     where is_new and direction = 'worse' and night = (select max(night) from curated.runs)

@@ -44,7 +44,8 @@ terms as materialized (
         past.lineage_key,
         list_sort(list(struct_pack(night := past.night, terms_key := past.terms_key))) as nights,
     from staging.series_past as past
-    semi join (from lineages where has_steps) as stepping on past.lineage_key = stepping.lineage_key
+    inner join lineages on past.lineage_key = lineages.lineage_key
+    where lineages.has_steps
     group by past.lineage_key
 ),
 
