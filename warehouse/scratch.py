@@ -92,7 +92,9 @@ def attach(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
     """Attach a file that only this build sees; one that is there keeps its blocks."""
     quoted = str(path).replace("'", "''")
     blocks = "" if path.exists() else f", block_size {BLOCK_BYTES}"
-    con.execute(f"attach '{quoted}' as {name} (storage_version '{STORAGE_VERSION}', recovery_mode 'no_wal_writes'{blocks})")
+    con.execute(
+        f"attach '{quoted}' as {name} (storage_version '{STORAGE_VERSION}', recovery_mode 'no_wal_writes'{blocks})"
+    )
 
 
 def written_ahead(path: Path) -> bool:

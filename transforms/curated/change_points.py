@@ -125,7 +125,8 @@ def build(con: duckdb.DuckDBPyConnection) -> None:
 
 def _has_earlier(con: duckdb.DuckDBPyConnection) -> bool:
     query = "select count(*) from duckdb_tables() where database_name = current_database() and concat(schema_name, '.', table_name) = ?"
-    return con.execute(query, [_KEPT]).fetchone() != (0,)
+    [(tables,)] = con.execute(query, [_KEPT]).fetchall()
+    return bool(tables)
 
 
 def _followed(lineage: Row, nights: Nights, performance_values: Array, own_errors: Array) -> Iterator[Row]:
