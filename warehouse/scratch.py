@@ -16,8 +16,6 @@ from warehouse.home import Home, exclusive_in_turn
 
 STORAGE_VERSION = "v1.2.0"
 """Storage that DuckDB 1.2 and every BI driver since can read."""
-BLOCK_BYTES = 2**16
-"""Of a new file. To add rows takes a block for each of a thousand columns: DuckDB's own 256 KiB are mostly air then."""
 LITTLE_BYTES = 64 * 2**20
 """To read less, one thread takes no longer than several: each of hundreds of small statements would wake them and wait."""
 
@@ -89,12 +87,9 @@ def use_threads(con: duckdb.DuckDBPyConnection, read_bytes: int) -> None:
 
 
 def attach(con: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
-    """Attach a file that only this build sees; one that is there keeps its blocks."""
+    """Attach a file that only this build sees."""
     quoted = str(path).replace("'", "''")
-    blocks = "" if path.exists() else f", block_size {BLOCK_BYTES}"
-    con.execute(
-        f"attach '{quoted}' as {name} (storage_version '{STORAGE_VERSION}', recovery_mode 'no_wal_writes'{blocks})"
-    )
+    con.execute(f"attach '{quoted}' as {name} (storage_version '{STORAGE_VERSION}', recovery_mode 'no_wal_writes')")
 
 
 def written_ahead(path: Path) -> bool:
