@@ -1,5 +1,6 @@
 """From the way the first request failed to what the user can do about it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,13 +10,13 @@ _REFUSED_FIELD = (
     "the server refuses the request: if it names a field, change it with extra_body (--extra-body), "
     'where null leaves a field out, such as {"stream_options": null}'
 )
+_NOT_LET_IN = re.compile(r"opens no way to \S+: (407\b|Invalid username/password|Requested .* from proxy server, but got )")
 _BY_STATUS = {
     400: _REFUSED_FIELD,
     422: _REFUSED_FIELD,
     401: "the server wants a key: put it in an environment variable and name that with api_key_env (--api-key-env NAME)",
     403: "the server refuses this key: check the variable that api_key_env (--api-key-env) names",
     404: "check the model name, the url and the api (chat, completions or responses): the server knows no such thing",
-    407: "the proxy wants a user and password, which no catalog holds: go through a proxy on this machine that adds them",
     429: "the server limits the rate: lower the concurrency or raise the limit there",
 }
 _BY_OUTCOME = {
@@ -48,6 +49,8 @@ def remedy(target: Target, failure: dict[str, Any] | None) -> str:
         return "the server redirects: give the address that it redirects to as the url"
     if status == 401 and target.api_key_env:
         return f"the server refuses the key in {target.api_key_env}"
+    if target.proxy and (status == 407 or _NOT_LET_IN.search(str(failure.get("error")))):
+        return _let_in(target.proxy_auth_env)
     swallowed = outcome == "timeout" and not failure.get("sent", True)
     if (swallowed or outcome == "connect_error") and target.proxy:
         return f"is the proxy {target.proxy} up, and may it reach the server?"
@@ -56,6 +59,12 @@ def remedy(target: Target, failure: dict[str, Any] | None) -> str:
     if outcome == "truncated" and status is None:
         return "is it a server of this API, and is it http or https there? Its log may say why it hangs up"
     return _BY_STATUS.get(status or 0) or _BY_OUTCOME.get(outcome) or "the server's log may say more"
+
+
+def _let_in(variable: str | None) -> str:
+    if variable:
+        return f"the proxy refuses the user and password in {variable}: USER:PASSWORD as they are, not percent-encoded"
+    return "the proxy wants a user and password: put USER:PASSWORD in an environment variable and name that with proxy_auth_env (--proxy-auth-env NAME)"
 
 
 def unscaled(endpoint: str, points: Sequence[Mapping[str, int | None]]) -> str:
