@@ -10,7 +10,9 @@ _REFUSED_FIELD = (
     "the server refuses the request: if it names a field, change it with extra_body (--extra-body), "
     'where null leaves a field out, such as {"stream_options": null}'
 )
-_NOT_LET_IN = re.compile(r"opens no way to \S+: (407\b|Invalid username/password|Requested .* from proxy server, but got )")
+_NOT_LET_IN = re.compile(
+    r"opens no way to \S+: (407\b|Invalid username/password|Requested .* from proxy server, but got )"
+)
 _BY_STATUS = {
     400: _REFUSED_FIELD,
     422: _REFUSED_FIELD,

@@ -41,7 +41,9 @@ def credentials(target: Target) -> tuple[str, str] | None:
         raise SpecError(f"USER:PASSWORD for the proxy is expected in the environment variable {name}, which {lacks}")
     longest = max(len(user.encode()), len(password.encode()))
     if str(target.proxy).startswith("socks5") and longest > _LONGEST:
-        raise SpecError(f"USER:PASSWORD in the environment variable {name} is too long: SOCKS takes {_LONGEST} bytes each")
+        raise SpecError(
+            f"USER:PASSWORD in the environment variable {name} is too long: SOCKS takes {_LONGEST} bytes each"
+        )
     return user, password
 
 

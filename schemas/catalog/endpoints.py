@@ -19,7 +19,9 @@ def _check_url(url: str, schemes: tuple[str, ...], secret_env: str) -> None:
     except ValueError as error:
         raise ValueError(f"not a URL: {error}") from None
     if "@" in parts.netloc:
-        raise ValueError(f"a URL with a user or password would end in files and logs: name its variable with {secret_env}")
+        raise ValueError(
+            f"a URL with a user or password would end in files and logs: name its variable with {secret_env}"
+        )
     if parts.scheme not in schemes or not parts.hostname or " " in url:
         expected = "socks5://HOST:PORT" if "socks5" in schemes else "https://HOST, with or without /v1"
         raise ValueError(f"found {url!r}, expected http://HOST:PORT or {expected}")
@@ -47,7 +49,8 @@ class Endpoint(Model):
     timeout_s: Positive = Field(600.0, description="Longest wait for one request")
     verify_tls: bool = True
     proxy: str | None = Field(
-        None, description="Proxy to go through, http://, https:// or socks5://HOST:PORT; stamps are then the client's own"
+        None,
+        description="Proxy to go through, http://, https:// or socks5://HOST:PORT; stamps are then the client's own",
     )
     proxy_auth_env: EnvName | None = Field(
         None, description="Environment variable that holds USER:PASSWORD for the proxy"

@@ -49,9 +49,7 @@ class Guard:
         *_, kind = await reader.readexactly(4)
         host = await reader.readexactly(4 if kind == 1 else (await reader.readexactly(1))[0])
         name = ".".join(map(str, host)) if kind == 1 else host.decode()
-        await self._pass(
-            name, int.from_bytes(await reader.readexactly(2)), reader, writer, b"\x05\0\0\1\0\0\0\0\0\0"
-        )
+        await self._pass(name, int.from_bytes(await reader.readexactly(2)), reader, writer, b"\x05\0\0\1\0\0\0\0\0\0")
 
     async def _http(self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (first + await reader.readuntil(b"\r\n\r\n")).decode()
@@ -101,7 +99,9 @@ def through_guard(serve, wire, make_spec):
             proxy = f"{scheme}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
             async with serve(answer, tls=tls) as server:
                 proxied = {"proxy": proxy, "proxy_auth_env": "PROXY_LOGIN", "verify_tls": False, **target}
-                done = await run_shard(make_spec(server.url, requests=2, target=proxied), lambda _: None, lambda _: None)
+                done = await run_shard(
+                    make_spec(server.url, requests=2, target=proxied), lambda _: None, lambda _: None
+                )
             listener.close()
             rows = [row for part in done["parts"] for row in pq.read_table(part).to_pylist()]
             return done, rows, guard, server
@@ -131,7 +131,12 @@ def test_the_proxy_is_told_user_and_password_and_the_server_is_not(
         ("http", True, "me:hunter-2", ": 407 Proxy Authentication Required"),
         ("socks5", False, "me:hunter-2", ": Invalid username/password"),
         ("http", False, None, "HTTP 407: who are you?"),
-        ("socks5", True, None, ": Requested NO AUTHENTICATION REQUIRED from proxy server, but got NO ACCEPTABLE METHODS"),
+        (
+            "socks5",
+            True,
+            None,
+            ": Requested NO AUTHENTICATION REQUIRED from proxy server, but got NO ACCEPTABLE METHODS",
+        ),
     ],
 )
 def test_who_is_not_let_in_hears_why_without_the_password_and_what_to_do(
