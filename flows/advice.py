@@ -36,22 +36,23 @@ def advice(target: Target, failure: dict[str, Any] | None) -> str:
 
 
 def symptom(failure: dict[str, Any] | None) -> str:
-    """How it failed: outcome and message."""
+    """How it failed: outcome and message, on one line."""
     failure = failure or {}
-    return f"{failure.get('outcome', 'failed')}: {failure.get('error') or 'no message'}"
+    return f"{failure.get('outcome', 'failed')}: {' '.join(str(failure.get('error') or 'no message').split())}"
 
 
 def remedy(target: Target, failure: dict[str, Any] | None) -> str:
     """What the user can do about it."""
     failure = failure or {}
     outcome, status = str(failure.get("outcome", "failed")), failure.get("http_status")
-    if "CERTIFICATE_VERIFY_FAILED" in str(failure.get("error")):
+    error = str(failure.get("error"))
+    if "CERTIFICATE_VERIFY_FAILED" in error:
         return "the certificate is not one that this machine trusts: install its authority or name it in SSL_CERT_FILE, or verify_tls: false (--no-verify-tls)"
     if status is not None and 300 <= status < 400:
         return "the server redirects: give the address that it redirects to as the url"
     if status == 401 and target.api_key_env:
         return f"the server refuses the key in {target.api_key_env}"
-    if target.proxy and (status == 407 or _NOT_LET_IN.search(str(failure.get("error")))):
+    if target.proxy and (status == 407 or _NOT_LET_IN.search(error)):
         return _let_in(target.proxy_auth_env)
     swallowed = outcome == "timeout" and not failure.get("sent", True)
     if (swallowed or outcome == "connect_error") and target.proxy:
@@ -60,6 +61,10 @@ def remedy(target: Target, failure: dict[str, Any] | None) -> str:
         return "nothing answers there: are host and port right, and does a firewall swallow what is sent?"
     if outcome == "truncated" and status is None:
         return "is it a server of this API, and is it http or https there? Its log may say why it hangs up"
+    if outcome == "malformed" and error.startswith("the stream carried an error"):
+        return "the server took the request and failed at it: its log may say more"
+    if outcome == "malformed" and error.startswith("content-encoding"):
+        return "something on the way compresses the stream although nobody asked for it: turn that off for this address"
     return _BY_STATUS.get(status or 0) or _BY_OUTCOME.get(outcome) or "the server's log may say more"
 
 
