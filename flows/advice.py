@@ -59,7 +59,7 @@ def remedy(target: Target, failure: dict[str, Any] | None) -> str:
         return f"is the proxy {target.proxy} up, and may it reach the server?"
     if swallowed:
         return "nothing answers there: are host and port right, and does a firewall swallow what is sent?"
-    if outcome == "truncated" and status is None:
+    if status is None and (outcome == "truncated" or error.startswith("not an HTTP/1.1 response")):
         return "is it a server of this API, and is it http or https there? Its log may say why it hangs up"
     if outcome == "malformed" and error.startswith("the stream carried an error"):
         return "the server took the request and failed at it: its log may say more"

@@ -213,6 +213,7 @@ def test_an_answer_without_tokens_shows_what_it_has_instead() -> None:
         b'data: {"error": {"message": "out of memory", "code": 500}}\n\n',
         b'event: error\ndata: {"message": "out of memory", "type": "500"}\n\n',
         b"event: error\ndata: 500: out of memory\n\n",
+        b'error: {"code": 500, "message": "out of memory", "type": "server_error"}\n\n',
         b'data: {"object": "error", "message": "out of memory", "type": "ServerError", "code": 500}\n\n',
     ],
 )
@@ -274,6 +275,8 @@ def test_a_redirect_says_where_to() -> None:
 def test_empty_events_keep_a_stream_alive_and_say_nothing(wire) -> None:
     row = row_of((100, b"data:\n\ndata: \n\n"), (200, wire.token("a") + b"data:\n\n"), (210, wire.finish()))
     assert (row["outcome"], row["first_chunk_ns"], row["token_chunks"]) == ("ok", 200 * MS, 1)
+    row = row_of((200, wire.token("a")), (205, b"data: null\n\n"), (210, wire.finish()))
+    assert (row["outcome"], row["token_chunks"]) == ("ok", 1)
 
 
 def test_compressed_streams_keep_the_time_of_each_read(wire) -> None:
