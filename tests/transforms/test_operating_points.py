@@ -341,7 +341,9 @@ def test_percentiles_of_requests_with_means_of_their_own_are_those_of_the_writte
     for turn in range(34, 40):
         given.request(turn * 5000 - 2000, outcome="timeout")
     given.build()
-    found = given.all("select statistic, n, value, adjusted_n, adjusted_value from staging.latency_statistics where metric = 'itl'")
+    found = given.all(
+        "select statistic, n, value, adjusted_n, adjusted_value from staging.latency_statistics where metric = 'itl'"
+    )
     values = {row["statistic"]: (row["value"], row["adjusted_value"]) for row in found}
     assert {(row["n"], row["adjusted_n"]) for row in found} == {(39 * 20, 45 * 20)}
     assert values["mean"][0] == pytest.approx(sum(per_token_ms) / len(per_token_ms), abs=1e-9)

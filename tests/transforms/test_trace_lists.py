@@ -45,8 +45,9 @@ def test_row_groups_without_a_wanted_row_are_passed_over(tmp_path: Path) -> None
     # what the first group holds cannot be read
     path = Path(written(tmp_path))
     group = pq.read_metadata(path).row_group(0).column(1)
+    end = group.data_page_offset + group.total_compressed_size
     spoiled = bytearray(path.read_bytes())
-    spoiled[4 : group.data_page_offset + group.total_compressed_size] = bytes(group.data_page_offset + group.total_compressed_size - 4)
+    spoiled[4:end] = bytes(end - 4)
     path.write_bytes(spoiled)
     found = read(str(path), np.array([2, 5]), ("gaps_us",), 99)
     assert [(many, lists.values.tolist()) for many, [lists] in found] == [(2, [3, 7])]
