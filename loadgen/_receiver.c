@@ -31,6 +31,7 @@
 #define MOST_KEPT (1 << 20) /* of a record's memory, from one answer to the next */
 #define DENSE_NS 16000000 /* of wakes without a pause, before those are signs enough: a timer for each costs more than a read */
 #define REST_NS 500000   /* after a round of reads: most of what a token costs is the sleep and the wake around it */
+#define NEAR_NS 1000000  /* from round to round: where they are farther apart a rest saves nothing */
 #define CLOSE_NS 2000000 /* what follows this closely on the same socket is not rested for: it would be read in one piece */
 #define STOP UINT64_MAX /* what epoll says of `halt` */
 
@@ -66,7 +67,7 @@ typedef struct {
     int64_t calm, last_sign;
     int64_t *stalls; /* begin and end, by turns, since they were last asked for */
     size_t stall_count, stall_capacity;
-    int may_rest; /* since the round began: all reads have a stamp, and none was close to the one before */
+    int may_rest; /* in this round: the one before was near, all reads have a stamp, and none follows closely on its socket */
     char spill[SPILL_BYTES];
     /* the thread's: */
     struct epoll_event events[MOST_AT_ONCE];
@@ -217,7 +218,7 @@ static void read_one(Receiver *self, uint64_t name, int *rings)
 static void *work(void *receiver)
 {
     Receiver *self = receiver;
-    int64_t now = now_ns(), before, paused = now, rested = 0;
+    int64_t now = now_ns(), before, paused = now, rested = 0, read_last = 0;
     int beat_ms = self->beat_ns / 1000000;
     for (;;) {
         int is_dense = now - paused > DENSE_NS;
@@ -230,7 +231,7 @@ static void *work(void *receiver)
             paused = now;
         int is_over = 0;
         pthread_mutex_lock(&lock);
-        self->may_rest = 0 < ready && ready < MOST_AT_ONCE;
+        self->may_rest = ready < MOST_AT_ONCE && now - read_last < NEAR_NS;
         if (rested)
             live(self, rested);
         if (ready < MOST_AT_ONCE)
@@ -241,7 +242,9 @@ static void *work(void *receiver)
             else
                 read_one(self, self->events[i].data.u64, &rings);
         }
-        int may_rest = self->may_rest;
+        int may_rest = ready > 0 && self->may_rest;
+        if (ready > 0)
+            read_last = now;
         pthread_mutex_unlock(&lock);
         if (is_over)
             return NULL;
