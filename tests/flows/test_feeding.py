@@ -16,6 +16,7 @@ from flows.feeding import feeds
 from schemas.errors import FeedError
 from tests.curated import fleet, publish
 
+
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Artifacts that were made."""
