@@ -12,14 +12,17 @@ settings.load_profile("ratecard")
 
 LONGEST = (
     "flows/test_deployments", "warehouse/test_increment", "warehouse/test_retention", "flows/test_interruption",
-    "flows/test_night", "flows/test_serve", "flows/test_kill", "warehouse/test_bad_input", "flows/test_real_engine",
-    "flows/test_two_nights", "reports/test_page", "reports/test_face", "warehouse/test_feed_postgres",
-    "warehouse/test_feed_focus", "warehouse/test_build", "reports/test_calculator", "reports/test_workbook",
-    "transforms/test_economics", "warehouse/test_corrections", "flows/test_measure", "transforms/test_fleet_mixes",
+    "flows/test_night", "flows/test_kill", "flows/test_serve", "flows/test_real_engine", "warehouse/test_bad_input",
+    "flows/test_two_nights", "warehouse/test_feed_postgres", "warehouse/test_build", "warehouse/test_feed_focus",
+    "transforms/test_economics", "reports/test_page", "reports/test_workbook", "reports/test_face",
+    "reports/test_calculator", "warehouse/test_corrections", "transforms/test_fleet_mixes", "warehouse/test_compaction",
+    "flows/test_measure", "warehouse/test_sizing", "transforms/test_operating_points", "transforms/test_cost_ledger",
+    "warehouse/test_history", "warehouse/test_feed_parquet", "flows/test_import", "transforms/test_imported_summaries",
+    # of those that compare clocks
     "endpoints/test_reference_faults", "loadgen/test_open_loop", "loadgen/test_level", "loadgen/test_worker_process",
     "loadgen/test_ends_of_requests", "test_benchmarks",
 )  # fmt: skip
-"""Files of 10 s and more, the longest first; all others come behind them. They are most of the time of all."""
+"""The files that compute or wait longest, 10 s and more, in the order of what they took when they were measured."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
