@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# tests that compare clocks, and so run alone (a model's file has none); all others run three files at a time, in the order
-# of tests/conftest.py: more than a small machine has cores, since nights wait for servers and schedules
+# tests that compare clocks, and so run beside one another only, two files at a time: they wait more than they work (a model's
+# file has none); all others run three files at a time, in the order of tests/conftest.py: more than a small machine has
+# cores, since nights wait for servers and schedules
 TIMED := $(filter-out %llama.py,$(wildcard tests/endpoints/test_*.py)) tests/loadgen tests/test_benchmarks.py
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint bench bench-peers docs clean
@@ -23,8 +25,8 @@ demo: install ## measure a real engine on this machine and print its rate card (
 	@$(BIN)/ratecard demo
 
 test: install ## run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests $(TIMED:%=--ignore=%)
-	@$(BIN)/python -m pytest $(TIMED)
+	@$(BIN)/python -m pytest -n 3 $(BY_FILE) tests $(TIMED:%=--ignore=%)
+	@$(BIN)/python -m pytest -n 2 $(BY_FILE) $(TIMED)
 
 lint: install ## check style, types, SQL, imports and generated docs
 	@scripts/lint

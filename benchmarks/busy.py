@@ -37,11 +37,14 @@ def run(quick: bool) -> list[Section]:
     cores = os.cpu_count() or 1
     cases = [("ratecard", cores)] if quick else [("ratecard", cores), ("httpx", cores), ("ratecard", 2 * cores)]
     load = Streams(64, 128) if quick else Streams(STREAMS, ROUNDS * STREAMS)
-    rows = []
+    rows: list[Row] = []
+    notes: list[str] = []
     for client, count in cases:
         with hogs(count):
-            rows.append(_row(observe(client, load), count))
-    return [Section("busy", "clients on a machine whose cores are busy with something else", rows)]
+            seen = observe(client, load)
+        rows.append(_row(seen, count))
+        notes += seen.notes
+    return [Section("busy", "clients on a machine whose cores are busy with something else", rows, tuple(notes))]
 
 
 @contextmanager

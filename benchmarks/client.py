@@ -59,6 +59,7 @@ def table(
             observe(name, Streams(streams, rounds * streams, output_tokens)) for name in names if missing(name) is None
         ]
         rows += _rows(seen)
+        notes += [note for one in seen for note in one.notes]
     return Section("client", "clients beside the reference endpoint's kernel stamps", rows, tuple(notes))
 
 

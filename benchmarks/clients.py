@@ -3,8 +3,9 @@
 import importlib.util
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,15 @@ class Streams:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a client says: requests as in `warehouse.calibration` (null: it read none), and its worker's health."""
+    """What a client says: requests as in `warehouse.calibration` (null: it read none), and its worker's health.
+
+    `failures` counts those that did not end well, by why.
+    """
 
     requests: pl.DataFrame | None
     usage: Usage
     health: dict[str, Any]
+    failures: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,12 @@ class Observed:
     errors: Comparison | None
     tokens: int
     cpu_us_per_token: float
+
+    @property
+    def notes(self) -> list[str]:
+        """What is to be said of requests that failed: they are left out of the figures."""
+        of, failures = f"{self.client} at {self.load.streams} streams", self.seen.failures
+        return [f"{of}: {count:,} of {self.load.requests:,} requests failed: {why}" for why, count in failures.items()]
 
     @property
     def merged_share(self) -> float | None:
@@ -102,12 +113,17 @@ def missing(client: str) -> str | None:
 
 
 def observe(client: str, load: Streams, tls: bool = False) -> Observed:
-    """Run a client and compare. Raises RuntimeError where it failed or did not do all of its requests."""
+    """Run a client and compare. Raises RuntimeError where it failed, or lost a request without a word."""
     seen, truth = _run(client, load, tls)
+    failed = seen.failures.total()
+    if failed == load.requests:
+        raise RuntimeError(f"{client}: all {failed} requests failed: {'; '.join(seen.failures)}")
     errors = None if seen.requests is None else compare(seen.requests, truth, load.streams)
     compared = truth.height if errors is None else errors.requests
-    if compared != load.requests:
-        raise RuntimeError(f"{client}: {compared} of {load.requests} requests are in its rows and the endpoint's log")
+    if compared + failed != load.requests:
+        raise RuntimeError(
+            f"{client}: {compared} of {load.requests} requests are in its rows and the endpoint's log, {failed} failed"
+        )
     tokens = int(truth["sent_ns"].list.len().sum())
     start_up, _ = _run(client, replace(load, sends=False), tls)
     cpu_s = seen.usage.cpu_s - start_up.usage.cpu_s
@@ -126,7 +142,9 @@ def _httpx(url: str, load: Streams, folder: Path, *options: str) -> Seen:
     out = folder / "rows.jsonl"
     usage = _script("plain_httpx", url, load, out, *options)
     schema: Any = {"prompt_sha256": pl.String, "ttft_ms": pl.Float64, "gaps_ms": pl.List(pl.Float64)}
-    return Seen(pl.read_ndjson(out, schema=schema), usage, {})
+    rows = pl.read_ndjson(out, schema=schema | {"error": pl.String})
+    failures = Counter(rows["error"].drop_nulls().to_list())
+    return Seen(rows.filter(pl.col("error").is_null()).select(*schema), usage, {}, failures)
 
 
 def _script(module: str, url: str, load: Streams, out: Path, *options: str) -> Usage:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,14 +18,20 @@ _LOG = "truth.jsonl"
 
 @contextmanager
 def reference(
-    folder: Path, *, ttft_ms: float = TTFT_MS, itl_ms: float = ITL_MS, tls: bool = False, logs: bool = True
+    folder: Path,
+    *,
+    ttft_ms: float = TTFT_MS,
+    itl_ms: float = ITL_MS,
+    tls: bool = False,
+    logs: bool = True,
+    options: Sequence[str] = (),
 ) -> Iterator[str]:
     """The URL of an endpoint that lives as long as the block; then `truth` has its log, unless it keeps none.
 
-    Raises RuntimeError where it does not start.
+    `options` are further ones of `python -m endpoints.reference`. Raises RuntimeError where it does not start.
     """
     command = [sys.executable, "-m", "endpoints.reference", "--stop-on-stdin-eof"]
-    command += ["--ttft-ms", str(ttft_ms), "--itl-ms", str(itl_ms)]
+    command += ["--ttft-ms", str(ttft_ms), "--itl-ms", str(itl_ms), *options]
     if logs:
         command += ["--log", str(folder / _LOG)]
     if tls:

@@ -11,7 +11,7 @@ from schemas.errors import UsageError
 FIELDS = {
     "url": "endpoints.url", "model": "endpoints.model", "api": "endpoints.api", "api_key_env": "endpoints.api_key_env",
     "extra_body": "endpoints.extra_body", "timeout": "endpoints.timeout_s", "verify_tls": "endpoints.verify_tls",
-    "proxy": "endpoints.proxy", "http2": "endpoints.http2", "tokenizer": "endpoints.tokenizer",
+    "proxy": "endpoints.proxy", "proxy_auth_env": "endpoints.proxy_auth_env", "http2": "endpoints.http2", "tokenizer": "endpoints.tokenizer",
     "accelerator": "endpoints.accelerator", "gpus_per_instance": "endpoints.gpus_per_instance",
     "gpus_per_server": "endpoints.gpus_per_server",
     "input_tokens": "workloads.input_tokens", "output_tokens": "workloads.output_tokens",
@@ -34,7 +34,7 @@ _SHAPES = ("concurrency", "rate", "speed", "search")
 _NEEDS = {
     "think_time": "turns", "dataset_format": "dataset", "trace_format": "trace", "trace": "trace_format",
     "speed": "trace", "search_over": "search", "search_max": "search", "cancel_share": "cancel_after",
-    "cancel_after": "cancel_share",
+    "cancel_after": "cancel_share", "proxy_auth_env": "proxy",
 }  # fmt: skip
 DEFAULT_CONCURRENCY = (1, 2, 4, 8, 16)
 DEFAULT_REQUESTS = 100
@@ -70,9 +70,9 @@ def _of_url(options: dict[str, Any]) -> Iterator[str]:
         yield "--url needs --model NAME: the name that the server knows (curl URL/v1/models lists them)"
     if {"requests", "duration"} <= given:
         yield "give --requests or --duration, not both"
-    key = options["api_key_env"]
-    if key and not os.environ.get(key):
-        yield f"--api-key-env {key}: there is no such environment variable, or it is empty"
+    for option in ("api_key_env", "proxy_auth_env"):
+        if (variable := options[option]) and not os.environ.get(variable):
+            yield f"{_flag(option)} {variable}: there is no such environment variable, or it is empty"
     shapes = [_flag(name) for name in _SHAPES if name in given]
     if len(shapes) > 1:
         yield f"give one of {', '.join(map(_flag, _SHAPES))}: found {' and '.join(shapes)}"

@@ -1,5 +1,6 @@
 """From the way the first request failed to what the user can do about it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,13 +10,15 @@ _REFUSED_FIELD = (
     "the server refuses the request: if it names a field, change it with extra_body (--extra-body), "
     'where null leaves a field out, such as {"stream_options": null}'
 )
+_NOT_LET_IN = re.compile(
+    r"opens no way to \S+: (407\b|Invalid username/password|Requested .* from proxy server, but got )"
+)
 _BY_STATUS = {
     400: _REFUSED_FIELD,
     422: _REFUSED_FIELD,
     401: "the server wants a key: put it in an environment variable and name that with api_key_env (--api-key-env NAME)",
     403: "the server refuses this key: check the variable that api_key_env (--api-key-env) names",
     404: "check the model name, the url and the api (chat, completions or responses): the server knows no such thing",
-    407: "the proxy wants a user and password, which no catalog holds: go through a proxy on this machine that adds them",
     429: "the server limits the rate: lower the concurrency or raise the limit there",
 }
 _BY_OUTCOME = {
@@ -33,29 +36,42 @@ def advice(target: Target, failure: dict[str, Any] | None) -> str:
 
 
 def symptom(failure: dict[str, Any] | None) -> str:
-    """How it failed: outcome and message."""
+    """How it failed: outcome and message, on one line."""
     failure = failure or {}
-    return f"{failure.get('outcome', 'failed')}: {failure.get('error') or 'no message'}"
+    return f"{failure.get('outcome', 'failed')}: {' '.join(str(failure.get('error') or 'no message').split())}"
 
 
 def remedy(target: Target, failure: dict[str, Any] | None) -> str:
     """What the user can do about it."""
     failure = failure or {}
     outcome, status = str(failure.get("outcome", "failed")), failure.get("http_status")
-    if "CERTIFICATE_VERIFY_FAILED" in str(failure.get("error")):
+    error = str(failure.get("error"))
+    if "CERTIFICATE_VERIFY_FAILED" in error:
         return "the certificate is not one that this machine trusts: install its authority or name it in SSL_CERT_FILE, or verify_tls: false (--no-verify-tls)"
     if status is not None and 300 <= status < 400:
         return "the server redirects: give the address that it redirects to as the url"
     if status == 401 and target.api_key_env:
         return f"the server refuses the key in {target.api_key_env}"
+    if target.proxy and (status == 407 or _NOT_LET_IN.search(error)):
+        return _let_in(target.proxy_auth_env)
     swallowed = outcome == "timeout" and not failure.get("sent", True)
     if (swallowed or outcome == "connect_error") and target.proxy:
         return f"is the proxy {target.proxy} up, and may it reach the server?"
     if swallowed:
         return "nothing answers there: are host and port right, and does a firewall swallow what is sent?"
-    if outcome == "truncated" and status is None:
+    if status is None and (outcome == "truncated" or error.startswith("not an HTTP/1.1 response")):
         return "is it a server of this API, and is it http or https there? Its log may say why it hangs up"
+    if outcome == "malformed" and error.startswith("the stream carried an error"):
+        return "the server took the request and failed at it: its log may say more"
+    if outcome == "malformed" and error.startswith("content-encoding"):
+        return "something on the way compresses the stream although nobody asked for it: turn that off for this address"
     return _BY_STATUS.get(status or 0) or _BY_OUTCOME.get(outcome) or "the server's log may say more"
+
+
+def _let_in(variable: str | None) -> str:
+    if variable:
+        return f"the proxy refuses the user and password in {variable}: USER:PASSWORD as they are, not percent-encoded"
+    return "the proxy wants a user and password: put USER:PASSWORD in an environment variable and name that with proxy_auth_env (--proxy-auth-env NAME)"
 
 
 def unscaled(endpoint: str, points: Sequence[Mapping[str, int | None]]) -> str:

@@ -2,7 +2,7 @@
 
 The home is a folder that all machines share under the same path: the worker there writes its parts into the run's
 folder, and its last word beside them. Shards start together by the wall clock, so the machines' clocks must agree
-(NTP). The key of the endpoint is expected in the environment of each machine.
+(NTP). What the endpoint names (`api_key_env`, `proxy_auth_env`) is expected in the environment of each machine.
 """
 
 import asyncio

@@ -40,9 +40,9 @@ async def endpoint_checks(home: Home, name: str, endpoint: Endpoint, scratch: Pa
         if missing:
             return [Check(check, "failed", f"{', '.join(missing)} not installed", "pip install 'ratecard[demo]'")]
         return [Check(check, "ok", "its engine is installed; a night starts it")]
-    if endpoint.api_key_env and not os.environ.get(endpoint.api_key_env):
-        variable = endpoint.api_key_env
-        return [Check(check, "failed", f"{variable} is not set", f"export {variable}=… with its key")]
+    for variable, what in ((endpoint.api_key_env, "its key"), (endpoint.proxy_auth_env, "USER:PASSWORD for its proxy")):
+        if variable and not os.environ.get(variable):
+            return [Check(check, "failed", f"{variable} is not set", f"export {variable}=… with {what}")]
     plan = _probe_plan(name, endpoint)
     try:
         # a home that is not there yet holds no endpoint

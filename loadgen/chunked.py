@@ -10,7 +10,7 @@ except ImportError:
 _SIZE = re.compile(rb"([1-9a-fA-F][0-9a-fA-F]{0,7})\r\n")
 
 
-def plain_like_chunks(wire: bytes, at: int, before: bytes, after: bytes, /) -> tuple[list[bytes], list[int]]:
+def like_chunks_in_python(wire: bytes, at: int, before: bytes, after: bytes, /) -> tuple[list[bytes], list[int]]:
     """The chunks of `wire` from `at` on that are `before`, more than nothing, `after`: their insides, and where each ends.
 
     Up to the first that is not, or whose size is not written as servers write it: hexadecimal digits, no leading zero,
@@ -30,4 +30,4 @@ def plain_like_chunks(wire: bytes, at: int, before: bytes, after: bytes, /) -> t
     return insides, ends
 
 
-like_chunks = plain_like_chunks if _chunks is None else _chunks.like_chunks
+like_chunks = like_chunks_in_python if _chunks is None else _chunks.like_chunks

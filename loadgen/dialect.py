@@ -44,6 +44,8 @@ def read_delta(payload: Any) -> Delta:
     """Read the JSON object of one event: chat, completions or Responses. What does not fit is taken as absent."""
     if not isinstance(payload, dict):
         return Delta()
+    if payload.get("object") == "error":  # older vLLM and SGLang: the error is the event itself
+        return Delta(error=error_text(payload))
     if "choices" not in payload and isinstance(kind := payload.get("type"), str):
         return _read_response_event(kind, payload)
     answer, reasoning, finish_reason = "", "", None

@@ -29,13 +29,15 @@ class FallbackTransport(httpx.AsyncBaseTransport):
     Each request in flight has a connection of its own, in a pool of its own: httpx's pool looks through all of its
     connections at each request, and streams that share an HTTP/2 connection wait for each other's reads and for the
     server's limit of streams. An `http://` endpoint that is asked for HTTP/2 is spoken to in it from the first byte.
-    Raises SpecError if the proxy's URL is none, or if a package is missing.
+    `proxy_auth` is the user and password that the proxy is told. Raises SpecError if the proxy's URL is none, or if a
+    package is missing.
     """
 
     def __init__(
         self,
         *,
         proxy: str | None = None,
+        proxy_auth: tuple[str, str] | None = None,
         http2: bool = False,
         timeout_s: float | None = None,
         connect_timeout_s: float | None = 10.0,
@@ -43,7 +45,7 @@ class FallbackTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self.beat = Heartbeat()
         self.connections_opened = 0
-        self._proxy = proxy_of(proxy) if proxy else None
+        self._proxy = proxy_of(proxy, proxy_auth) if proxy else None
         self._socks_errors = socks_errors()
         self._http2 = http2
         self._timeout_s = timeout_s

@@ -102,7 +102,7 @@ class _Stream:
         payload = parsed(data)
         if event.type == "error":
             self._note(f"the stream carried an error: {_event_error(payload, data)}")
-        elif payload is None:
+        elif payload is None and said != b"null":
             self._note(f"an event is not JSON: {data[:_SHOWN_BYTES].decode('utf-8', 'replace')}")
         else:
             self._take_payload(payload, data, read)

@@ -132,7 +132,7 @@ def _outcome(exchange: Exchange, generation: Generation, chunks: Chunks) -> tupl
     if status is not None and not 200 <= status < 300:
         told = [f"{name}: {value}" for name in _TELLING if (value := exchange.arrivals.header(name.lower().encode()))]
         asked = f" ({', '.join(told)})" if told else ""
-        return "http_error", f"HTTP {status}{asked}: {body_text(exchange.arrivals)}"
+        return "http_error", _with_body(f"HTTP {status}{asked}", exchange.arrivals)
     if generation.problem and not (failure and generation.first_event_read is None):
         return "malformed", generation.problem
     if chunks.stalled_s is not None:
@@ -142,8 +142,13 @@ def _outcome(exchange: Exchange, generation: Generation, chunks: Chunks) -> tupl
     if failure:
         return failure.outcome, failure.message
     if not generation.token_reads:
-        return "empty", "the answer holds no generated text"
+        return "empty", _with_body("the answer holds no generated text", exchange.arrivals)
     return "truncated", "the stream ended without a finish reason"
+
+
+def _with_body(what: str, arrivals: Arrivals) -> str:
+    text = body_text(arrivals)
+    return f"{what}: {text}" if text else what
 
 
 def _token_counts(usage: Usage) -> dict[str, int | str | None]:

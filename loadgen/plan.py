@@ -266,6 +266,7 @@ def plan_run(
             timeout_s=endpoint.timeout_s,
             verify_tls=endpoint.verify_tls,
             proxy=endpoint.proxy,
+            proxy_auth_env=endpoint.proxy_auth_env,
             http2=endpoint.http2,
             tokenizer=endpoint.tokenizer,
         ),

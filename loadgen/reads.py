@@ -20,7 +20,7 @@ def ends_of_in_python(table: bytes, /) -> list[int]:
     return [end for end, _, _ in READ.iter_unpack(table)]
 
 
-def stamps_in_python(table: bytes, offset_ns: int, sent_ns: int, slack_ns: int, /) -> list[int] | None:
+def plain_stamps_in_python(table: bytes, offset_ns: int, sent_ns: int, slack_ns: int, /) -> list[int] | None:
     """Kernel stamps of the reads of a `table`, as monotonic nanoseconds, if every one is possible; else null.
 
     `offset_ns` is the wall clock less the monotonic one. A stamp is possible that is not before `sent_ns` nor the read
@@ -40,5 +40,5 @@ def gaps_us_in_python(stamps: list[int], /) -> list[int]:
 
 
 ends_of = ends_of_in_python if _reads is None else _reads.ends_of
-plain_stamps = stamps_in_python if _reads is None else _reads.plain_stamps
+plain_stamps = plain_stamps_in_python if _reads is None else _reads.plain_stamps
 gaps_us = gaps_us_in_python if _reads is None else _reads.gaps_us

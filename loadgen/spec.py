@@ -13,7 +13,7 @@ from schemas.errors import LoadgenError
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where requests go. `url` is the API base ending in `/v1`; the key is named, never held."""
+    """Where requests go. `url` is the API base ending in `/v1`; secrets are named, never held."""
 
     url: str
     api: str  # chat | completions | responses
@@ -25,6 +25,7 @@ class Target:
     connect_timeout_s: float = 10.0
     verify_tls: bool = True
     proxy: str | None = None
+    proxy_auth_env: str | None = None
     http2: bool = False
     tokenizer: str | None = None  # a tokenizer.json on this machine
     keeps_connections: bool | None = None  # after a stream, as the probe saw; null: to be found out

@@ -73,6 +73,9 @@ class SSEReader:
             self._data.append(value)
         elif name == b"event":
             self._type = value.decode("utf-8", "replace")
+        elif name == b"error":  # no field of the standard, but how llama.cpp's server told of an error for years
+            self._type = "error"
+            self._data.append(value)
         return None  # comments have an empty name; id and retry matter to reconnecting clients only
 
     def _dispatch(self) -> Event | None:

@@ -20,6 +20,7 @@ from loadgen.interpret import Interpreter
 from loadgen.jobs import JobQueue
 from loadgen.level import Level
 from loadgen.open_loop import OpenLoop
+from loadgen.proxies import credentials, secrets_of
 from loadgen.redact import Redactor
 from loadgen.spec import ShardSpec
 from loadgen.wire import Transport, transport_for
@@ -47,7 +48,8 @@ async def run_shard(
         raise SpecError(f"shape.kind is {spec.shape.kind!r}, expected one of {', '.join(_LOOPS)}")
     headers = _headers(spec)
     epoch = Epoch.now()
-    interpreter = Interpreter(row_constants(spec, epoch), epoch.monotonic_ns, Redactor.of_headers(headers, _key(spec)))
+    redactor = Redactor.of_headers(headers, _key(spec), *secrets_of(credentials(spec.target)))
+    interpreter = Interpreter(row_constants(spec, epoch), epoch.monotonic_ns, redactor)
     transport = transport_for(spec.target)
     client = httpx.AsyncClient(transport=transport, headers=headers, trust_env=False)
     jobs = JobQueue(spec, client)

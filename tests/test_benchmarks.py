@@ -1,13 +1,14 @@
 """The benchmarks of the client do what their tables say; how fast is not asked here."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from benchmarks import busy, ceiling, client, open_loop, peers
+from benchmarks import busy, ceiling, client, endpoint, open_loop, peers
 from benchmarks.child import run
 from benchmarks.clients import Streams
 from benchmarks.peer_tools import Told
@@ -28,6 +29,21 @@ def test_each_client_sends_all_requests_and_is_compared_with_the_endpoints_log()
     assert ours.true_ttft_ms >= 200
     assert all(math.isfinite(row.itl_p99_error_ms) for row in (ours, httpx))
     assert ours.cpu_share is not None
+
+
+def test_a_clients_failed_requests_are_told_beside_the_figures_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    # each third of 6 answers is cut in its first event
+    reference = endpoint.reference
+    cuts, fails = ("--fault", "cut:tokens=1", "--fault-every", "3"), ("--fault", "500")
+    monkeypatch.setattr(endpoint, "reference", partial(reference, options=cuts))
+    section = client.table([(2, ("httpx",))], rounds=3, output_tokens=2)
+    (row,) = section.rows
+    assert math.isfinite(row.ttft_error_ms)
+    (note,) = section.notes
+    assert note.startswith("httpx at 2 streams: 2 of 6 requests failed: httpx.RemoteProtocolError (peer closed")
+    monkeypatch.setattr(endpoint, "reference", partial(reference, options=fails))
+    with pytest.raises(RuntimeError, match=r"^httpx: all 1 requests failed: httpx.HTTPStatusError \(.*500"):
+        client.table([(1, ("httpx",))], rounds=1, output_tokens=1)
 
 
 def test_a_client_that_is_not_installed_is_named_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

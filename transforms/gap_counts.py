@@ -75,9 +75,9 @@ class Counts:
         if tokens is not None and len(firsts) * len(known) >= _MOST_WAYS:
             known, tokens = np.unique(tokens, return_inverse=True)
         ways = Ways(streams["level_no"][firsts], streams["mean_tokens"][firsts], known)
-        numbers: Any = 0 if tokens is None else tokens * np.int64(len(firsts))
+        numbers: Any = 0 if tokens is None else tokens
         if len(firsts) > 1:
-            numbers = numbers + np.repeat(of_rows, gaps.lengths)
+            numbers = numbers * np.int64(len(firsts)) + np.repeat(of_rows, gaps.lengths)
         self._counter(tokens is not None, ways, gaps.values).add(gaps.values, numbers)
 
     def _counter(self, is_weighted: bool, ways: Ways, gaps: Integers) -> Counter:

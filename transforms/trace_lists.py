@@ -6,7 +6,6 @@ all that a trace is made of.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -31,42 +30,42 @@ def plain_memory() -> Iterator[None]:
 def read(file: str, rows: Integers, columns: Sequence[str], most_values: int) -> Iterator[tuple[int, list[Lists]]]:
     """How many of `rows` (numbers in the file, which rise) come next, and their lists, by column; a null is an empty list.
 
-    So many row groups at a time that their first column has about `most_values`. A column that the file lacks is null.
-    Raises BuildError.
+    So many rows at a time that their first column has about `most_values`. A column that the file lacks is null. Raises
+    BuildError.
     """
     try:
         with pq.ParquetFile(file, memory_map=True) as parquet:
-            names = parquet.schema_arrow.names
-            there = [name for name in columns if name in names]
-            for groups, first, end in _spans(parquet.metadata, columns[0], most_values):
+            there = [name for name in columns if name in parquet.schema_arrow.names]
+            groups, rows, many = _groups(parquet.metadata, columns[0], rows, most_values)
+            first = 0
+            for batch in parquet.iter_batches(many, groups, there, use_threads=False):
+                end = first + batch.num_rows
                 wanted = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)] - first
+                first = end
                 if len(wanted):
-                    found = parquet.read_row_groups(groups, columns=there, use_threads=False)
-                    none = Lists.of_lengths(np.zeros(0, np.int32), np.zeros(end - first, np.int32))
+                    none = Lists.of_lengths(np.zeros(0, np.int32), np.zeros(batch.num_rows, np.int32))
                     yield (
                         len(wanted),
-                        [(_lists(found[name]) if name in there else none)[wanted] for name in columns],
+                        [(_lists(batch[name]) if name in there else none)[wanted] for name in columns],
                     )
     except (pa.ArrowException, OSError) as error:
         raise BuildError(f"{file} cannot be read: {error}") from error
 
 
-def _spans(metadata: Any, column: str, most_values: int) -> Iterator[tuple[list[int], int, int]]:
-    """Numbers of neighbouring row groups, their first row and the one after their last."""
+def _groups(metadata: Any, column: str, rows: Integers, most_values: int) -> tuple[list[int], Integers, int]:
+    """Row groups with any of `rows`, the numbers of `rows` in those alone, and how many of their rows have `most_values`."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    starts = [0, *accumulate(group.num_rows for group in groups)]
+    lengths = np.array([group.num_rows for group in groups])
+    of_rows = np.searchsorted(np.cumsum(lengths), rows, side="right")
+    is_read = np.bincount(of_rows, minlength=len(groups)) > 0
+    passed_over = np.cumsum(np.where(is_read, 0, lengths))
     at = next(i for i in range(metadata.num_columns) if metadata.schema.column(i).path.split(".")[0] == column)
-    together: list[int] = []
-    values = 0
-    for number, group in enumerate(groups):
-        together.append(number)
-        values += group.column(at).num_values
-        if values >= most_values or number + 1 == len(groups):
-            yield together, starts[together[0]], starts[number + 1]
-            together, values = [], 0
+    wanted = np.flatnonzero(is_read).tolist()
+    values = sum(groups[number].column(at).num_values for number in wanted)
+    return wanted, rows - passed_over[of_rows], max(1, most_values * int(lengths[is_read].sum()) // max(1, values))
 
 
 def _lists(column: Any) -> Lists:
-    lists = column.combine_chunks()
-    # Parquet keeps nothing of a null, so that it ends where it begins
-    return Lists(lists.values.to_numpy(), lists.offsets.to_numpy())
+    # Parquet keeps nothing of a null, so that it ends where it begins; a batch may be a part of what was decoded
+    offsets = column.offsets.to_numpy()
+    return Lists(column.values.to_numpy()[offsets[0] : offsets[-1]], offsets - offsets[0])

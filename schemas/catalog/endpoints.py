@@ -3,24 +3,28 @@
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from schemas.catalog_base import EnvName, Model, Name, Positive, PositiveInt
 
+_WEB = ("http", "https")
 SECRET_HEADERS = {"authorization", "proxy-authorization", "cookie", "api-key", "x-api-key"}
 
 
-def check_url(url: str) -> None:
-    """Raise ValueError unless `url` is http(s)://HOST[:PORT][/PATH]; what it holds beyond that is never repeated."""
+def _check_url(url: str, schemes: tuple[str, ...], secret_env: str) -> None:
+    """Raise ValueError unless `url` is SCHEME://HOST[:PORT][/PATH]; a secret in it is never repeated."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # checks the range
     except ValueError as error:
         raise ValueError(f"not a URL: {error}") from None
     if "@" in parts.netloc:
-        raise ValueError("a URL with a user or password would end in files and logs: name the key with api_key_env")
-    if parts.scheme not in ("http", "https") or not parts.hostname or " " in url:
-        raise ValueError(f"found {url!r}, expected http://HOST:PORT or https://HOST, with or without /v1")
+        raise ValueError(
+            f"a URL with a user or password would end in files and logs: name its variable with {secret_env}"
+        )
+    if parts.scheme not in schemes or not parts.hostname or " " in url:
+        expected = "socks5://HOST:PORT" if "socks5" in schemes else "https://HOST, with or without /v1"
+        raise ValueError(f"found {url!r}, expected http://HOST:PORT or {expected}")
     if parts.query or parts.fragment:
         raise ValueError(f"found {url!r}, expected no ?query and no #fragment: the API's paths are added at the end")
 
@@ -45,7 +49,11 @@ class Endpoint(Model):
     timeout_s: Positive = Field(600.0, description="Longest wait for one request")
     verify_tls: bool = True
     proxy: str | None = Field(
-        None, description="Proxy to go through, http://HOST:PORT; stamps are then the client's own"
+        None,
+        description="Proxy to go through, http://, https:// or socks5://HOST:PORT; stamps are then the client's own",
+    )
+    proxy_auth_env: EnvName | None = Field(
+        None, description="Environment variable that holds USER:PASSWORD for the proxy"
     )
     http2: bool = Field(False, description="Speak HTTP/2; stamps are then the client's own")
     metrics_url: str | None = Field(None, description="Prometheus page of the engine; null: /metrics beside the API")
@@ -70,18 +78,19 @@ class Endpoint(Model):
 
     @field_validator("url", "proxy", "metrics_url")
     @classmethod
-    def _plain_url(cls, url: str | None) -> str | None:
-        if url is not None:
-            check_url(url)
+    def _plain_url(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is not None and info.field_name == "proxy":
+            _check_url(url, (*_WEB, "socks5", "socks5h"), "proxy_auth_env")
+        elif url is not None:
+            _check_url(url, _WEB, "api_key_env")
         return url
 
     @field_validator("headers")
     @classmethod
     def _no_secrets(cls, headers: dict[str, str]) -> dict[str, str]:
         if secret := sorted(name for name in headers if name.lower() in SECRET_HEADERS):
-            raise ValueError(
-                f"{secret[0]} is a secret and does not belong into a file: name its variable with api_key_env"
-            )
+            env = "proxy_auth_env" if secret[0].lower() == "proxy-authorization" else "api_key_env"
+            raise ValueError(f"{secret[0]} is a secret and does not belong into a file: name its variable with {env}")
         return headers
 
     @model_validator(mode="after")
@@ -90,6 +99,8 @@ class Endpoint(Model):
             raise ValueError("give either url (a running server) or launch (one that Ratecard starts)")
         if self.url is not None and self.model is None:
             raise ValueError("model is needed beside url: the name that the server knows")
+        if self.proxy_auth_env and not self.proxy:
+            raise ValueError("proxy is needed beside proxy_auth_env: who is told the user and password")
         if self.quality_score is not None and self.quality_source is None:
             raise ValueError("quality_source is needed beside quality_score: say where the score is from")
         return self

@@ -26,6 +26,11 @@ KEYED = Target(url="http://h/v1", api="chat", model="m", api_key_env="MY_KEY")
         (TARGET, {"outcome": "truncated", "http_status": None, "error": "the connection broke: Connection reset by peer", "sent": True}, "http or https"),
         (TARGET, {"outcome": "truncated", "http_status": 200, "error": "the connection broke: Connection reset by peer", "sent": True}, "broke off the stream"),
         (TARGET, {"outcome": "truncated", "http_status": None, "error": "the server closed the connection before it answered"}, "http or https"),
+        (TARGET, {"outcome": "malformed", "http_status": 200, "error": "the stream carried an error: 500: boom"}, "failed at it: its log may say more"),
+        (TARGET, {"outcome": "malformed", "http_status": None, "error": "not an HTTP/1.1 response: Expected HTTP/"}, "http or https"),
+        (TARGET, {"outcome": "malformed", "http_status": 200, "error": "content-encoding 'br' was not asked for"}, "compresses the stream"),
+        (TARGET, {"outcome": "malformed", "http_status": 200, "error": "an event is not JSON: x"}, "must stream server-sent events"),
+        (TARGET, {"outcome": "empty", "http_status": 200, "error": "no text: data: a\n\ndata: b"}, "empty: no text: data: a data: b. What to do"),
         (TARGET, None, "the server's log may say more"),
     ],
 )  # fmt: skip

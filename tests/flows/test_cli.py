@@ -73,6 +73,11 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
         ([*SERVER, "--output-tokens", "0"], "--output-tokens: "),
         ([*SERVER, "--shared-prefix", "99", "--input-tokens", "normal:0,1"], "--input-tokens: "),
         ([*SERVER, "--proxy", "proxy:3128"], "--proxy: found 'proxy:3128', expected http://HOST:PORT"),
+        ([*SERVER, "--proxy-auth-env", "HOME"], "--proxy-auth-env needs --proxy"),
+        (
+            [*SERVER, "--proxy", "socks5://h:1", "--proxy-auth-env", "NO_SUCH_LOGIN"],
+            "--proxy-auth-env NO_SUCH_LOGIN: there is no such environment variable",
+        ),
         ([*SERVER, "--trace", __file__], "--trace needs --trace-format"),
         ([*SERVER, "--speed", "2"], "--speed needs --trace"),
         (

@@ -119,7 +119,7 @@ def write_catalog(folder: Path, *, requests: int = 40, **urls: str) -> None:
 
 
 def _until_healthy(api: str) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while True:
         try:
             httpx.get(f"{api}/health", timeout=2).raise_for_status()

@@ -66,13 +66,14 @@ def test_each_endpoint_is_asked_and_told_apart(
         bundled=at(reference("--tokens-per-chunk", "64")),
         locked=at(reference("--api-key", "sesame"), api_key_env="WRONG_KEY"),
         keyless=at(good, api_key_env="NO_SUCH_KEY"),
+        nameless=at(good, proxy="http://127.0.0.1:9", proxy_auth_env="NO_SUCH_LOGIN"),
         gone=at("http://127.0.0.1:9"),
         local={"launch": {"engine": "llama"}},
     )
     found = {name.removeprefix("endpoint "): check for name, check in checks.items() if name.startswith("endpoint ")}
     assert {name: check.status for name, check in found.items() if name != "local"} == {
         "good": "ok", "uncounted": "warning", "whole": "failed", "bundled": "warning", "locked": "failed",
-        "keyless": "failed", "gone": "failed",
+        "keyless": "failed", "nameless": "failed", "gone": "failed",
     }, found  # fmt: skip
     assert "answers, streams, sends usage" in found["good"].found
     assert "4 out in " in found["good"].found
@@ -83,6 +84,7 @@ def test_each_endpoint_is_asked_and_told_apart(
     assert "proxy_buffering" in found["bundled"].to_do
     assert "refuses the key in WRONG_KEY" in found["locked"].to_do
     assert found["keyless"].to_do.startswith("export NO_SUCH_KEY=")
+    assert found["nameless"].to_do == "export NO_SUCH_LOGIN=… with USER:PASSWORD for its proxy"
     assert "is the server up" in found["gone"].to_do
     assert all(check.to_do for check in checks.values() if check.status == "failed")
 

@@ -1,4 +1,7 @@
-"""The flow `feeds`: what its deployment names is published, each target by itself."""
+"""The flow `feeds`: what its deployment names is published, each target by itself.
+
+Without Prefect, whose tasks' functions are called as they are; `test_deployments` runs it as a deployment does.
+"""
 
 from datetime import date
 from pathlib import Path
@@ -6,17 +9,29 @@ from typing import Any
 
 import polars as pl
 import pytest
+from prefect.exceptions import ParameterTypeError
 
+from flows import feeding
+from flows.feeding import feeds
 from schemas.errors import FeedError
 from tests.curated import fleet, publish
 
-pytestmark = pytest.mark.usefixtures("prefect_api")
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Artifacts that were made."""
+    artifacts: list[dict[str, Any]] = []
+
+    async def show(**artifact: Any) -> None:
+        artifacts.append(artifact)
+
+    monkeypatch.setattr("flows.feeding.carry", feeding.carry.fn)
+    monkeypatch.setattr("flows.feeding.acreate_table_artifact", show)
+    return artifacts
 
 
 async def carried(home: Path, *targets: dict[str, Any]) -> list[dict[str, Any]]:
-    from flows.feeding import feeds
-
-    return await feeds(str(home), list(targets))  # type: ignore[arg-type]
+    return await feeds.fn(**feeds.validate_parameters({"home": str(home), "targets": list(targets)}))
 
 
 @pytest.fixture
@@ -25,7 +40,7 @@ def home(tmp_path: Path) -> Path:
 
 
 async def test_each_target_is_published_although_others_cannot_be(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, shown: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BI_DSN", "postgresql://etl:s3cret@nowhere.invalid/bi")
     other = tmp_path / "other"
@@ -48,23 +63,29 @@ async def test_each_target_is_published_although_others_cannot_be(
     assert said[1].startswith("postgres (BI_DSN, schema ratecard): Postgres cannot be reached")
     assert f"parquet ({other}): " in str(caught.value)
     assert "s3cret" not in str(caught.value)
+    [artifact] = shown
+    assert artifact["description"] == f"Feeds of {home}: 3 of 5 failed"
+    assert [row["status"] for row in artifact["table"]] == ["failed"] * 3 + ["published"] * 2
     assert [path.name for path in other.iterdir()] == ["thesis.txt"]
     assert pl.read_parquet(folder / "cost_ledger").height == 9
     # stranded, headroom, spare and the like cost nothing here: four charges are left
     assert pl.read_csv(file).select("ProviderName").to_series().to_list() == ["LLM platform"] * 4
 
 
-async def test_without_a_target_nothing_is_done_and_nothing_needs_to_be_there(tmp_path: Path) -> None:
-    assert await carried(tmp_path / "no home yet") == []
+async def test_without_a_target_nothing_is_done_and_nothing_needs_to_be_there(
+    shown: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    assert (await carried(tmp_path / "no home yet"), shown) == ([], [])
 
 
-async def test_what_was_done_is_a_row(home: Path, tmp_path: Path) -> None:
+async def test_what_was_done_is_a_row(home: Path, shown: list[dict[str, Any]], tmp_path: Path) -> None:
     target = {"feed": "parquet", "directory": str(tmp_path / "out"), "tables": ["time_shares"]}
     [row] = await carried(home, target)
     assert row == {
         "feed": "parquet", "to": str(tmp_path / "out"), "status": "published",
         "message": "1 tables, 1 files, 0 of them as they were",
     }  # fmt: skip
+    assert shown == [{"key": "feeds", "table": [row], "description": f"Feeds of {home}: 1 published"}]
 
 
 @pytest.mark.parametrize(
@@ -76,10 +97,6 @@ async def test_what_was_done_is_a_row(home: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_in_a_target_is_named(target: dict[str, Any], said: str) -> None:
-    from prefect.exceptions import ParameterTypeError
-
-    from flows.feeding import feeds
-
     with pytest.raises(ParameterTypeError) as caught:
         feeds.validate_parameters({"targets": [target]})
     assert said in str(caught.value)

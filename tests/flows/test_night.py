@@ -62,7 +62,8 @@ def statuses(home: Home) -> list[tuple[int, str]]:
 async def test_a_night_lands_traces_and_prices_them(
     home: Home, reference: Callable[..., str], parameters: Callable[..., NightParameters]
 ) -> None:
-    [run_id] = await night(parameters(reference()))
+    url = reference()
+    [run_id] = await night(parameters(url))
     [run] = ask(home, "select * from runs").objects()
     assert (run["run_id"], run["status"], run["levels_measured"], run["requests"]) == (run_id, "complete", 2, 80)
     # the reference endpoint counts ceil(characters / 4) tokens and adds none
@@ -73,17 +74,23 @@ async def test_a_night_lands_traces_and_prices_them(
     assert [p["input_tokens_mean"] for p in points] == pytest.approx([50, 50], abs=2)
     # 20 ms to the first token and 7 more 2 ms apart; a token that is late itself has the next one sooner behind it
     assert all(20 <= p["ttft_mean_ms"] < 1000 and 1 <= p["tpot_mean_ms"] < 100 for p in points), points
-    # a second of load on a busy machine may find the client to be the bottleneck
-    reasons = {reason for p in points for reason in p["validity"].split(",")}
-    assert reasons <= {"valid", "client_bound", "unsteady"}, points
     phases = ask(
         home, f"select phase, count(*) from read_parquet('{home.raw}/request_traces/**/*.parquet') group by all"
     ).rows
     assert dict(phases) == {"probe": 8, "warmup": 4, "measure": 80}
     assert not list(home.incoming.iterdir())
     assert home.report.exists()
-    if "valid" not in reasons:
-        pytest.skip(f"this machine was too busy for a valid point: {reasons}")
+    # a second of load on a busy machine may find the client to be the bottleneck: then it is measured on a later night
+    for later in range(4):
+        if later:
+            await night(parameters(url, night=NIGHT + timedelta(days=later)))
+        validity = ask(home, "select validity from operating_points where night = (select max(night) from runs)").rows
+        reasons = {reason for (joined,) in validity for reason in joined.split(",")}
+        assert reasons <= {"valid", "client_bound", "unsteady"}, validity
+        if "valid" in reasons:
+            break
+    else:
+        pytest.skip(f"this machine was too busy for a valid point on four nights: {reasons}")
     costs = ask(home, "select * from cost_per_million_tokens where usd_per_mtok is not null").objects()
     assert {c["price_plan"] for c in costs} >= {"own-8gpu", "cloud-8gpu-low"}
 

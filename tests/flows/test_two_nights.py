@@ -42,6 +42,9 @@ def test_the_same_night_in_two_processes_is_measured_once(pair: Pair, home: Home
     [manifest] = manifests.read_all(home)
     assert (manifest.run["attempt"], manifest.run["status"]) == (1, "complete")
     assert ask(home, "select count(*), count(distinct operating_point_id) from operating_points").rows == [(2, 2)]
+    # and priced: these rows are the same on any machine, so that one of the two points can always be chosen
+    priced = ask(home, "select distinct price_plan from cost_per_million_tokens where usd_per_mtok is not null").rows
+    assert {"own-8gpu", "cloud-8gpu-low"} <= {plan for (plan,) in priced}
 
 
 def test_two_nights_on_one_endpoint_wait_for_each_other(pair: Pair, home: Home) -> None:

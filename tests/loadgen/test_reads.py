@@ -15,7 +15,7 @@ in_both = pytest.mark.parametrize(
     ("ends_of", "plain_stamps", "gaps_us"),
     [
         pytest.param(reads.ends_of, reads.plain_stamps, reads.gaps_us, id="as installed"),
-        pytest.param(reads.ends_of_in_python, reads.stamps_in_python, reads.gaps_us_in_python, id="in Python"),
+        pytest.param(reads.ends_of_in_python, reads.plain_stamps_in_python, reads.gaps_us_in_python, id="in Python"),
     ],
 )
 
@@ -61,7 +61,7 @@ def test_one_impossible_stamp_and_none_is_taken(ends_of, plain_stamps, gaps_us, 
 def test_both_sum_alike(drawn: list[tuple[int, int, int]], sent_ns: int) -> None:
     rising = sorted(read_at for _, read_at, _ in drawn)
     made = table(*((end, at, OFFSET + at - lag) for (end, _, lag), at in zip(drawn, rising, strict=True)))
-    stamps = reads.stamps_in_python(made, OFFSET, sent_ns, SLACK)
+    stamps = reads.plain_stamps_in_python(made, OFFSET, sent_ns, SLACK)
     assert reads.plain_stamps(made, OFFSET, sent_ns, SLACK) == stamps
     assert reads.ends_of(made) == reads.ends_of_in_python(made)
     assert reads.gaps_us([1000 * at for at in rising]) == reads.gaps_us_in_python([1000 * at for at in rising])

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen import receiver
-from loadgen.chunked import like_chunks, plain_like_chunks
+from loadgen.chunked import like_chunks, like_chunks_in_python
 from loadgen.heartbeat import Heartbeat
 from loadgen.receiver import Receiver, Record
 from loadgen.stamps import ask_kernel_stamps
@@ -56,7 +56,7 @@ async def until(condition: Callable[[], bool]) -> None:
 def test_where_there_is_a_compiler_sockets_are_read_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RATECARD_RECEIVER", raising=False)
     assert receiver.is_compiled()
-    assert like_chunks is not plain_like_chunks
+    assert like_chunks is not like_chunks_in_python
 
 
 def test_each_read_is_kept_with_its_end_and_its_times(make: Kind, pair) -> None:
@@ -260,13 +260,13 @@ WIRES = st.lists(
 ).map(b"".join)  # fmt: skip
 
 
-@pytest.mark.skipif(like_chunks is plain_like_chunks, reason="nothing was compiled here")
+@pytest.mark.skipif(like_chunks is like_chunks_in_python, reason="nothing was compiled here")
 @given(WIRES, st.integers(0, 30), st.sampled_from([b"<", b"", b"<bb"]), st.sampled_from([b">", b"", b"b>"]))
 def test_chunks_are_read_by_sight_alike(wire: bytes, at: int, before: bytes, after: bytes) -> None:
-    assert like_chunks(wire, at, before, after) == plain_like_chunks(wire, at, before, after)
+    assert like_chunks(wire, at, before, after) == like_chunks_in_python(wire, at, before, after)
 
 
 def test_chunks_are_read_by_sight_up_to_the_first_that_differs() -> None:
     wire = chunk(b"<a>") + chunk(b"<" + b"b" * 30 + b">", "%X") + chunk(b"<c>", "%02x") + chunk(b"<d>")
-    assert plain_like_chunks(wire, 0, b"<", b">") == ([b"a", b"b" * 30], [8, 46])
-    assert plain_like_chunks(wire, 46, b"<", b">") == ([], [])
+    assert like_chunks_in_python(wire, 0, b"<", b">") == ([b"a", b"b" * 30], [8, 46])
+    assert like_chunks_in_python(wire, 46, b"<", b">") == ([], [])

@@ -200,12 +200,21 @@ def test_an_answer_without_tokens_is_empty(wire) -> None:
     assert row_of((1, b": keepalive\n\n"))["outcome"] == "empty"
 
 
+def test_an_answer_without_tokens_shows_what_it_has_instead() -> None:
+    row = row_of((1, b'data: {"detail": "model is loading"}\n\ndata: [DONE]\n\n'))
+    assert row["outcome"] == "empty"
+    assert row["error"].startswith('the answer holds no generated text: data: {"detail": "model is loading"}')
+    assert row_of()["error"] == "the answer holds no generated text"
+
+
 @pytest.mark.parametrize(
     "event",
     [
         b'data: {"error": {"message": "out of memory", "code": 500}}\n\n',
         b'event: error\ndata: {"message": "out of memory", "type": "500"}\n\n',
         b"event: error\ndata: 500: out of memory\n\n",
+        b'error: {"code": 500, "message": "out of memory", "type": "server_error"}\n\n',
+        b'data: {"object": "error", "message": "out of memory", "type": "ServerError", "code": 500}\n\n',
     ],
 )
 def test_an_error_inside_the_stream_is_malformed_and_says_what_the_server_said(wire, event: bytes) -> None:
@@ -260,12 +269,14 @@ def test_a_refusal_says_when_to_come_again() -> None:
 
 def test_a_redirect_says_where_to() -> None:
     row = row_of((9, b""), status=308, headers={"Location": "https://elsewhere/v1"})
-    assert row["error"] == "HTTP 308 (Location: https://elsewhere/v1): "
+    assert row["error"] == "HTTP 308 (Location: https://elsewhere/v1)"
 
 
 def test_empty_events_keep_a_stream_alive_and_say_nothing(wire) -> None:
     row = row_of((100, b"data:\n\ndata: \n\n"), (200, wire.token("a") + b"data:\n\n"), (210, wire.finish()))
     assert (row["outcome"], row["first_chunk_ns"], row["token_chunks"]) == ("ok", 200 * MS, 1)
+    row = row_of((200, wire.token("a")), (205, b"data: null\n\n"), (210, wire.finish()))
+    assert (row["outcome"], row["token_chunks"]) == ("ok", 1)
 
 
 def test_compressed_streams_keep_the_time_of_each_read(wire) -> None:

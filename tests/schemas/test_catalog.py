@@ -80,7 +80,11 @@ def test_the_starter_catalog_is_read_whole() -> None:
         ("demands", "headroom: 0.1 ", "headroom: 1.0e+300 ", "demo-assistant.headroom: found 1e+300, expected: less than or equal to 100"),
         ("demands", "spares: 1 ", "spares: 100000000000000000000000 ", "demo-assistant.spares: found"),
         ("endpoints", "  launch: {engine: llama, slots: 4}", "  url: http://u:secret@h\n  model: m", "demo-llama.url: a URL with a user or password"),
+        ("endpoints", "  precision: q4_0", "  proxy: http://u:secret@h:1", "demo-llama.proxy: a URL with a user or password would end in files and logs: name its variable with proxy_auth_env"),
+        ("endpoints", "  precision: q4_0", "  proxy: socks4://h:1", "demo-llama.proxy: found 'socks4://h:1', expected http://HOST:PORT or socks5://HOST:PORT"),
+        ("endpoints", "  precision: q4_0", "  proxy_auth_env: LOGIN", "demo-llama: proxy is needed beside proxy_auth_env"),
         ("endpoints", "  precision: q4_0", "  headers: {Authorization: Bearer x}", "demo-llama.headers: Authorization is a secret"),
+        ("endpoints", "  precision: q4_0", "  headers: {proxy-authorization: Basic x}", "name its variable with proxy_auth_env"),
         ("suites", "endpoints: [demo-llama]", "endpoints: [demo-lama]", "demo.measure.0.endpoints.0: found 'demo-lama', expected a name in endpoints.yaml (demo-llama)"),
     ],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Operating points: the steady-state window, rates, latencies and validity, by numbers worked out by hand."""
 
 from datetime import timedelta
-from math import ceil, floor
+from math import ceil, floor, inf
 from random import Random
 from typing import Any
 
@@ -325,6 +325,34 @@ def test_pooled_percentiles_are_those_of_the_written_out_values(given: Given) ->
     for percent in (50, 75, 90, 95):
         assert point[f"chunk_gap_p{percent}_ms"] == pytest.approx(percentile(gaps_ms, percent / 100))
         assert point[f"itl_p{percent}_ms"] == pytest.approx(percentile(per_token_ms, percent / 100))
+
+
+def test_percentiles_of_requests_with_means_of_their_own_are_those_of_the_written_out_values(given: Given) -> None:
+    # Usage counts more tokens than chunks came, another number in each of 39 requests of 20 gaps: 17 means fold, 39 do not.
+    # The 6 that fail stand for 20 infinite values each
+    shuffled = Random(2)
+    per_token_ms: list[float] = []
+    given.run()
+    for turn in range(40):
+        gaps = tuple(shuffled.randint(1, 50_000) / 1000 for _ in range(20))
+        given.request(turn * 5000, gaps_ms=gaps, output_tokens=21 + turn)
+        if turn:  # the first completion opens the window
+            per_token_ms += [gap / ((21 + turn) / 21) for gap in gaps]
+    for turn in range(34, 40):
+        given.request(turn * 5000 - 2000, outcome="timeout")
+    given.build()
+    found = given.all(
+        "select statistic, n, value, adjusted_n, adjusted_value from staging.latency_statistics where metric = 'itl'"
+    )
+    values = {row["statistic"]: (row["value"], row["adjusted_value"]) for row in found}
+    assert {(row["n"], row["adjusted_n"]) for row in found} == {(39 * 20, 45 * 20)}
+    assert values["mean"][0] == pytest.approx(sum(per_token_ms) / len(per_token_ms), abs=1e-9)
+    for percent in (50, 75, 90, 95, 99):
+        adjusted = percentile([*per_token_ms, *[1e300] * 120], percent / 100)
+        expected = (percentile(per_token_ms, percent / 100), adjusted if adjusted < 1e200 else inf)
+        assert values[f"p{percent}"] == pytest.approx(expected, rel=1e-14)
+    assert values["p95"][1] == inf
+    assert given.all("select count(*) as rows from staging.gap_folds where mean_tokens is not null") == [{"rows": 0}]
 
 
 def test_gaps_counted_in_several_folds_are_those_of_one(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:

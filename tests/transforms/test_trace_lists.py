@@ -1,4 +1,4 @@
-"""Lists are read from Parquet files by the number of their row, some row groups at a time."""
+"""Lists are read from Parquet files by the number of their row, some rows at a time."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ GAPS = [[1, 2], None, [3], [], [4, 5, 6], [7]]
 
 
 def written(folder: Path, *, rows_a_group: int = 2) -> str:
-    """A part of six rows, three row groups of 2, 1 and 4 gaps (and an empty list in two), as a version without tokens by the chunk wrote it."""
+    """A part of six rows in three row groups, as a version without tokens by the chunk wrote it; nothing and none count as a gap."""
     path = folder / "part.parquet"
     pq.write_table(pa.table({"request_index": range(6), "gaps_us": GAPS}), path, row_group_size=rows_a_group)
     return str(path)
@@ -22,7 +22,8 @@ def written(folder: Path, *, rows_a_group: int = 2) -> str:
 
 @pytest.mark.parametrize(
     ("most", "expected"),
-    [(1, [[[1, 2]], [[3], []], [[7]]]), (4, [[[1, 2], [3], []], [[7]]]), (99, [[[1, 2], [3], [], [7]]])],
+    # six rows with nine values: one row, two rows, all at a time
+    [(1, [[[1, 2]], [[3]], [[]], [[7]]]), (4, [[[1, 2]], [[3], []], [[7]]]), (99, [[[1, 2], [3], [], [7]]])],
 )
 def test_the_lists_of_the_rows_that_are_wanted_come_in_order(
     tmp_path: Path, most: int, expected: list[list[list[int]]]
@@ -41,7 +42,23 @@ def test_a_null_and_a_column_that_the_file_lacks_are_empty_lists(tmp_path: Path)
 
 
 def test_row_groups_without_a_wanted_row_are_passed_over(tmp_path: Path) -> None:
-    assert [many for many, _ in read(written(tmp_path), np.array([4, 5]), ("gaps_us",), 1)] == [2]
+    # what the first group holds cannot be read
+    path = Path(written(tmp_path))
+    group = pq.read_metadata(path).row_group(0).column(1)
+    end = group.data_page_offset + group.total_compressed_size
+    spoiled = bytearray(path.read_bytes())
+    spoiled[4:end] = bytes(end - 4)
+    path.write_bytes(spoiled)
+    found = read(str(path), np.array([2, 5]), ("gaps_us",), 99)
+    assert [(many, lists.values.tolist()) for many, [lists] in found] == [(2, [3, 7])]
+    with pytest.raises(BuildError):
+        list(read(str(path), np.array([1]), ("gaps_us",), 99))
+
+
+def test_a_few_huge_lists_come_one_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "part.parquet"
+    pq.write_table(pa.table({"gaps_us": [list(range(1000))] * 3}), path)
+    assert [len(lists.values) for _, [lists] in read(str(path), np.arange(3), ("gaps_us",), 1500)] == [1000] * 3
 
 
 def test_a_file_that_was_cut_short_is_named(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ grain: row_no
 
 columns: level_no. Of the ok requests sent in the window: gap_us, chunk_tokens, tokens of the later chunk, and
 mean_tokens, tokens a chunk of the request where only that mean is known (both null where the server gave no token
-count), and occurrences of that combination. Of each ok request that streams across an
-edge of the window's slices: shard, request_index, edge, gaps_before it, and the tokens of the chunks before it,
-tokens_before, and of all, tokens_in_all, null where they are not known. Columns of the other kind of row are null.
+count, and in spread levels, whose times a token are in staging.token_times), and occurrences of that combination. Of
+each ok request that streams across an edge of the window's slices: shard, request_index, edge, gaps_before it, and the
+tokens of the chunks before it, tokens_before, and of all, tokens_in_all, null where they are not known. Columns of the
+other kind of row are null.
 
 Whole microseconds fold into few rows, which later steps can weigh and sort for little. Why not SQL: grouping rows takes
 three times as long as reading them, and would be a second pass for the arrivals (ADR 0008).
@@ -21,7 +22,7 @@ from transforms.folding import Integers, Lists
 from transforms.gap_counts import Columns, Counts, taken
 from transforms.trace_lists import plain_memory, read
 
-READS = ("staging.requests", "staging.window_edges")
+READS = ("staging.requests", "staging.spread_levels", "staging.window_edges")
 
 _GAPS_AT_ONCE, _WORTH_COUNTING, _ROWS_AT_ONCE = 2**18, 2**16, 2**20
 _TABLE = """
@@ -58,11 +59,12 @@ select
     request_index,
     coalesce(first_token_ns, 0) as first_token_ns,
     coalesce(last_token_ns, 0) as last_token_ns,
-    hash(level_no, mean_chunk_tokens) as kind_no,
-    mean_chunk_tokens as mean_tokens,
+    case when spread.level_no is null then mean_chunk_tokens end as mean_tokens,
+    hash(level_no, mean_tokens) as kind_no,
     sent_in_window and coalesce(token_chunks, 0) > 1 as is_pooled,
     output_tokens is not null as has_tokens,
 from staging.requests
+left join staging.spread_levels as spread using (level_no)
 where is_ok
 order by file, row_no
 """

@@ -104,6 +104,14 @@ pooled_samples as (
         occurrences,
     from gaps
     where coalesce(chunk_tokens, mean_tokens) > 0
+    union all
+    select
+        level_no,
+        'itl' as metric,
+        token_ms as sample,
+        occurrences as weight,
+        occurrences,
+    from staging.token_times
 ),
 
 pooled_totals as (
@@ -139,6 +147,7 @@ weighted as (
         metric,
         sample,
         weight,
+        least(floor(sample * 16), 16000 + floor(sample / 16)) as bin,
     from pooled_samples
     union all
     select
@@ -146,17 +155,18 @@ weighted as (
         metric,
         1e300 as sample,
         missing_weight as weight,
+        1e300 as bin,
     from missing
     where missing_weight > 0
 ),
 
--- to find the sample at a rank not all are sorted: bins of 1/16 ms are counted up first, then the samples of those bins
--- that a rank falls into
+-- to find the sample at a rank not all are sorted: bins of 1/16 ms, of 16 ms from a second on, are counted up first,
+-- then the samples of those bins that a rank falls into
 binned as (
     select
         level_no,
         metric,
-        floor(sample * 16) as bin,
+        bin,
         cast(sum(weight) as double) as weight,
     from weighted
     group by level_no, metric, bin
@@ -222,7 +232,7 @@ cumulated as (
         on
             weighted.level_no = bins_wanted.level_no
             and weighted.metric = bins_wanted.metric
-            and floor(weighted.sample * 16) = bins_wanted.bin
+            and weighted.bin = bins_wanted.bin
 ),
 
 found as (
