@@ -231,7 +231,7 @@ static void *work(void *receiver)
             paused = now;
         int is_over = 0;
         pthread_mutex_lock(&lock);
-        self->may_rest = ready < MOST_AT_ONCE && now - read_last < NEAR_NS;
+        self->may_rest = 0 < ready && ready < MOST_AT_ONCE && now - read_last < NEAR_NS;
         if (rested)
             live(self, rested);
         if (ready < MOST_AT_ONCE)
@@ -242,12 +242,12 @@ static void *work(void *receiver)
             else
                 read_one(self, self->events[i].data.u64, &rings);
         }
-        int may_rest = ready > 0 && self->may_rest;
-        if (ready > 0)
-            read_last = now;
+        int may_rest = self->may_rest;
         pthread_mutex_unlock(&lock);
         if (is_over)
             return NULL;
+        if (ready > 0)
+            read_last = now;
         if (rings)
             eventfd_write(self->bell, 1);
         rested = 0;
