@@ -4,7 +4,6 @@ A year has thousands of manifests. A build lists them and reads those that are n
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from warehouse.home import Home
 
 Inventory = Mapping[str, str]
 """Fingerprint by manifest, `run_date=…/<run_id>-a<attempt>.json`."""
-
-_MANIFEST = re.compile(r"[^.].*\.json")
 
 
 def scan(home: Home) -> Inventory:
@@ -30,9 +27,9 @@ def scan(home: Home) -> Inventory:
     try:
         retracted = dict(_listed(home.raw / "retractions"))
         return {
-            f"{folder.name}/{name}": f"{print_} retracted {retracted[name]}" if name in retracted else print_
-            for folder in sorted(root.glob("run_date=*"))
-            for name, print_ in sorted(_listed(folder))
+            f"{folder}/{name}": f"{print_} retracted {retracted[name]}" if name in retracted else print_
+            for folder in sorted(_folders(root))
+            for name, print_ in _listed(root / folder)
         }
     except OSError as error:
         raise LandingError(
@@ -45,16 +42,26 @@ def differing(before: Inventory, now: Inventory) -> set[str]:
     return {name for name in {*before, *now} if before.get(name) != now.get(name)}
 
 
-def _listed(folder: Path) -> Iterator[tuple[str, str]]:
-    """Names of the JSON files of a folder, with size and time of each; nothing where there is no folder."""
+def _folders(root: Path) -> list[str]:
     try:
-        entries = os.scandir(folder)
+        return [name for name in os.listdir(root) if name.startswith("run_date=")]
+    except FileNotFoundError:
+        return []
+
+
+def _listed(folder: Path) -> Iterator[tuple[str, str]]:
+    """Names of the JSON files of a folder in order, with size and time of each; nothing where there is no folder."""
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
         return
-    with entries:
-        for entry in entries:
-            if _MANIFEST.fullmatch(entry.name):
-                yield entry.name, _fingerprint(entry.stat())
+    try:
+        for name in sorted(os.listdir(opened)):
+            if name.endswith(".json") and not name.startswith("."):
+                # by the folder at hand: to walk the whole path for each of thousands takes half as long again
+                yield name, _fingerprint(os.stat(name, dir_fd=opened))
+    finally:
+        os.close(opened)
 
 
 def fingerprint(path: Path) -> str | None:

@@ -10,6 +10,7 @@
 with scope as (
     select
         since,
+        since - interval 20 days as recent,
         since - interval 400 days as earliest,
     from raw.build_scope
 ),
@@ -49,6 +50,54 @@ changed as materialized (
     where points.state in ('open', 'settled')
 ),
 
+recent as materialized (
+    select
+        trends.series_id,
+        trends.night,
+        trends.price_plan,
+        trends.demand,
+        trends.previous_value_usd,
+        trends.price_effect_usd,
+        trends.scope_effect_usd,
+    from trends
+    cross join scope
+    where trends.night >= scope.recent
+),
+
+-- fewer valid nights than until a change is the new normal: only those series are followed further
+short as materialized (
+    select recent.series_id
+    from recent
+    cross join scope
+    group by recent.series_id
+    having max(recent.night) >= any_value(scope.since) and count(*) filter (where recent.night < scope.since) < 13
+),
+
+-- no row where no series is short: then no older night is read
+further as materialized (
+    select min(scope.recent) as recent
+    from scope
+    cross join short
+    having count(*) > 0
+),
+
+lately as materialized (
+    select * from recent
+    union all
+    select
+        trends.series_id,
+        trends.night,
+        trends.price_plan,
+        trends.demand,
+        trends.previous_value_usd,
+        trends.price_effect_usd,
+        trends.scope_effect_usd,
+    from trends
+    cross join further
+    semi join short on trends.series_id = short.series_id
+    where trends.night < further.recent
+),
+
 known as materialized (
     select
         series_id,
@@ -56,7 +105,7 @@ known as materialized (
         'price' as cause,
         price_plan as what,
         price_effect_usd as effect_usd,
-    from trends
+    from lately
     where abs(price_effect_usd) >= 0.001 * previous_value_usd
     union all
     select
@@ -65,27 +114,19 @@ known as materialized (
         'scope' as cause,
         demand as what,
         scope_effect_usd as effect_usd,
-    from trends
+    from lately
     where abs(scope_effect_usd) >= 0.01 * previous_value_usd
-),
-
-earliest_known as materialized (
-    select min(night) as night from known
 ),
 
 -- of each series, the first of the 13 valid nights before the new ones: what is older is the new normal
 fresh as materialized (
     select
-        trends.series_id,
-        list_min(max(trends.night, 13)) as since,
-    from trends
+        lately.series_id,
+        list_min(max(lately.night, 13)) as since,
+    from lately
     cross join scope
-    cross join earliest_known
-    where
-        trends.night < scope.since
-        and trends.night >= earliest_known.night
-        and trends.series_id in (select series_id from known)
-    group by trends.series_id
+    where lately.night < scope.since and lately.series_id in (select series_id from known)
+    group by lately.series_id
 ),
 
 exact_steps as materialized (

@@ -61,13 +61,18 @@ bills as (
         costs.price_plan || case costs.cost_basis when 'slo' then ' bill of good answers' else ' bill' end as measure,
         any_value(coalesce(costs.usd_per_mtok, costs.usd_per_request)) as performance_value,
     from curated.cost_per_million_tokens as costs
+    cross join raw.build_scope as scope
     inner join nights using (endpoint, workload, slo, night)
     inner join curated.price_plans as plans
         on
             nights.catalog_hash = plans.catalog_hash
             and costs.price_plan = plans.price_plan
             and costs.night = plans.night
-    where costs.priced_unit = 'request' and costs.cost_basis <> 'demand' and costs.allocation_method = 'price_ratio'
+    where
+        costs.night >= scope.since
+        and costs.priced_unit = 'request'
+        and costs.cost_basis <> 'demand'
+        and costs.allocation_method = 'price_ratio'
     group by nights.endpoint, nights.workload, nights.slo, nights.night, costs.price_plan, costs.cost_basis
 ),
 
