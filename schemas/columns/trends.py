@@ -85,6 +85,9 @@ COST_TRENDS = Table(
         N("noise_share", "DOUBLE", "Night-to-night noise of the performance that it follows (change_points)"),
         N("sigmas", "DOUBLE", "The night's performance against its baseline, in that noise; above 0 is worse"),
         N("change_id", "VARCHAR", "Change of the performance that is open, or ended tonight (change_points)"),
+        R("lineage", "VARCHAR", "Nights with the same loads, lengths, SLO and metric version: only they are compared"),
+        N("price_terms", "VARCHAR", "Hash of all that the price plan charged: nights of the same are priced alike"),
+        R("demand_terms", "VARCHAR", "Hash of all that was asked but the growth of its rates"),
     ),
 )  # fmt: skip
 

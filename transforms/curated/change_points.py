@@ -19,6 +19,7 @@ import pyarrow as pa
 from schemas.arrow import arrow_schema
 from schemas.columns import CHANGE_POINTS
 from transforms.changes import KEPT_NIGHTS, Array, Episode, Known, Seen, confidence, follow
+from transforms.earlier_rows import earlier_rows
 
 READS = ("staging.performance_nights", "raw.build_scope")
 
@@ -101,16 +102,13 @@ order by new.performance_id, new.lineage
 """
 _RECENT_DAYS = KEPT_NIGHTS + 24
 """Few series were not measured on enough of these nights."""
-# the runner keeps a table's earlier rows under this name while it is made anew: what was known after each night
-_KEPT = "curated.change_points__kept"
 
 
 def build(con: duckdb.DuckDBPyConnection) -> None:
     """Make the rows from `raw.build_scope.since` on."""
-    con.register("no_rows", pa.Table.from_pylist([], schema=arrow_schema(CHANGE_POINTS)))
-    kept = _KEPT if _has_earlier(con) else "no_rows"
-    lineages = con.sql(_NIGHTS.format(kept=kept, reach=KEPT_NIGHTS, recent_days=_RECENT_DAYS)).to_arrow_table()
-    con.unregister("no_rows")
+    with earlier_rows(con, CHANGE_POINTS, while_made=True) as kept:
+        query = _NIGHTS.format(kept=kept, reach=KEPT_NIGHTS, recent_days=_RECENT_DAYS)
+        lineages = con.sql(query).to_arrow_table()
     # as arrays: a Python object for each night of each series would take as long as to judge the new ones
     nights = [found.values for found in lineages["nights"]]
     made = [
@@ -121,12 +119,6 @@ def build(con: duckdb.DuckDBPyConnection) -> None:
     con.register("made_rows", pa.Table.from_pylist(made, schema=arrow_schema(CHANGE_POINTS)))
     con.execute("create or replace table curated.change_points as from made_rows")
     con.unregister("made_rows")
-
-
-def _has_earlier(con: duckdb.DuckDBPyConnection) -> bool:
-    query = "select count(*) from duckdb_tables() where database_name = current_database() and concat(schema_name, '.', table_name) = ?"
-    [(tables,)] = con.execute(query, [_KEPT]).fetchall()
-    return bool(tables)
 
 
 def _followed(lineage: Row, nights: Nights, performance_values: Array, own_errors: Array) -> Iterator[Row]:

@@ -160,4 +160,7 @@ select
     baseline_spread_share as noise_share,
     sigmas,
     change_id,
+    lineage,
+    price_terms,
+    demand_terms,
 from final

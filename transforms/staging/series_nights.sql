@@ -122,6 +122,7 @@ new as (
         nights.slo_terms,
         nights.demand_terms,
         nights.growth_factor,
+        plans.price_terms,
         hash(costs.series_id) as series_key,
         -- ends of the interval: the split of a pool's tokens has none of its own
         case nights.measure
@@ -143,6 +144,11 @@ new as (
     from curated.cost_per_million_tokens as costs
     cross join scope
     inner join staging.comparable_nights as nights using (fleet_id)
+    left join staging.plan_terms as plans
+        on
+            nights.catalog_hash = plans.catalog_hash
+            and costs.price_plan = plans.price_plan
+            and costs.night = plans.night
     where costs.night >= scope.since
 ),
 
@@ -209,6 +215,7 @@ select
     slo_terms,
     lengths,
     price_key,
+    price_terms,
     demand_terms,
     growth_factor,
     baseline_from,
