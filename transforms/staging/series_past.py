@@ -42,7 +42,7 @@ fleets as (
     where night >= scope.since
 ),
 
-new as (
+new as materialized (
     select
         hash(costs.series_id) as series_key,
         costs.night,
@@ -84,7 +84,8 @@ known as not materialized (
     where trends.night < scope.since and trends.value_usd is not null
 ),
 
-recent as materialized (
+-- as above
+recent as not materialized (
     select * from new
     union all
     select known.*
