@@ -17,7 +17,7 @@ from loadgen.stamps import ReadClock
 from loadgen.turns import Turns
 
 
-class Unsent(Exception):
+class UnsentError(Exception):
     """The connection ended before the time of its request."""
 
 
@@ -65,7 +65,7 @@ class Connection:
 
         The connection is closed unless the response is complete and may be followed by another. Raises
         httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError; what had arrived is in `arrivals` all the same.
-        Raises Unsent where the connection ended before `at_ns`.
+        Raises UnsentError where the connection ended before `at_ns`.
         """
         self._done = self._loop.create_future()
         data = self._tls.encrypt(wire) if self._tls else wire
@@ -82,7 +82,7 @@ class Connection:
             self.close()
             self._hear_of_sending()
             if self._reader is None and isinstance(error, httpx.TransportError):
-                raise Unsent from error
+                raise UnsentError from error
             arrivals.closed_ns = monotonic_ns()
             raise
         finally:

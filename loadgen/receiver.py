@@ -12,8 +12,8 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any, Protocol
 
-from loadgen.heartbeat import BEAT_NS, LATE_NS, Heartbeat
 from loadgen.due import when_due
+from loadgen.heartbeat import BEAT_NS, LATE_NS, Heartbeat
 from loadgen.stamps import ANCILLARY_BYTES, received_ns
 
 try:

@@ -20,7 +20,7 @@ import httpx
 
 from loadgen.arrivals import Arrivals
 from loadgen.body import body_of
-from loadgen.connection import Connection, Unsent
+from loadgen.connection import Connection, UnsentError
 from loadgen.due import until
 from loadgen.heartbeat import Heartbeat
 from loadgen.http1 import request_bytes
@@ -168,23 +168,23 @@ class SocketTransport(httpx.AsyncBaseTransport):
             try:
                 await self._carry(request, wire, arrivals, at_ns)
                 return
-            except Unsent:
+            except UnsentError:
                 pass
             except httpx.TransportError:
                 if monotonic_ns() >= at_ns:
                     raise
             # no failure comes before its time, and what was not sent has not failed
             await until(at_ns)
-            arrivals.connect_ns = None
         await self._carry(request, wire, arrivals, 0)
 
     async def _carry(self, request: httpx.Request, wire: bytes, arrivals: Arrivals, at_ns: int) -> None:
         origin = _origin(request.url)
         connection = self._pool.take(origin)
         if connection is None:
-            started = monotonic_ns()
+            started_ns = monotonic_ns()
             connection = await self._connect(origin)
-            arrivals.connect_ns = monotonic_ns() - started
+            if (connected_ns := monotonic_ns()) > at_ns:  # else it was open before it was needed, as most are
+                arrivals.connect_ns = connected_ns - started_ns
         reader = await connection.exchange(wire, arrivals, at_ns=at_ns, without_body=request.method == "HEAD")
         self._pool.give_back(origin, connection, streamed=reader.chunked)
 
