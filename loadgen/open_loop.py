@@ -84,9 +84,8 @@ class OpenLoop(Level):
 
     async def _dispatch(self) -> None:
         launched = 0
-        early_ns = (
-            _EARLY_NS if self.started_ns == self.planned_ns else 0
-        )  # a shard that is late to its end keeps its pace
+        # a shard that is late to its end keeps its pace
+        early_ns = _EARLY_NS if self.started_ns == self.planned_ns else 0
         while not self._stopped:
             if not self._jobs:
                 self._stop("count")
