@@ -7,7 +7,7 @@ from typing import Any
 
 from reports.moved import UNITS, certainty
 from reports.numbers import money
-from warehouse.ask import ask
+from warehouse.ask import own_rows
 from warehouse.home import Home
 
 Row = dict[str, Any]
@@ -90,12 +90,12 @@ def judge(
     `chosen` names the series that count, by column.
 
     Raises:
-        WarehouseError: there is no warehouse.
+        WarehouseError: there is no warehouse, or it cannot be read.
 
     """
     wanted = {name: list(values) for name, values in (chosen or {}).items() if values}
     conditions = "".join(f" and list_contains(${name}, {name})" for name in wanted)
-    rows = ask(home, _NEWEST.format(chosen=conditions), wanted).objects()
+    rows = own_rows(home, _NEWEST.format(chosen=conditions), wanted)
     return [_verdict(row, limit, against) for row in rows]
 
 

@@ -148,8 +148,8 @@ def check(home: Home, parts: list[dict[str, Any]]) -> Iterator[str]:
         if part["path"] is None:
             continue
         path = home.root / part["path"]
-        if not path.exists():
-            yield f"{path} is missing"
+        if not path.is_file():
+            yield f"{path} is {'no file' if path.exists() else 'missing'}"
         elif file_digest(path) != part["sha256"]:
             yield f"{path} has changed since it landed (its hash differs from the manifest's)"
 

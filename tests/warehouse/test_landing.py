@@ -99,6 +99,8 @@ def test_a_changed_or_missing_part_is_noticed(home: Home) -> None:
     assert "has changed since it landed" in next(manifests.check_parts(home, manifest))
     path.unlink()
     assert "is missing" in next(manifests.check_parts(home, manifest))
+    path.mkdir()
+    assert "is no file" in next(manifests.check_parts(home, manifest))
 
 
 def test_a_home_may_have_any_name_but_one_with_a_question_mark(tmp_path: Path) -> None:
