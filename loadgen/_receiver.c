@@ -1,12 +1,14 @@
 /* Reads all sockets in a thread of its own, and keeps what came and when: the hot path of `loadgen.receiver`, for Linux.
+   A second thread sends what is to leave at a certain time: no request waits for Python code then.
 
    A token costs a client one read, and a read in Python touches some thirty objects of its connection, which other
    connections have pushed out of the caches since. Here it touches a struct, the end of a buffer and the end of a table,
    and no read waits for Python code. What the fields and methods mean is said in `_receiver.pyi`.
 
-   The thread never runs Python code. `lock` guards what it shares with Python's threads: the fields of a record that are
-   said to be shared, the places of the records, the list of those that are due, and the signs of life. The thread
-   holds it for a round of reads; whoever holds it must not run Python code. */
+   The threads never run Python code. `lock` guards what they share with Python's threads: the fields of a record that are
+   said to be shared, the places of the records, the list of those that are due, and the signs of life. The thread that reads
+   holds it for a round of reads. `sending` guards what is to be sent, and is held while something is; it is taken before
+   `lock`. Whoever holds one must not run Python code. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -47,6 +49,13 @@ typedef struct Record {
     size_t size, room;
     Read *reads;
     size_t count, capacity;
+    /* for sending: */
+    char is_to_send, alone;     /* alone: only if nothing has come */
+    struct Record *next_to_send;
+    PyObject *request;          /* bytes; owned, and let go of by Python's threads only */
+    int64_t send_at, sent_at;   /* sent_at: 0 until it is sent */
+    size_t sent;
+    int send_error;
 } Record;
 
 typedef struct {
@@ -57,8 +66,8 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     int epoll, bell, halt; /* the bell rings when records are due */
-    int has_thread;
-    pthread_t thread;
+    int has_reader, has_sender;
+    pthread_t reader, sender;
     int64_t beat_ns, calm_ns; /* between two signs of life: it wakes after the first, and is calm up to the second */
     /* shared: */
     Place *places; /* by descriptor */
@@ -69,11 +78,16 @@ typedef struct {
     size_t stall_count, stall_capacity;
     int may_rest; /* in this round: the one before was near, all reads have a stamp, and none follows closely on its socket */
     char spill[SPILL_BYTES];
-    /* the thread's: */
+    /* for sending: */
+    Record *first_to_send; /* by time */
+    int sends_no_more;
+    pthread_cond_t is_earlier; /* the first to send, than it was; or there is nothing more */
+    /* the thread's that reads: */
     struct epoll_event events[MOST_AT_ONCE];
 } Receiver;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t sending = PTHREAD_MUTEX_INITIALIZER;
 static PyTypeObject *record_type;
 
 /* -- reading, with the lock held */
@@ -198,13 +212,11 @@ static void live(Receiver *self, int64_t now)
     self->last_sign = now;
 }
 
-/* -- the thread */
+/* -- the thread that reads */
 
-static void read_one(Receiver *self, uint64_t name, int *rings)
+/* With the lock held. */
+static void ask_for_a_look(Receiver *self, Record *record, int *rings)
 {
-    Record *record = named(self, name);
-    if (!record || !receive(self, record))
-        return;
     if (record->ended || record->error)
         epoll_ctl(self->epoll, EPOLL_CTL_DEL, record->fd, NULL); /* or it would be told of again and again */
     if (!record->is_due) {
@@ -215,7 +227,14 @@ static void read_one(Receiver *self, uint64_t name, int *rings)
     }
 }
 
-static void *work(void *receiver)
+static void read_one(Receiver *self, uint64_t name, int *rings)
+{
+    Record *record = named(self, name);
+    if (record && receive(self, record))
+        ask_for_a_look(self, record, rings);
+}
+
+static void *read_all(void *receiver)
 {
     Receiver *self = receiver;
     int64_t now = now_ns(), before, paused = now, rested = 0, read_last = 0;
@@ -258,14 +277,85 @@ static void *work(void *receiver)
     }
 }
 
-static int start(Receiver *self)
+/* -- the thread that sends; all of this with `sending` held */
+
+static void will_send(Receiver *self, Record *record)
+{
+    Record **link = &self->first_to_send;
+    while (*link && (*link)->send_at <= record->send_at)
+        link = &(*link)->next_to_send;
+    record->next_to_send = *link;
+    *link = record;
+    record->is_to_send = 1;
+    if (self->first_to_send == record)
+        pthread_cond_signal(&self->is_earlier);
+}
+
+static void will_not_send(Receiver *self, Record *record)
+{
+    if (!record->is_to_send)
+        return;
+    Record **link = &self->first_to_send;
+    while (*link != record)
+        link = &(*link)->next_to_send;
+    *link = record->next_to_send;
+    record->next_to_send = NULL;
+    record->is_to_send = 0;
+}
+
+/* Sends the first, unless its connection has ended or something has come that nobody asked for. What the socket does not
+   take is left to whoever looks. */
+static void send_first(Receiver *self)
+{
+    Record *record = self->first_to_send;
+    int rings = 0;
+    will_not_send(self, record);
+    pthread_mutex_lock(&lock);
+    receive(self, record);
+    int has_come = record->ended || record->error || (record->alone && record->count);
+    pthread_mutex_unlock(&lock);
+    if (!has_come) {
+        record->sent_at = now_ns();
+        ssize_t sent = send(record->fd, PyBytes_AS_STRING(record->request), PyBytes_GET_SIZE(record->request),
+                            MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent >= 0)
+            record->sent = sent;
+        else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+            record->send_error = errno;
+    }
+    pthread_mutex_lock(&lock);
+    ask_for_a_look(self, record, &rings);
+    pthread_mutex_unlock(&lock);
+    if (rings)
+        eventfd_write(self->bell, 1);
+}
+
+static void *send_all(void *receiver)
+{
+    Receiver *self = receiver;
+    pthread_mutex_lock(&sending);
+    while (!self->sends_no_more) {
+        Record *first = self->first_to_send;
+        if (!first)
+            pthread_cond_wait(&self->is_earlier, &sending);
+        else if (first->send_at > now_ns()) {
+            struct timespec when = {.tv_sec = first->send_at / 1000000000, .tv_nsec = first->send_at % 1000000000};
+            pthread_cond_timedwait(&self->is_earlier, &sending, &when);
+        } else
+            send_first(self);
+    }
+    pthread_mutex_unlock(&sending);
+    return NULL;
+}
+
+static int start(Receiver *self, pthread_t *thread, void *(*work)(void *), int *has_started)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for Python's main thread */
-    int error = pthread_create(&self->thread, NULL, work, self);
+    int error = pthread_create(thread, NULL, work, self);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    self->has_thread = !error;
+    *has_started = !error;
     return error;
 }
 
@@ -300,6 +390,14 @@ static PyObject *record_wire(Record *self, PyObject *arguments)
 
 static PyObject *record_take(Record *self, PyObject *Py_UNUSED(ignored))
 {
+    PyObject *request = NULL;
+    pthread_mutex_lock(&sending);
+    if (!self->is_to_send) {
+        request = self->request;
+        self->request = NULL;
+    }
+    pthread_mutex_unlock(&sending);
+    Py_XDECREF(request);
     pthread_mutex_lock(&lock);
     PyObject *wire = PyBytes_FromStringAndSize(self->bytes, self->size);
     PyObject *table = PyBytes_FromStringAndSize((char *)self->reads, self->count * sizeof(Read));
@@ -372,11 +470,22 @@ static int record_forget_look(Record *self)
     return 0;
 }
 
+static PyObject *record_sent(Record *self, void *Py_UNUSED(closure))
+{
+    pthread_mutex_lock(&sending);
+    int64_t at = self->sent_at;
+    size_t sent = self->sent;
+    int error = self->send_error;
+    pthread_mutex_unlock(&sending);
+    return Py_BuildValue("Lni", (long long)at, (Py_ssize_t)sent, error);
+}
+
 static void record_dealloc(Record *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     Py_CLEAR(self->look);
+    Py_CLEAR(self->request);
     forget(self);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
@@ -392,6 +501,7 @@ static PyGetSetDef record_fields[] = {
     {"streaming", (getter)record_streaming, (setter)record_stream, NULL, NULL},
     {"ended", (getter)record_ended, NULL, NULL, NULL},
     {"error", (getter)record_error, NULL, NULL, NULL},
+    {"sent", (getter)record_sent, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -424,13 +534,18 @@ static PyObject *receiver_new(PyTypeObject *type, PyObject *arguments, PyObject 
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     self->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->halt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pthread_condattr_t by_clock;
+    pthread_condattr_init(&by_clock);
+    pthread_condattr_setclock(&by_clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->is_earlier, &by_clock);
+    pthread_condattr_destroy(&by_clock);
     struct epoll_event halts = {.events = EPOLLIN, .data.u64 = STOP};
     int error = 0;
     if (self->epoll < 0 || self->bell < 0 || self->halt < 0 ||
         epoll_ctl(self->epoll, EPOLL_CTL_ADD, self->halt, &halts) < 0)
         error = errno;
     else
-        error = start(self);
+        error = start(self, &self->reader, read_all, &self->has_reader);
     if (error) {
         errno = error;
         PyErr_SetFromErrno(PyExc_OSError);
@@ -464,7 +579,7 @@ static PyObject *receiver_add(Receiver *self, PyObject *arguments)
     PyObject *look;
     if (!PyArg_ParseTuple(arguments, "iO", &fd, &look))
         return NULL;
-    if (fd < 0 || !self->has_thread) {
+    if (fd < 0 || !self->has_reader) {
         PyErr_SetString(PyExc_ValueError, fd < 0 ? "the socket is closed" : "the receiver is closed");
         return NULL;
     }
@@ -497,13 +612,14 @@ static PyObject *receiver_add(Receiver *self, PyObject *arguments)
     return (PyObject *)record;
 }
 
-/* Takes it from its place and from those that are due; whether it had a place. The lock is held, and the place's
-   reference is the caller's. */
+/* Takes it from its place, from those that are due and from those that are to send; whether it had a place. Both locks
+   are held, and the place's reference is the caller's. */
 static int displace(Receiver *self, Record *record)
 {
     if (!is_read(self, record))
         return 0;
     self->places[record->fd].record = NULL;
+    will_not_send(self, record);
     epoll_ctl(self->epoll, EPOLL_CTL_DEL, record->fd, NULL); /* gone already if it has ended or is closed */
     if (record->is_due) {
         Record **link = &self->first_due;
@@ -531,9 +647,11 @@ static PyObject *receiver_remove(Receiver *self, PyObject *argument)
     Record *record = record_of(argument);
     if (!record)
         return NULL;
+    pthread_mutex_lock(&sending);
     pthread_mutex_lock(&lock);
     int had_place = displace(self, record);
     pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&sending);
     if (had_place) {
         Py_CLEAR(record->look);
         Py_DECREF(record);
@@ -554,6 +672,41 @@ static PyObject *receiver_read(Receiver *self, PyObject *argument)
         return NULL;
     }
     return PyBool_FromLong(look);
+}
+
+static PyObject *receiver_send_at(Receiver *self, PyObject *arguments)
+{
+    PyObject *argument, *request;
+    long long at_ns;
+    int alone;
+    if (!PyArg_ParseTuple(arguments, "OSLp", &argument, &request, &at_ns, &alone))
+        return NULL;
+    Record *record = record_of(argument);
+    if (!record)
+        return NULL;
+    int error = self->has_sender ? 0 : start(self, &self->sender, send_all, &self->has_sender);
+    if (error) {
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    PyObject *before = NULL;
+    pthread_mutex_lock(&sending);
+    int can_send = is_read(self, record) && !record->is_to_send;
+    if (can_send) {
+        before = record->request;
+        record->request = Py_NewRef(request);
+        record->send_at = at_ns;
+        record->alone = alone;
+        record->sent_at = record->sent = record->send_error = 0;
+        will_send(self, record);
+    }
+    pthread_mutex_unlock(&sending);
+    Py_XDECREF(before);
+    if (!can_send) {
+        PyErr_SetString(PyExc_ValueError, "not a record of this receiver, or removed, or it has a request to send");
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 static PyObject *receiver_due(Receiver *self, PyObject *Py_UNUSED(ignored))
@@ -591,13 +744,21 @@ static PyObject *receiver_signs(Receiver *self, PyObject *Py_UNUSED(ignored))
     return stalls ? Py_BuildValue("LN", (long long)calm, stalls) : NULL;
 }
 
-/* The thread waits for nothing that Python's threads hold for long, so that it can be waited for. */
+/* The threads wait for nothing that Python's threads hold for long, so that they can be waited for. */
 static void halt(Receiver *self)
 {
-    if (self->has_thread) {
+    if (self->has_sender) {
+        pthread_mutex_lock(&sending);
+        self->sends_no_more = 1;
+        pthread_cond_signal(&self->is_earlier);
+        pthread_mutex_unlock(&sending);
+        pthread_join(self->sender, NULL);
+        self->has_sender = 0;
+    }
+    if (self->has_reader) {
         eventfd_write(self->halt, 1);
-        pthread_join(self->thread, NULL);
-        self->has_thread = 0;
+        pthread_join(self->reader, NULL);
+        self->has_reader = 0;
     }
     int *descriptors[] = {&self->epoll, &self->bell, &self->halt};
     for (int i = 0; i < 3; i++) {
@@ -640,6 +801,7 @@ static void receiver_dealloc(Receiver *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     receiver_forget(self);
+    pthread_cond_destroy(&self->is_earlier);
     free(self->places);
     free(self->stalls);
     type->tp_free((PyObject *)self);
@@ -651,6 +813,7 @@ static PyMethodDef receiver_methods[] = {
     {"add", (PyCFunction)receiver_add, METH_VARARGS, NULL},
     {"remove", (PyCFunction)receiver_remove, METH_O, NULL},
     {"read", (PyCFunction)receiver_read, METH_O, NULL},
+    {"send_at", (PyCFunction)receiver_send_at, METH_VARARGS, NULL},
     {"due", (PyCFunction)receiver_due, METH_NOARGS, NULL},
     {"signs", (PyCFunction)receiver_signs, METH_NOARGS, NULL},
     {"close", (PyCFunction)receiver_close, METH_NOARGS, NULL},

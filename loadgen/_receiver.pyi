@@ -12,12 +12,14 @@ class Record:
     def ended(self) -> bool: ...
     @property
     def error(self) -> int: ...
+    @property
+    def sent(self) -> tuple[int, int, int]: ...
     def __len__(self) -> int: ...
     def wire(self, first: int, last: int, /) -> bytes: ...
     def take(self) -> tuple[bytes, bytes]: ...
 
 class Receiver:
-    """A thread that reads sockets until `close`. Raises OSError, also from `add`; MemoryError."""
+    """A thread that reads sockets, and sends what has its time, until `close`. Raises OSError, also from `add`; MemoryError."""
 
     def __init__(self, beat_ns: int, late_ns: int, /) -> None:
         """Wake at least once a beat; a wake that is late by more than `late_ns` is a stall."""
@@ -29,6 +31,12 @@ class Receiver:
         """Read its socket no more, if it is read; to be called before the socket is closed."""
     def read(self, record: Record, /) -> bool:
         """Read this socket now, if it has something; whether somebody should look. ValueError if it was removed."""
+    def send_at(self, record: Record, request: bytes, at_ns: int, alone: bool, /) -> None:
+        """Send at `at_ns` (monotonic) what `take` lets go of; `alone`: only if nothing has come since the last `take`.
+
+        Nothing is sent on a connection that has ended or was removed. Somebody should look then, whatever became of it.
+        ValueError if the record was removed or has a request to send.
+        """
     def due(self) -> list[Callable[[], None]]:
         """The `look` of each record that somebody should look at and that was not handed out since."""
     def signs(self) -> tuple[int, bytes]:

@@ -24,7 +24,7 @@ class Arrivals:
     sent_ns: int | None = None
     headers_ns: int | None = None
     closed_ns: int | None = None
-    connect_ns: int | None = None  # a duration; null where a pooled connection was used
+    connect_ns: int | None = None  # a duration; null where the connection was open before the request's time
     status: int | None = None
     headers_read: int | None = None  # the read that completed the headers
     interim_responses: int = 0  # 100 Continue and the like, before the response proper

@@ -3,13 +3,13 @@
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import httptools
 
 from loadgen.arrivals import Arrivals
 from loadgen.chunked import like_chunks
 from loadgen.content import Piece
+from loadgen.http1 import response_parser
 from loadgen.reads import ends_of
 from loadgen.template import strings_of
 
@@ -50,7 +50,7 @@ class WireBody(Body):
         self._ends = ends_of(arrivals.table)
         self._at = 0  # bytes that are parsed, or were taken in runs
         self._found = _Found(arrivals.interim_responses)
-        self._parser: Any = httptools.HttpResponseParser(self._found)
+        self._parser = response_parser(self._found)
 
     def __iter__(self) -> Iterator[Piece]:
         found = self._found

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
+from loadgen.due import when_due
 from loadgen.interpret import Interpreter
 from loadgen.jobs import Job, JobQueue
 from loadgen.level import Level
@@ -42,7 +43,7 @@ class ClosedLoop(Level):
         await asyncio.gather(*(self._guarded(self._slot) for _ in range(self._slots)))
 
     def _follow(self, job: Job, due_ns: int) -> None:
-        self._when_due(due_ns, self._due.append, (job, due_ns))
+        when_due(due_ns, self._due.append, (job, due_ns))
 
     def _on_stop(self) -> None:
         """A slot that waits for its answer finds out when it is there."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
+from dataclasses import dataclass
 from time import monotonic_ns
 
 import httpx
@@ -14,6 +15,19 @@ from loadgen.receiver import PlainRecord, Receiver
 from loadgen.sockets import Tls
 from loadgen.stamps import ReadClock
 from loadgen.turns import Turns
+
+
+class UnsentError(Exception):
+    """The connection ended before the time of its request."""
+
+
+@dataclass(slots=True)
+class _Leaving:
+    """A request that is to be sent at its time."""
+
+    data: bytes
+    arrivals: Arrivals
+    without_body: bool
 
 
 class Connection:
@@ -27,6 +41,7 @@ class Connection:
         self._tls = tls
         self._receiver = receiver
         self._clock = clock
+        self._leaving: _Leaving | None = None
         self._unsent = memoryview(b"")
         self._reader: ResponseReader | None = None
         self._done: asyncio.Future[None] | None = None
@@ -43,27 +58,40 @@ class Connection:
             self._look()
         return self.is_open
 
-    async def exchange(self, wire: bytes, arrivals: Arrivals, *, without_body: bool = False) -> ResponseReader:
-        """Send a request and wait for its whole response.
+    async def exchange(
+        self, wire: bytes, arrivals: Arrivals, *, at_ns: int = 0, without_body: bool = False
+    ) -> ResponseReader:
+        """Send a request at `at_ns` (monotonic), or at once where that is past, and wait for its whole response.
 
         The connection is closed unless the response is complete and may be followed by another. Raises
         httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError; what had arrived is in `arrivals` all the same.
+        Raises UnsentError where the connection ended before `at_ns`.
         """
-        reader = self._reader = ResponseReader(self._record, arrivals, without_body=without_body)
         self._done = self._loop.create_future()
         data = self._tls.encrypt(wire) if self._tls else wire
-        arrivals.sent_ns = monotonic_ns()
         try:
-            self._send(memoryview(data))
+            if at_ns > monotonic_ns():
+                self._leaving = _Leaving(data, arrivals, without_body)
+                self._receiver.send_at(self._wire, data, at_ns, self._tls is None)
+            else:
+                self._reader = ResponseReader(self._record, arrivals, without_body=without_body)
+                arrivals.sent_ns = monotonic_ns()
+                self._send(memoryview(data))
             await self._done
-        except BaseException:
+        except BaseException as error:
             self.close()
+            self._hear_of_sending()
+            if self._reader is None and isinstance(error, httpx.TransportError):
+                raise UnsentError from error
             arrivals.closed_ns = monotonic_ns()
             raise
         finally:
-            reader.release()
-            arrivals.unsettled = self._clock.settle
-            self._reader = self._done = None
+            reader, self._reader = self._reader, None
+            self._done = self._leaving = None
+            if reader is not None:
+                reader.release()
+                arrivals.unsettled = self._clock.settle
+        assert reader is not None  # whoever is done has been sent
         arrivals.closed_ns = monotonic_ns() if reader.ended_by_close else self._clock.received_ns(arrivals)
         if not reader.keep_alive or self._unsent:
             self.close()
@@ -81,6 +109,7 @@ class Connection:
 
     def _look(self) -> None:
         """Something came that has to be seen to now, or the connection has ended."""
+        self._hear_of_sending()
         if not self.is_open:
             return  # closed by what came on another connection
         # in this order: what comes after them is looked at again
@@ -96,11 +125,27 @@ class Connection:
             self._fail(httpx.ReadError(f"the connection broke: {os.strerror(broken)}"))
         elif self._reader is None:
             if ripe or at_end:
-                self.close()  # bytes that nobody asked for: the next response would be read wrong
+                # bytes that nobody asked for: the next response would be read wrong
+                self._fail(httpx.ReadError("the server closed the connection, or sent what nobody asked for"))
         elif at_end:
             self._on_eof(self._reader)
-        elif ripe:
+        elif ripe and self._reader.waiting:
             self._ripen()
+
+    def _hear_of_sending(self) -> None:
+        """Where the request has been sent at its time, go on to its response."""
+        if self._leaving is None:
+            return
+        sent_ns, sent, error = self._wire.sent
+        if not sent_ns:
+            return
+        leaving, self._leaving = self._leaving, None
+        leaving.arrivals.sent_ns = sent_ns
+        self._reader = ResponseReader(self._record, leaving.arrivals, without_body=leaving.without_body)
+        if error:
+            self._fail(_not_sent(error))
+        else:
+            self._rest(memoryview(leaving.data)[sent:])
 
     def _decrypt(self, tls: Tls) -> bool:
         """Take what the wire brought into the record of plain text; whether that is to be looked at."""
@@ -147,10 +192,14 @@ class Connection:
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:
-            self._fail(httpx.WriteError(f"the request could not be sent: {error.strerror or error}"))
+            self._fail(_not_sent(error.errno or 0))
             return
-        self._unsent = data[sent:]
-        if self._unsent:
+        self._rest(data[sent:])
+
+    def _rest(self, data: memoryview) -> None:
+        """Send what the socket did not take as soon as it can."""
+        self._unsent = data
+        if self._unsent and self.is_open:
             self._loop.add_writer(self._sock.fileno(), self._on_writable)
 
     def _finish(self) -> None:
@@ -161,3 +210,7 @@ class Connection:
         self.close()
         if self._done is not None and not self._done.done():
             self._done.set_exception(error)
+
+
+def _not_sent(error: int) -> httpx.WriteError:
+    return httpx.WriteError(f"the request could not be sent: {os.strerror(error)}")

@@ -14,6 +14,7 @@ from time import monotonic_ns
 import httpx
 
 from loadgen.arrivals import Arrivals
+from loadgen.due import until
 from loadgen.heartbeat import BEAT_NS, Heartbeat
 from loadgen.proxies import proxy_of, socks_errors
 from loadgen.retold import Peer, not_connected, retold
@@ -72,8 +73,10 @@ class FallbackTransport(httpx.AsyncBaseTransport):
         arrivals = request.extensions.get("arrivals") or Arrivals()
         return response_of(arrivals, await self.exchange(request, arrivals))
 
-    async def exchange(self, request: httpx.Request, arrivals: Arrivals) -> bytes:
+    async def exchange(self, request: httpx.Request, arrivals: Arrivals, at_ns: int = 0) -> bytes:
         """Send one request and record its complete response in `arrivals`; the HTTP version that was spoken.
+
+        Nothing is done before `at_ns` (monotonic).
 
         Raises httpx.ConnectError, ConnectTimeout, ReadTimeout (the whole request took too long), ReadError,
         WriteError, RemoteProtocolError; what had arrived is recorded then, too.
@@ -81,6 +84,7 @@ class FallbackTransport(httpx.AsyncBaseTransport):
         arrivals.transport = "httpx"
         await request.aread()
         self.beat.start()
+        await until(at_ns)
         # of all there is to connecting, a proxy's own hand-shake too, which httpcore does not bound
         connecting = asyncio.timeout(self._connect_timeout_s)
         watch = Watch(arrivals, on_sent=lambda: connecting.reschedule(None))

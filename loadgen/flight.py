@@ -31,7 +31,7 @@ class Flight:
         job = self._job
         failure = None
         try:
-            await transport.exchange(job.request, self._arrivals)
+            await transport.exchange(job.request, self._arrivals, self._scheduled_ns)
         except asyncio.CancelledError:
             if self._cut is None:
                 raise
@@ -51,10 +51,15 @@ class Flight:
             self._cut = failure
             self._task.cancel()
 
+    def is_early(self) -> bool:
+        """Whether its time has not come yet."""
+        return self._scheduled_ns > monotonic_ns()
+
     def cut_later(self, after_s: float) -> None:
         """Cut it `after_s` seconds after it was sent, as a user who gives up; its outcome is then `cancelled`."""
         sent_ns = self._arrivals.sent_ns
-        left_s = after_s if sent_ns is None else after_s - (monotonic_ns() - sent_ns) / 1e9
+        now_ns = monotonic_ns()
+        left_s = after_s - (now_ns - (sent_ns or max(now_ns, self._scheduled_ns))) / 1e9
         # the connection may have taken its time to open: then this is looked at again
         if sent_ns is not None and left_s <= 0:
             self.cut(Failure("cancelled", f"the plan cancelled it after {after_s:g} s"))

@@ -21,6 +21,17 @@ def request_bytes(request: httpx.Request) -> bytes:
     return b"".join([*head, b"\r\n", request.content])
 
 
+def response_parser(callbacks: Any) -> Any:
+    """A parser of one response, httptools' own.
+
+    As other clients do, it takes spaces after the size of a chunk, and lets a Transfer-Encoding override a Content-Length
+    (RFC 9112, 6.3).
+    """
+    parser = httptools.HttpResponseParser(callbacks)
+    parser.set_dangerous_leniencies(lenient_chunked_length=True, lenient_spaces_after_chunk_size=True)
+    return parser
+
+
 class ResponseReader:
     """Follows one response through the reads of a `record`; status and headers go to an Arrivals recorder.
 
@@ -39,7 +50,7 @@ class ResponseReader:
         self._without_body = without_body
         self._parsed = 0  # reads parsed; while parsing, the index of the read at hand
         self._until_close = False
-        self._parser: Any = httptools.HttpResponseParser(self)
+        self._parser = response_parser(self)
 
     @property
     def waiting(self) -> int:
@@ -77,7 +88,11 @@ class ResponseReader:
             if not self.complete:
                 self._parser.feed_data(data)
                 return
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except httptools.HttpParserUpgrade:
+            raise httpx.RemoteProtocolError(
+                f"the server switches to another protocol, which nobody asked for; it has {data[:_SHOWN_BYTES]!r}"
+            ) from None
+        except httptools.HttpParserError as error:
             if not self.complete:
                 raise httpx.RemoteProtocolError(
                     f"not an HTTP/1.1 response: {error}; it has {data[:_SHOWN_BYTES]!r}"

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from loadgen.due import until
 from loadgen.flight import Flight, is_to_be_cancelled
 from loadgen.interpret import Exchange, Failure, Interpreter
 from loadgen.jobs import Job, JobQueue
@@ -26,6 +27,8 @@ _CHECK_S = 1.0
 _SOON_S = 0.001
 _CATCH_UP_NS = 1_000_000_000
 _INTERRUPTED = Failure("interrupted", "the run was interrupted")
+_TO_THE_END = ("count", "duration", "max_duration")
+"""Reasons to stop after a last request: all before it still go."""
 
 
 class Level(ABC):
@@ -131,7 +134,7 @@ class Level(ABC):
             self.stop_reason = "interrupted"
             if self._waiting:
                 self._waiting.cancel()
-            self._cut_all(_INTERRUPTED)
+            self._cut(_INTERRUPTED)
             self._on_stop()
 
     def stop(self, reason: str) -> None:
@@ -174,8 +177,7 @@ class Level(ABC):
         others are. Beyond that it would be a flood, so the shard keeps its own pace, late to its end.
         """
         planned_ns = monotonic_ns() if common_start is None else await common_start()
-        while (left_ns := planned_ns - monotonic_ns()) > 0:
-            await asyncio.sleep(left_ns / 1e9)
+        await until(planned_ns)
         self._transport.beat.forget()
         now_ns = monotonic_ns()
         self.planned_ns, self.late_ns = planned_ns, now_ns - planned_ns
@@ -206,13 +208,15 @@ class Level(ABC):
         if self.stop_reason is None:
             self.stop_reason = reason
             self._on_stop()
+            if reason not in _TO_THE_END:
+                self._cut(_INTERRUPTED, only_early=True)
             if self._spec.stop.grace_s is not None:
                 # not now: the last request may have been admitted and not be on its way yet
                 self._later(_SOON_S, self._cut_after, self._spec.stop.grace_s)
 
     def _fail(self, error: Exception) -> None:
         self._error = self._error or error
-        self._cut_all(_INTERRUPTED)
+        self._cut(_INTERRUPTED)
         self._on_stop()
 
     async def _guarded(self, work: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> None:
@@ -228,23 +232,16 @@ class Level(ABC):
             self._later(left_s, self._cut_after, grace_s)
         else:
             message = f"not complete {grace_s:g} s after the level's last request (grace_s)"
-            self._cut_all(Failure("timeout", message))
+            self._cut(Failure("timeout", message))
 
-    def _cut_all(self, failure: Failure) -> None:
+    def _cut(self, failure: Failure, *, only_early: bool = False) -> None:
+        """End what is in flight; those whose time has not come are left out, as if they had never been."""
         for flight in self._flights:
-            flight.cut(failure)
+            if not only_early or flight.is_early():
+                flight.cut(failure)
 
     def _later(self, delay_s: float, callback: Callable[..., None], *arguments: Any) -> None:
         self._timers.append(asyncio.get_running_loop().call_later(delay_s, callback, *arguments))
-
-    def _when_due(self, due_ns: int, callback: Callable[..., None], *arguments: Any) -> None:
-        """Call back at `due_ns` (monotonic) or soon after, never before: a loop's timers are off by up to a millisecond."""
-        left_ns = due_ns - monotonic_ns()
-        if left_ns > 0:
-            delay_s = max(left_ns / 1e9, _SOON_S)
-            asyncio.get_running_loop().call_later(delay_s, self._when_due, due_ns, callback, *arguments)
-        else:
-            callback(*arguments)
 
     async def _watch(self) -> None:
         """Judge the rules that look at the whole level, once a second."""
@@ -263,29 +260,32 @@ class Level(ABC):
             elif self._spec.stop.over_saturation and self._over_saturated():
                 self._stop("over_saturated")
 
-    def _admit(self, job: Job) -> bool:
-        """Whether `job` may still be sent, which it then must be: counts it and stops the level after the last."""
-        now_ns = monotonic_ns()
-        if not self._stopped and now_ns - self.started_ns >= self._spec.stop.max_duration_s * 1e9:
+    def _admit(self, job: Job, due_ns: int = 0) -> bool:
+        """Whether `job` may still be sent, which it then must be: counts it and stops the level after the last.
+
+        It is sent at `due_ns` (monotonic), or at once where that is past.
+        """
+        sent_ns = max(due_ns, monotonic_ns())
+        if not self._stopped and sent_ns - self.started_ns >= self._spec.stop.max_duration_s * 1e9:
             self._stop("max_duration")
         if self._stopped:
             return False
-        self._last_sent_ns = now_ns
+        self._last_sent_ns = max(self._last_sent_ns, sent_ns)
         if job.phase == "measure":
-            self._measure_started_ns = self._measure_started_ns or now_ns
+            self._measure_started_ns = self._measure_started_ns or sent_ns
             self._measured += 1
             if self._measured == self._measured_limit:
                 self._stop("count")
         return True
 
     async def _send(self, job: Job, scheduled_ns: int) -> int:
-        """Send one request and see to its row; when it ended (monotonic ns)."""
+        """Send one request at its time and see to its row; when it ended (monotonic ns)."""
         if self.interrupted:
             return monotonic_ns()
         flight = Flight(job, scheduled_ns)
         self._flights.add(flight)
         self.sent += 1
-        self._last_sent_ns = monotonic_ns()
+        self._last_sent_ns = max(self._last_sent_ns, monotonic_ns())
         if is_to_be_cancelled(self._spec, job):
             flight.cut_later(self._spec.shape.cancel_after_s)
         try:
@@ -294,6 +294,9 @@ class Level(ABC):
             self._flights.discard(flight)
             self.ended += 1
         ended_ns = exchange.arrivals.closed_ns or monotonic_ns()
+        if exchange.arrivals.sent_ns is None and ended_ns < scheduled_ns:  # left out: its time had not come
+            self.sent, self.ended = self.sent - 1, self.ended - 1
+            return ended_ns
         answered = exchange.failure is None and exchange.arrivals.status == 200
         if answered and job.think_s is not None:
             self._go_on(job, job.think_s, exchange, ended_ns)

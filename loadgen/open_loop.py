@@ -7,6 +7,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any
 
+from loadgen.due import pause_s, when_due
 from loadgen.interpret import Interpreter
 from loadgen.jobs import Job, JobQueue
 from loadgen.level import Level
@@ -19,12 +20,13 @@ _AHEAD_S, _MOST_AHEAD = 2.0, 512
 _RESERVE_S, _LEAST_RESERVE = 0.25, 8
 _RESERVE_EVERY_S = 0.05
 _AT_ONCE = 32
-_SHORTEST_PAUSE_S = 0.001
+_EARLY_NS = 50_000_000
+"""A request is on its connection that much before its time: no stall of the event loop that is shorter makes it late."""
 _STEADY = ("constant", "poisson", "gamma")
 
 
 class OpenLoop(Level):
-    """Sends each request at its arrival time, on a connection that was opened before.
+    """Sends each request at its arrival time, on a connection that was opened before and that it waits on.
 
     Above `max_in_flight` requests are held back: they go late, with the schedule they had. Follow-up turns of a
     conversation go when their answer and the think time are over; those not due when the level stops are left out.
@@ -67,7 +69,7 @@ class OpenLoop(Level):
             reserve.cancel()
 
     def _follow(self, job: Job, due_ns: int) -> None:
-        self._when_due(due_ns, self._take_turn, job, due_ns)
+        when_due(due_ns - _EARLY_NS, self._take_turn, job, due_ns)
 
     def _on_stop(self) -> None:
         self._wake.set()
@@ -76,12 +78,14 @@ class OpenLoop(Level):
         if self._saturation is None:
             return False
         now_ns = monotonic_ns()
-        held_ns = 0 if self._behind_since_ns is None else now_ns - self._behind_since_ns
+        held_ns = 0 if self._behind_since_ns is None else max(0, now_ns - self._behind_since_ns)
         arrivals = self._arrived + self._rate * held_ns / 1e9
         return self._saturation.check((now_ns - self.started_ns) / 1e9, arrivals, self.ended, self.tally.waited_s)
 
     async def _dispatch(self) -> None:
         launched = 0
+        # a shard that is late to its end keeps its pace
+        early_ns = _EARLY_NS if self.started_ns == self.planned_ns else 0
         while not self._stopped:
             if not self._jobs:
                 self._stop("count")
@@ -92,20 +96,20 @@ class OpenLoop(Level):
                 self._stop("duration")
                 return
             offset_ns = math.ceil(offset_s * 1e9)
-            if not await self._due(self.started_ns + offset_ns) or not self._admit(job):
+            due_ns = self.started_ns + offset_ns
+            if not await self._near(due_ns, early_ns) or not self._admit(job, due_ns):
                 return
             self._launch(job, self.planned_ns + offset_ns)
             launched += 1
             if launched % _AT_ONCE == 0:
                 await asyncio.sleep(0)  # far behind: let them go out
 
-    async def _due(self, due_ns: int) -> bool:
-        """Wait until a request is due and has room; false if the level stopped before."""
+    async def _near(self, due_ns: int, early_ns: int) -> bool:
+        """Wait until `early_ns` before a request is due, and for room; false if the level stopped before."""
         while not self._stopped:
-            left_s = (due_ns - monotonic_ns()) / 1e9
-            if left_s > 0:
-                # timers are whole milliseconds: a shorter wait would come round at once, again and again
-                await self._pause(max(left_s, _SHORTEST_PAUSE_S))
+            left_ns = due_ns - early_ns - monotonic_ns()
+            if left_ns > 0:
+                await self._pause(pause_s(left_ns))
             elif len(self._tasks) >= self._most:
                 self._behind_since_ns = due_ns
                 await self._pause(None)
@@ -129,7 +133,7 @@ class OpenLoop(Level):
         if len(self._tasks) >= self._most:
             self._arrived += 1
             self._held.append((job, due_ns))
-        elif self._admit(job):
+        elif self._admit(job, due_ns):
             self._launch(job, due_ns)
 
     def _launch(self, job: Job, due_ns: int) -> None:
@@ -143,7 +147,7 @@ class OpenLoop(Level):
         if self._held and not self._stopped:
             job, due_ns = self._held.popleft()
             self._arrived -= 1
-            if self._admit(job):
+            if self._admit(job, due_ns):
                 self._launch(job, due_ns)
         elif self._behind_since_ns is not None:
             self._wake.set()

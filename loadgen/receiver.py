@@ -1,6 +1,6 @@
 """Reads the sockets of a transport as they become readable, and keeps what came, when it was read and received.
 
-On Linux `_receiver.c` does it, in a thread of its own; where that could not be compiled, or with
+What is to leave at a certain time is sent from here, too. On Linux `_receiver.c` does it, in a thread of its own; where that could not be compiled, or with
 RATECARD_RECEIVER=python, the event loop does the same in Python.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Any, Protocol
 
+from loadgen.due import when_due
 from loadgen.heartbeat import BEAT_NS, LATE_NS, Heartbeat
 from loadgen.stamps import ANCILLARY_BYTES, received_ns
 
@@ -41,6 +42,10 @@ class Record(Protocol):
     def error(self) -> int:
         """What broke the connection (errno), 0 for nothing."""
 
+    @property
+    def sent(self) -> tuple[int, int, int]:
+        """Of the last `Receiver.send_at`: when it was sent (monotonic ns, 0: not yet), bytes that the socket took, errno."""
+
     def __len__(self) -> int:
         """Number of reads."""
 
@@ -61,6 +66,7 @@ class PlainRecord:
     def __init__(self) -> None:
         self.streaming = self.ended = False
         self.error = 0
+        self.sent = 0, 0, 0
         self._reads: list[bytes] = []
         self._size = 0
         self._table = array("q")
@@ -103,16 +109,23 @@ class Receiver(Protocol):
     def read(self, record: Any) -> bool:
         """Read its socket now, if it has something; whether somebody should look at the record."""
 
+    def send_at(self, record: Any, request: bytes, at_ns: int, alone: bool, /) -> None:
+        """Send at `at_ns` (monotonic), `alone` only if nothing has come since `record` was taken, and have a look then.
+
+        Nothing is sent on a connection that has ended or was removed. `record.sent` says what became of it: the socket
+        may not have taken all. Raises ValueError if the record was removed.
+        """
+
     def close(self) -> None:
         """Read nothing more."""
 
 
 class CompiledReceiver:
-    """A thread in C reads all sockets; the loop hears when somebody should look. No read waits for the loop."""
+    """A thread in C reads all sockets and sends; the loop hears when somebody should look. Neither waits for the loop."""
 
     def __init__(self, beat: Heartbeat) -> None:
         self._thread = _receiver.Receiver(BEAT_NS, LATE_NS)
-        self.remove, self.read = self._thread.remove, self._thread.read
+        self.remove, self.read, self.send_at = self._thread.remove, self._thread.read, self._thread.send_at
         beat.follow(self._thread.signs)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._thread.fileno(), self._on_due)
@@ -137,11 +150,12 @@ class PlainReceiver:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._socks: dict[PlainRecord, socket.socket] = {}
+        self._looks: dict[PlainRecord, Callable[[], None]] = {}
 
     def add(self, sock: socket.socket, look: Callable[[], None]) -> Record:
         """As `Receiver` says."""
         record = PlainRecord()
-        self._socks[record] = sock
+        self._socks[record], self._looks[record] = sock, look
 
         def on_readable() -> None:
             # until nothing is left: uvloop watches no longer once it has seen an error, which data may stand before
@@ -158,6 +172,7 @@ class PlainReceiver:
     def remove(self, record: Any) -> None:
         """As `Receiver` says."""
         if sock := self._socks.pop(record, None):
+            del self._looks[record]
             self._loop.remove_reader(sock.fileno())
 
     def read(self, record: Any) -> bool:
@@ -175,6 +190,27 @@ class PlainReceiver:
             return True
         took: bool = record.add(data, now, received_ns(ancillary[0][2]) if ancillary else 0)
         return took
+
+    def send_at(self, record: Any, request: bytes, at_ns: int, alone: bool, /) -> None:
+        """As `Receiver` says."""
+        if record not in self._socks:
+            raise ValueError("not a record of this receiver, or removed")
+        record.sent = 0, 0, 0
+        when_due(at_ns, self._send, record, request, alone)
+
+    def _send(self, record: Any, request: bytes, alone: bool) -> None:
+        if record not in self._socks:
+            return
+        self.read(record)
+        if not (record.ended or record.error or (alone and len(record))):
+            now = monotonic_ns()
+            try:
+                record.sent = now, self._socks[record].send(request), 0
+            except (BlockingIOError, InterruptedError):
+                record.sent = now, 0, 0
+            except OSError as error:
+                record.sent = now, 0, error.errno or -1
+        self._looks[record]()
 
     def close(self) -> None:
         """As `Receiver` says."""

@@ -20,7 +20,8 @@ import httpx
 
 from loadgen.arrivals import Arrivals
 from loadgen.body import body_of
-from loadgen.connection import Connection
+from loadgen.connection import Connection, UnsentError
+from loadgen.due import until
 from loadgen.heartbeat import Heartbeat
 from loadgen.http1 import request_bytes
 from loadgen.pool import TRIAL_S, Origin, Pool
@@ -106,16 +107,19 @@ class SocketTransport(httpx.AsyncBaseTransport):
         arrivals.settle()
         return response_of(arrivals, b"HTTP/1.1")
 
-    async def exchange(self, request: httpx.Request, arrivals: Arrivals) -> None:
+    async def exchange(self, request: httpx.Request, arrivals: Arrivals, at_ns: int = 0) -> None:
         """Send one request and record its complete response in `arrivals`, of which the reads are still to be settled.
+
+        It leaves at `at_ns` (monotonic), or at once where that is past; time-outs count from then.
 
         Raises httpx.ConnectError, ConnectTimeout, ReadTimeout (the whole request took too long), ReadError,
         WriteError, RemoteProtocolError; what had arrived is recorded then, too.
         """
         await request.aread()
+        early_s = max(0, at_ns - monotonic_ns()) / 1e9
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._exchange(request, request_bytes(request), arrivals)
+            async with asyncio.timeout(None if self._timeout_s is None else early_s + self._timeout_s):
+                await self._exchange(request, request_bytes(request), arrivals, at_ns)
         except TimeoutError:
             if arrivals.sent_ns is None:
                 _, host, port = _origin(request.url)
@@ -159,14 +163,29 @@ class SocketTransport(httpx.AsyncBaseTransport):
             self._receiver.close()
             self._receiver = None
 
-    async def _exchange(self, request: httpx.Request, wire: bytes, arrivals: Arrivals) -> None:
+    async def _exchange(self, request: httpx.Request, wire: bytes, arrivals: Arrivals, at_ns: int) -> None:
+        if at_ns > monotonic_ns():
+            try:
+                await self._carry(request, wire, arrivals, at_ns)
+                return
+            except UnsentError:
+                pass
+            except httpx.TransportError:
+                if monotonic_ns() >= at_ns:
+                    raise
+            # no failure comes before its time, and what was not sent has not failed
+            await until(at_ns)
+        await self._carry(request, wire, arrivals, 0)
+
+    async def _carry(self, request: httpx.Request, wire: bytes, arrivals: Arrivals, at_ns: int) -> None:
         origin = _origin(request.url)
         connection = self._pool.take(origin)
         if connection is None:
-            started = monotonic_ns()
+            started_ns = monotonic_ns()
             connection = await self._connect(origin)
-            arrivals.connect_ns = monotonic_ns() - started
-        reader = await connection.exchange(wire, arrivals, without_body=request.method == "HEAD")
+            if (connected_ns := monotonic_ns()) > at_ns:  # else it was open before it was needed, as most are
+                arrivals.connect_ns = connected_ns - started_ns
+        reader = await connection.exchange(wire, arrivals, at_ns=at_ns, without_body=request.method == "HEAD")
         self._pool.give_back(origin, connection, streamed=reader.chunked)
 
     async def _open_one(self, origin: Origin) -> None:

@@ -67,7 +67,12 @@ REQUEST_TRACES = Table(
         N("first_answer_ns", "BIGINT", "First event with non-reasoning text", "ns"),
         N("last_token_ns", "BIGINT", "Last event with generated text", "ns"),
         R("closed_ns", "BIGINT", "Stream ended, or the error", "ns"),
-        N("connect_ns", "BIGINT", "TCP and TLS connect, where this request opened the connection", "ns"),
+        N(
+            "connect_ns",
+            "BIGINT",
+            "TCP and TLS connect, where the request waited for it; null: the connection was open before its time",
+            "ns",
+        ),
         # what happened
         R("outcome", "VARCHAR", "ok or the way it failed"),
         N("http_status", "INTEGER", "Status of the response"),

@@ -127,6 +127,34 @@ def test_an_interruption_wakes_a_loop_that_waits_for_its_next_arrival(run_level,
     assert result.done["outcomes"] == {"ok": 1}
 
 
+@pytest.mark.parametrize("how", ["interrupted", "error_share"])
+def test_what_waits_for_its_time_when_a_level_is_broken_off_was_never_a_request(
+    run_level, wire, monkeypatch, how: str
+) -> None:
+    monkeypatch.setattr("loadgen.open_loop._EARLY_NS", 3e9)  # 30 wait on their connections at any time
+
+    async def answer(body, writer) -> None:
+        writer.write(wire.stream("a") if how == "interrupted" else wire.sized(b"no", "500 Internal Server Error"))
+
+    ends = {"interrupt_once_ended": 2} if how == "interrupted" else {"error_share": 0.5}
+    result = run_level(answer, **OPEN, arrivals="constant", rate=10.0, requests=300, **ends)
+    assert result.done["stop_reason"] == how
+    assert 2 <= len(result.rows) < 30
+    assert all(row["closed_ns"] >= row["scheduled_ns"] for row in result.rows)
+    assert all(row["sent_ns"] >= row["scheduled_ns"] for row in result.rows)
+    assert result.events[-1]["sent"] == result.events[-1]["done"] == len(result.rows)
+
+
+def test_a_request_that_is_cut_is_cut_so_long_after_its_time(run_level, wire) -> None:
+    async def answer(body, writer) -> None:
+        await asyncio.Event().wait()
+
+    cut = {"cancel_share": 1.0, "cancel_after_s": 0.02}
+    result = run_level(answer, **OPEN, arrivals="constant", rate=50.0, requests=10, **cut)
+    assert result.done["outcomes"] == {"cancelled": 10}
+    assert all(row["closed_ns"] - row["sent_ns"] >= 20e6 for row in result.rows)
+
+
 def test_the_longest_duration_ends_an_open_loop(run_level, quick) -> None:
     result = run_level(quick, **OPEN, arrivals="constant", rate=1.5, requests=100, max_duration_s=0.5)
     assert result.done["stop_reason"] == "max_duration"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns, time_ns
 
@@ -30,16 +30,6 @@ Kind = Callable[[], Receiver]
 @pytest.fixture
 def make(receiving: None) -> Kind:
     return lambda: receiver.receiver(Heartbeat())
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as near:
-        near.setblocking(False)
-        far, _ = listener.accept()
-        with far:
-            far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            yield near, far
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -102,6 +102,19 @@ def test_a_chunked_answer_ends_where_it_ends_however_it_is_cut(wire, step: int) 
             b"hi",
             True,
         ),
+        # as servers of old wrote it: spaces after a size, a length beside the coding that overrides it
+        (
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2  \r\nhi\r\n1 ;x=1\r\n!\r\n0\r\n\r\n"],
+            False,
+            b"hi!",
+            True,
+        ),
+        (
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n2\r\nhi\r\n0\r\n\r\n"],
+            False,
+            b"hi",
+            True,
+        ),
         # more than the response: it is complete all the same, and the rest must not be read as the next one
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi??"], False, b"hi", False),
         (
@@ -290,13 +303,23 @@ def test_a_stream_that_breaks_leaves_what_had_come(serve, wire) -> None:
         assert arrivals.status == 200
 
 
-def test_what_is_no_http_is_a_protocol_error(serve) -> None:
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", r"not an HTTP/1.1 response.*SSH-2.0"),
+        (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            "switches to another protocol.*websocket",
+        ),
+    ],
+)
+def test_what_is_no_http_is_a_protocol_error(serve, said: bytes, why: str) -> None:
     async def answer(body, writer) -> None:
-        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+        writer.write(said)
 
     async def scenario() -> None:
         async with serve(answer) as server:
-            with pytest.raises(httpx.RemoteProtocolError, match=r"not an HTTP/1.1 response.*SSH-2.0"):
+            with pytest.raises(httpx.RemoteProtocolError, match=why):
                 await post_once(server.url, Arrivals())
 
     asyncio.run(scenario())
