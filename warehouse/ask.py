@@ -63,7 +63,9 @@ def connect(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _unusable(home: Home, error: duckdb.Error) -> str | None:
     """What the file is, where an error is the file's; a build that adds to it may not touch the broken block."""
-    if "Corrupt database file" in str(error) or (isinstance(error, duckdb.IOException) and str(home.warehouse) in str(error)):
+    if "Corrupt database file" in str(error) or (
+        isinstance(error, duckdb.IOException) and str(home.warehouse) in str(error)
+    ):
         return "is damaged"
     if isinstance(error, duckdb.CatalogException) and "SET search_path" in str(error):
         return "is no warehouse of Ratecard's"

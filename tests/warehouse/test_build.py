@@ -157,7 +157,7 @@ def test_a_file_of_somebody_elses_is_no_warehouse(home: Home) -> None:
     home.prepare()
     with duckdb.connect(str(home.warehouse)) as con:
         con.execute("create table runs (run_id varchar)")
-    with pytest.raises(WarehouseError, match="is no warehouse of Ratecard's .*`ratecard build"):
+    with pytest.raises(WarehouseError, match=r"is no warehouse of Ratecard's .*`ratecard build"):
         ask(home, "select * from runs")
 
 
@@ -174,7 +174,7 @@ def test_a_flipped_bit_in_the_published_file_is_told_as_damage_by_whatever_reads
             said.append(str(error))
     assert any("is damaged" in message and "`ratecard build --recompute`" in message for message in said)
     home.warehouse.write_bytes(whole)
-    with pytest.raises(WarehouseError, match="(?s)not of this version of Ratecard .*`ratecard build`"):
+    with pytest.raises(WarehouseError, match=r"(?s)not of this version of Ratecard .*`ratecard build`"):
         own_rows(home, "select no_such_column from cost_ledger")
 
 

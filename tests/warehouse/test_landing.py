@@ -284,5 +284,5 @@ def test_a_manifest_that_lacks_what_tells_runs_apart_or_is_a_copy_is_refused_by_
     path.write_text(json.dumps(content))
     copy = path.with_name("r-a1 (copy).json")
     copy.write_text(json.dumps(content))
-    with pytest.raises(LandingError, match="it is a copy: that of the run is .*/r-a1.json"):
+    with pytest.raises(LandingError, match=r"it is a copy: that of the run is .*/r-a1.json"):
         manifests.read_all(home)
