@@ -278,7 +278,7 @@ def test_a_schedule_a_worker_and_the_events_make_a_night_although_one_endpoint_i
     rows = {row["endpoint"]: row for row in json.loads(shown["night"]["data"])}
     assert (rows["up"]["status"], rows["down"]["status"]) == ("complete", "failed")
     assert "is the server up" in rows["down"]["message"]
-    assert {"rate-card", "ledger", "regressions", "report"} <= shown.keys()
+    assert {"rate-card", "ledger", "moved", "regressions", "report"} <= shown.keys()
 
     # a feed that fails is a failed run of its own: measuring, build, report and the other feed know nothing of it
     carried = runs(server, "feeds", worker)[0]["state"]
