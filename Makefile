@@ -8,6 +8,8 @@ STAMP := $(VENV)/.installed
 # cores, since nights wait for servers and schedules
 TIMED := $(filter-out %llama.py,$(wildcard tests/endpoints/test_*.py)) tests/loadgen tests/test_benchmarks.py
 BY_FILE := --dist loadfile --no-loadscope-reorder
+# kept also where the environment says otherwise: hundreds of processes of the tests would compile the same modules each
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint bench bench-peers docs clean
@@ -42,3 +44,4 @@ docs: install ## write the generated docs again
 
 clean: ## remove .venv and caches, never data
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

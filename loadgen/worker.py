@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import resource
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,8 +19,8 @@ from loadgen.interpret import Interpreter
 from loadgen.jobs import JobQueue
 from loadgen.level import Level
 from loadgen.open_loop import OpenLoop
-from loadgen.proxies import credentials, secrets_of
 from loadgen.redact import Redactor
+from loadgen.secrets import Secrets
 from loadgen.spec import ShardSpec
 from loadgen.wire import Transport, transport_for
 from schemas.errors import SpecError
@@ -46,11 +45,12 @@ async def run_shard(
 
     if spec.shape.kind not in _LOOPS:
         raise SpecError(f"shape.kind is {spec.shape.kind!r}, expected one of {', '.join(_LOOPS)}")
-    headers = _headers(spec)
+    secrets = Secrets.of(spec.target)
+    headers = _headers(spec, secrets.key)
     epoch = Epoch.now()
-    redactor = Redactor.of_headers(headers, _key(spec), *secrets_of(credentials(spec.target)))
+    redactor = Redactor.of_headers(headers, *secrets.unsayable())
     interpreter = Interpreter(row_constants(spec, epoch), epoch.monotonic_ns, redactor)
-    transport = transport_for(spec.target)
+    transport = transport_for(spec.target, secrets.proxy_login)
     client = httpx.AsyncClient(transport=transport, headers=headers, trust_env=False)
     jobs = JobQueue(spec, client)
     _allow_files()
@@ -92,23 +92,10 @@ def _start_of(spec: ShardSpec) -> Start | None:
     return start_ns
 
 
-def _headers(spec: ShardSpec) -> dict[str, str]:
+def _headers(spec: ShardSpec, key: str) -> dict[str, str]:
     # identity: a server that compresses its stream bundles tokens
     headers = {"accept-encoding": "identity", "user-agent": f"ratecard/{CLIENT_VERSION}", **spec.target.headers}
-    key = _key(spec)
     return headers | {"authorization": f"Bearer {key}"} if key else headers
-
-
-def _key(spec: ShardSpec) -> str:
-    name = spec.target.api_key_env
-    if name is None:
-        return ""
-    key = os.environ.get(name, "").strip()
-    if not key:
-        raise SpecError(f"the endpoint's API key is expected in the environment variable {name}, which is not set")
-    if not (key.isascii() and key.isprintable()):
-        raise SpecError(f"the API key in the environment variable {name} has characters that no HTTP header can carry")
-    return key
 
 
 def _allow_files() -> None:

@@ -47,9 +47,7 @@ def key_tables(home: Home, run_ids: Sequence[str]) -> list[KeyTable]:
     return [
         _table("rate-card", read_card(home, run_ids).costs.objects(), f"Rate card of {named}"),
         _table("ledger", list(_by_fleet(ledger)), f"Where the year's money goes, fleets of {named}"),
-        _table(
-            "regressions", [{name: row[name] for name in _MOVED} for row in moved], f"What moved the costs of {named}"
-        ),
+        _table("moved", [{name: row[name] for name in _MOVED} for row in moved], f"What moved the costs of {named}"),
     ]
 
 

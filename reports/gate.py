@@ -7,7 +7,7 @@ from typing import Any
 
 from reports.moved import UNITS, certainty
 from reports.numbers import money
-from warehouse.ask import ask
+from warehouse.ask import own_rows
 from warehouse.home import Home
 
 Row = dict[str, Any]
@@ -25,25 +25,46 @@ with newest as (
     from curated.cost_trends
     where true {chosen}
     group by series_id
+),
+
+tonight as (
+    select
+        trends.*,
+        newest.had_value,
+        moved.cause,
+        moved.direction,
+        moved.step_night,
+        moved.first_night,
+        moved.confidence,
+        moved.reference_usd,
+        moved.change_share as moved_share,
+        moved.suspects,
+    from curated.cost_trends as trends
+    inner join newest using (series_id, night)
+    left join curated.regressions as moved using (series_id, night)
+    -- a whole token's price is the same however it is split
+    where trends.allocation_method <> 'processor_sharing'
+),
+
+-- what prices and demand have done since the baseline, or where there is none, since the change
+exact as (
+    select
+        tonight.series_id,
+        sum(coalesce(past.price_effect_usd, 0) + coalesce(past.scope_effect_usd, 0)) as exact_usd,
+    from tonight
+    inner join curated.cost_trends as past
+        on
+            tonight.series_id = past.series_id
+            and coalesce(past.night > tonight.baseline_until, past.night >= tonight.step_night)
+    group by tonight.series_id
 )
 
 select
-    trends.*,
-    newest.had_value,
-    moved.cause,
-    moved.direction,
-    moved.step_night,
-    moved.first_night,
-    moved.confidence,
-    moved.reference_usd,
-    moved.change_share as moved_share,
-    moved.suspects,
-from curated.cost_trends as trends
-inner join newest using (series_id, night)
-left join curated.regressions as moved using (series_id, night)
--- a whole token's price is the same however it is split
-where trends.allocation_method <> 'processor_sharing'
-order by trends.endpoint, trends.workload, trends.slo, trends.demand, trends.price_plan, trends.cost_basis
+    tonight.*,
+    exact.exact_usd,
+from tonight
+left join exact using (series_id)
+order by endpoint, workload, slo, demand, price_plan, cost_basis
 """
 
 
@@ -90,12 +111,12 @@ def judge(
     `chosen` names the series that count, by column.
 
     Raises:
-        WarehouseError: there is no warehouse.
+        WarehouseError: there is no warehouse, or it cannot be read.
 
     """
     wanted = {name: list(values) for name, values in (chosen or {}).items() if values}
     conditions = "".join(f" and list_contains(${name}, {name})" for name in wanted)
-    rows = ask(home, _NEWEST.format(chosen=conditions), wanted).objects()
+    rows = own_rows(home, _NEWEST.format(chosen=conditions), wanted)
     return [_verdict(row, limit, against) for row in rows]
 
 
@@ -109,6 +130,8 @@ def _verdict(row: Row, limit: float, against: str) -> Verdict:
     before = row["baseline_usd"] if against == "baseline" else row["previous_value_usd"]
     if before is None and against == "baseline" and row["direction"] == "worse":
         before = row["reference_usd"]
+        if row["cause"] != "performance" and row["exact_usd"] <= limit * before:
+            before = None  # the rest of the rise has no noise to be told from
     if before is None:
         because = f"; {row['baseline_break']} is new" if row["baseline_break"] else ""
         what = (
@@ -125,28 +148,27 @@ def _verdict(row: Row, limit: float, against: str) -> Verdict:
         moved, change = f"{moved}, {row['moved_share']:+.1%} in the mean since then", max(change, row["moved_share"])
     if change <= limit:
         return Verdict(row, "ok", change, None, moved)
-    confidence, how = _sureness(row, limit, against)
+    confidence, how = _sureness(row, before, limit, against)
     if confidence is None:
         return Verdict(row, "noise", change, None, f"{moved}, within its own noise so far: {how}")
     return Verdict(row, "tripped", change, confidence, f"{moved}, {how}{_since(row)}")
 
 
-def _sureness(row: Row, limit: float, against: str) -> tuple[float | None, str]:
-    """How sure a rise above the limit is, and in words; null: noise alone may do it."""
-    if row["direction"] == "worse":
-        if row["cause"] == "performance":
-            return row["confidence"], f"{certainty(row['confidence'])} sure"
-        return 1.0, "known exactly"
+def _sureness(row: Row, before: float, limit: float, against: str) -> tuple[float | None, str]:
+    """How sure a rise from `before` by more than the limit is, and in words; null: noise alone may do it."""
+    if row["direction"] == "worse" and row["cause"] == "performance":
+        return row["confidence"], f"{certainty(row['confidence'])} sure"
+    exact_usd = row["exact_usd"]
+    if against == "previous":
+        exact_usd = (row["price_effect_usd"] or 0.0) + (row["scope_effect_usd"] or 0.0)
+    if (exact_usd or 0.0) > limit * before:
+        return 1.0, f"{exact_usd / before:+.1%} by prices or demand, known exactly"
     noise = row["noise_share"]
     if noise is None:
         return 1.0, "its noise is not known yet" if row["performance_id"] else "known exactly"
-    if against == "baseline":
-        sigmas = row["sigmas"] or 0.0
-    else:
-        base = row["previous_value_usd"]
-        if ((row["price_effect_usd"] or 0.0) + (row["scope_effect_usd"] or 0.0)) / base > limit:
-            return 1.0, "known exactly"
-        sigmas = log1p(max(-0.99, (row["performance_effect_usd"] or 0.0) / base)) / (noise * sqrt(2))
+    sigmas = row["sigmas"] or 0.0
+    if against == "previous":
+        sigmas = log1p(max(-0.99, (row["performance_effect_usd"] or 0.0) / before)) / (noise * sqrt(2))
     if sigmas < SURE_SIGMAS:
         return None, f"{sigmas:.1f} sigmas of {100 * noise:.1f} % a night"
     from transforms.changes import confidence

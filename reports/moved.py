@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.numbers import money
-from warehouse.ask import ask
+from warehouse.ask import own_rows
 from warehouse.home import Home
 
 Row = dict[str, Any]
@@ -74,10 +74,10 @@ def standing(home: Home, run_ids: Sequence[str] | None = None) -> list[Change]:
     """The changes that are open on the newest night of their series; with `run_ids` only of what these measured.
 
     Raises:
-        WarehouseError: there is no warehouse.
+        WarehouseError: there is no warehouse, or it cannot be read.
 
     """
-    return grouped(row for row in ask(home, _STANDING).objects() if run_ids is None or row["run_id"] in run_ids)
+    return grouped(row for row in own_rows(home, _STANDING) if run_ids is None or row["run_id"] in run_ids)
 
 
 def grouped(rows: Iterable[Row]) -> list[Change]:

@@ -29,7 +29,7 @@ def connect(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """Read-only connection to the published warehouse, `curated` on the search path.
 
     Raises:
-        WarehouseError: there is none yet, or it cannot be opened.
+        WarehouseError: there is none yet, it cannot be opened, or is damaged, which may show only when it is read.
 
     """
     if not home.warehouse.exists():
@@ -49,15 +49,34 @@ def connect(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
         ) from error
     with con:
         spill_apart(con)
-        con.execute("set search_path = 'main,curated'")
-        yield con
+        try:
+            con.execute("set search_path = 'main,curated'")
+            yield con
+        except duckdb.Error as error:
+            if reason := _unusable(home, error):
+                raise WarehouseError(
+                    f"{home.warehouse} {reason} ({str(error).splitlines()[0]}): `ratecard build --recompute` makes it anew "
+                    "from raw/"
+                ) from error
+            raise
+
+
+def _unusable(home: Home, error: duckdb.Error) -> str | None:
+    """What the file is, where an error is the file's; a build that adds to it may not touch the broken block."""
+    if "Corrupt database file" in str(error) or (
+        isinstance(error, duckdb.IOException) and str(home.warehouse) in str(error)
+    ):
+        return "is damaged"
+    if isinstance(error, duckdb.CatalogException) and "SET search_path" in str(error):
+        return "is no warehouse of Ratecard's"
+    return None
 
 
 def ask(home: Home, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Answer:
     """Answer of one read-only query.
 
     Raises:
-        WarehouseError: no warehouse.
+        WarehouseError: no warehouse, or a damaged one.
         UsageError: the query is wrong; the message is DuckDB's.
 
     """
@@ -70,7 +89,19 @@ def ask(home: Home, query: str, parameters: Sequence[Any] | Mapping[str, Any] = 
             columns = [column[0] for column in result.description or ()]
             return Answer(_distinct(columns), result.fetchall())
         except (duckdb.Error, OverflowError, ValueError) as error:
+            if isinstance(error, duckdb.Error) and _unusable(home, error):
+                raise
             raise UsageError(str(error)) from error
+
+
+def own_rows(home: Home, query: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Rows of a query of ours, as objects. What is wrong with it then is wrong with the file. Raises WarehouseError."""
+    try:
+        return ask(home, query, parameters or {}).objects()
+    except UsageError as error:
+        raise WarehouseError(
+            f"{home.warehouse} is not of this version of Ratecard ({error}): `ratecard build` makes it anew from raw/"
+        ) from error
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ they are all that a rebuild needs.
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +111,28 @@ def _read(home: Home, path: Path) -> Manifest:
             raise LandingError(
                 f"{path} was written by a newer Ratecard (manifest version {version}): upgrade ratecard to read it"
             )
+        _check_form(raw["run"], raw["parts"])
+        if path != path_of(home, raw["run"]):
+            raise ValueError(f"it is a copy: that of the run is {path_of(home, raw['run'])}")
         parts = [{"table": REQUEST_TRACES.name} | part for part in raw["parts"]]
         run = raw["run"] | retractions.columns(home, raw["run"]["run_id"], raw["run"]["attempt"])
         return Manifest(run, raw["levels"], parts, raw["plan"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LandingError(
             f"{path} is not a readable manifest ({error}): restore it from a backup, or move it away to build without it"
         ) from error
+
+
+def _check_form(run: dict[str, Any], parts: list[dict[str, Any]]) -> None:
+    """Raise ValueError where something is not there by which runs are told apart and parts found."""
+    for name in ("run_id", "attempt", "suite", "endpoint", "workload", "night", "run_date", "catalog_hash"):
+        if run.get(name) is None:
+            raise ValueError(f"it has no run.{name}")
+    datetime.fromisoformat(run["night"])
+    date.fromisoformat(run["run_date"])
+    for part in parts:
+        if lacking := {"path", "sha256", "rows", "level_index"} - part.keys():
+            raise ValueError(f"one of its parts has no {min(lacking)}")
 
 
 def read_one(home: Home, path: Path) -> Manifest:
@@ -148,8 +163,8 @@ def check(home: Home, parts: list[dict[str, Any]]) -> Iterator[str]:
         if part["path"] is None:
             continue
         path = home.root / part["path"]
-        if not path.exists():
-            yield f"{path} is missing"
+        if not path.is_file():
+            yield f"{path} is {'no file' if path.exists() else 'missing'}"
         elif file_digest(path) != part["sha256"]:
             yield f"{path} has changed since it landed (its hash differs from the manifest's)"
 

@@ -4,9 +4,9 @@ from pydantic import ValidationError
 
 from schemas.catalog import Catalog
 from schemas.catalog.demands import Demand
-from schemas.errors import UsageError, WarehouseError
+from schemas.errors import UsageError
 from warehouse import manifests, scenarios, sources
-from warehouse.ask import ask
+from warehouse.ask import own_rows
 from warehouse.home import Home
 from warehouse.levers import Inputs, moved
 from warehouse.sizing import Point, Question, Row, Sizing, scenario_of
@@ -46,7 +46,7 @@ def size(home: Home, question: Question, catalog: Catalog | None = None, *, what
 
 def _best(home: Home, question: Question) -> Row:
     """The row of best_operating_points that the question is about."""
-    found = _rows(home, "select * from curated.best_operating_points order by night, workload")
+    found = own_rows(home, "select * from curated.best_operating_points order by night, workload")
     for name, wanted in (("endpoint", question.endpoint), ("slo", question.slo), ("workload", question.workload)):
         there = sorted({row[name] for row in found})
         if wanted is None and len(there) > 1:
@@ -85,7 +85,7 @@ def _points(home: Home, best: Row) -> list[Point]:
     same = "endpoint = $endpoint and workload = $workload and night = $night"
 
     def by_point(table: str) -> dict[str, Row]:
-        found = _rows(home, f"select * from curated.{table} where {same} and slo = $slo", at | {"slo": best["slo"]})
+        found = own_rows(home, f"select * from curated.{table} where {same} and slo = $slo", at | {"slo": best["slo"]})
         return {row["operating_point_id"]: row for row in found}
 
     load = "load_kind, concurrency, request_rate, run_id, level_index"
@@ -93,7 +93,7 @@ def _points(home: Home, best: Row) -> list[Point]:
     attained, shares = by_point("slo_attainment"), by_point("time_shares")
     return [
         Point(row, attained[row["operating_point_id"]], shares.get(row["operating_point_id"]))
-        for row in _rows(home, query, at)
+        for row in own_rows(home, query, at)
         if row["operating_point_id"] in attained
     ]
 
@@ -101,13 +101,4 @@ def _points(home: Home, best: Row) -> list[Point]:
 def _runs(home: Home, best: Row) -> list[Row]:
     at = {name: best[name] for name in ("endpoint", "workload", "night")}
     same = "endpoint = $endpoint and workload = $workload and night = $night"
-    return _rows(home, f"select * from curated.runs where {same}", at)
-
-
-def _rows(home: Home, query: str, parameters: Row | None = None) -> list[Row]:
-    try:
-        return ask(home, query, parameters or {}).objects()
-    except UsageError as error:  # the query is ours
-        raise WarehouseError(
-            f"{home.warehouse} is not of this version of Ratecard ({error}): `ratecard build` makes it anew from raw/"
-        ) from error
+    return own_rows(home, f"select * from curated.runs where {same}", at)

@@ -122,7 +122,7 @@ def _until_healthy(api: str) -> None:
     deadline = time.monotonic() + 300
     while True:
         try:
-            httpx.get(f"{api}/health", timeout=2).raise_for_status()
+            httpx.get(f"{api}/health", timeout=2, verify=False).raise_for_status()
             return
         except httpx.HTTPError:
             assert time.monotonic() < deadline, "the Prefect server did not start"
@@ -137,7 +137,8 @@ def killed_holders() -> list[str]:
 
 def asked(environ: dict[str, str], path: str, method: str = "POST", **body: Any) -> Any:
     """The answer of the server's API; asked again where its database is locked (503), as Prefect's own client does."""
-    with httpx.Client(base_url=environ["PREFECT_API_URL"], timeout=120) as client:
+    # over plain HTTP: to read certificates that nobody uses would take longer than the answer
+    with httpx.Client(base_url=environ["PREFECT_API_URL"], timeout=120, verify=False) as client:
         for pause_s in (1, 2, 4, 8, 16, 0):
             answer = client.request(method, path, json=body)
             if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
@@ -277,7 +278,7 @@ def test_a_schedule_a_worker_and_the_events_make_a_night_although_one_endpoint_i
     rows = {row["endpoint"]: row for row in json.loads(shown["night"]["data"])}
     assert (rows["up"]["status"], rows["down"]["status"]) == ("complete", "failed")
     assert "is the server up" in rows["down"]["message"]
-    assert {"rate-card", "ledger", "regressions", "report"} <= shown.keys()
+    assert {"rate-card", "ledger", "moved", "regressions", "report"} <= shown.keys()
 
     # a feed that fails is a failed run of its own: measuring, build, report and the other feed know nothing of it
     carried = runs(server, "feeds", worker)[0]["state"]

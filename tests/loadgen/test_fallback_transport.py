@@ -126,7 +126,7 @@ def test_the_endpoint_decides_which_transport_its_requests_take(monkeypatch: pyt
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
 
     def chosen(**fields: Any) -> type:
-        return type(transport_for(Target(url="https://e/v1", api="chat", model="m", **fields)))
+        return type(transport_for(Target(url="https://e/v1", api="chat", model="m", **fields), None))
 
     assert chosen() is SocketTransport
     assert chosen(http2=True) is chosen(proxy="http://p:3128") is FallbackTransport

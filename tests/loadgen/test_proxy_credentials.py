@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.advice import remedy
+from loadgen.secrets import Secrets
 from loadgen.spec import Target
-from loadgen.wire import transport_for
 from loadgen.worker import run_shard
 from schemas.errors import SpecError
 from tests.certificate import make_certificate
@@ -167,5 +167,5 @@ def test_what_is_no_user_and_password_is_told_by_its_name(
     if login is not None:
         monkeypatch.setenv("PROXY_LOGIN", login)
     with pytest.raises(SpecError, match=says) as caught:
-        transport_for(Target(url="http://e/v1", api="chat", model="m", proxy=proxy, proxy_auth_env="PROXY_LOGIN"))
+        Secrets.of(Target(url="http://e/v1", api="chat", model="m", proxy=proxy, proxy_auth_env="PROXY_LOGIN"))
     assert "hunter" not in str(caught.value)

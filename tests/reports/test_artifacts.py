@@ -12,7 +12,7 @@ from warehouse.ask import ask
 def test_they_are_rate_card_ledger_and_regressions_with_the_warehouses_figures(tmp_path: Path) -> None:
     home = measured_home(tmp_path)
     card, ledger, moved = key_tables(home, ["tuesday"])
-    assert [table.key for table in (card, ledger, moved)] == ["rate-card", "ledger", "regressions"]
+    assert [table.key for table in (card, ledger, moved)] == ["rate-card", "ledger", "moved"]
     assert len(card.rows) == 9  # three demands, three plans
     # own by two methods, rent by two, an API by one; three demands, but an API without a mean has no year: at the peak
     kinds = ask(

@@ -12,11 +12,11 @@ from schemas.catalog.demands import Demand, MixPart
 from schemas.catalog.slos import Slo
 from schemas.errors import LandingError, UsageError, WarehouseError
 from schemas.prices import ApiPlan, ApiPrices, RentPlan, RentPrices
-from tests.curated import content
+from tests.curated import content, fleet, publish
 from tests.traces import LEVEL, begin, land, of_version_1, row, starter
 from transforms.runner import CURATED_TABLES
 from warehouse import manifests, sources
-from warehouse.ask import ask
+from warehouse.ask import ask, own_rows
 from warehouse.build import build
 from warehouse.home import Home, exclusive
 
@@ -151,6 +151,31 @@ def test_a_wrong_query_gets_duckdbs_word_for_it(home: Home) -> None:
 def test_asking_before_there_is_a_warehouse_says_how_to_make_one(home: Home) -> None:
     with pytest.raises(WarehouseError, match="ratecard build"):
         ask(home, "select 1")
+
+
+def test_a_file_of_somebody_elses_is_no_warehouse(home: Home) -> None:
+    home.prepare()
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute("create table runs (run_id varchar)")
+    with pytest.raises(WarehouseError, match=r"is no warehouse of Ratecard's .*`ratecard build"):
+        ask(home, "select * from runs")
+
+
+def test_a_flipped_bit_in_the_published_file_is_told_as_damage_by_whatever_reads_it(home: Home) -> None:
+    publish(home.root, fleet())
+    whole, query = home.warehouse.read_bytes(), "select * from curated.cost_ledger, curated.server_counts"
+    answer, said = ask(home, query), []
+    # three headers of 4 KiB, then blocks of 256 KiB: their checksum, and what it is of
+    for block in range(12_288, len(whole), 262_144):
+        home.warehouse.write_bytes(whole[: block + 8] + bytes([whole[block + 8] ^ 1]) + whole[block + 9 :])
+        try:
+            assert ask(home, query) == answer
+        except WarehouseError as error:
+            said.append(str(error))
+    assert any("is damaged" in message and "`ratecard build --recompute`" in message for message in said)
+    home.warehouse.write_bytes(whole)
+    with pytest.raises(WarehouseError, match=r"(?s)not of this version of Ratecard .*`ratecard build`"):
+        own_rows(home, "select no_such_column from cost_ledger")
 
 
 def test_a_plan_is_cut_where_its_reference_prices_change() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from schemas.columns import CLIENT_HEALTH, SERVER_METRICS
 from schemas.errors import LandingError, UsageError
-from tests.traces import LEVEL, begin, frame, health, of_version_1, row, scrape, write_part
+from tests.traces import LEVEL, begin, frame, health, land, of_version_1, row, scrape, write_part
 from warehouse import files, manifests, runs
 from warehouse.ask import ask
 from warehouse.build import build
@@ -99,6 +99,8 @@ def test_a_changed_or_missing_part_is_noticed(home: Home) -> None:
     assert "has changed since it landed" in next(manifests.check_parts(home, manifest))
     path.unlink()
     assert "is missing" in next(manifests.check_parts(home, manifest))
+    path.mkdir()
+    assert "is no file" in next(manifests.check_parts(home, manifest))
 
 
 def test_a_home_may_have_any_name_but_one_with_a_question_mark(tmp_path: Path) -> None:
@@ -265,3 +267,22 @@ def test_what_a_workload_asks_for_is_kept_with_the_run(
     run = begin(home, workload_config=workload).run()
     assert (run["input_tokens_target"], run["output_tokens_target"]) == targets
     assert run["shares_prefix"] is shares_prefix
+
+
+def test_a_manifest_that_lacks_what_tells_runs_apart_or_is_a_copy_is_refused_by_name(home: Home) -> None:
+    path = land(home, row(0))
+    content = json.loads(path.read_bytes())
+    for wrong, told in (
+        (content | {"run": content["run"] | {"endpoint": None}}, "it has no run.endpoint"),
+        (content | {"run": content["run"] | {"night": "yesterday"}}, "yesterday"),
+        (content | {"run": []}, "not a readable manifest"),
+        (content | {"parts": [{"path": None}]}, "one of its parts has no level_index"),
+    ):
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(LandingError, match=told):
+            manifests.read_all(home)
+    path.write_text(json.dumps(content))
+    copy = path.with_name("r-a1 (copy).json")
+    copy.write_text(json.dumps(content))
+    with pytest.raises(LandingError, match=r"it is a copy: that of the run is .*/r-a1.json"):
+        manifests.read_all(home)

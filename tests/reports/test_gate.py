@@ -1,0 +1,52 @@
+"""What the gate takes for known exactly, and what for noise, where prices and performance move together."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.gate import Verdict, judge
+from tests.curated import NIGHT, publish
+
+SERIES = {"series_id": "s", "allocation_method": "price_ratio", "performance_id": "p", "noise_share": 0.02}
+
+
+def verdict(folder: Path, limit: float, *nights: dict[str, Any], moved: dict[str, Any] | None = None) -> Verdict:
+    """What is said of the last of some nights; `moved` is its row of `regressions`."""
+    trends = [
+        SERIES | {"night": NIGHT + timedelta(days=number), "value_usd": 1.0, "baseline_nights": 9} | night
+        for number, night in enumerate(nights)
+    ]
+    rows: dict[str, list[dict[str, Any]]] = {"cost_trends": trends, "regressions": []}
+    if moved is not None:
+        rows["regressions"] = [{"series_id": "s", "night": trends[-1]["night"], "direction": "worse"} | moved]
+    [found] = judge(publish(folder, rows), limit)
+    return found
+
+
+def test_a_small_rise_of_a_price_makes_no_noise_known_exactly(tmp_path: Path) -> None:
+    # 1 % dearer since two nights, and 5 % slower tonight: 2.4 sigmas of 2 % noise are not sure
+    tonight = {"value_usd": 1.06, "baseline_usd": 1.0, "baseline_until": NIGHT, "sigmas": 2.4}
+    price = {"cause": "price", "step_night": NIGHT + timedelta(days=1), "reference_usd": 1.0, "change_share": 0.01}
+    found = verdict(tmp_path, 0.05, {}, {"value_usd": 1.01, "price_effect_usd": 0.01}, tonight, moved=price)
+    assert (found.verdict, found.change_share) == ("noise", pytest.approx(0.06))
+    assert "within its own noise so far: 2.4 sigmas of 2.0 % a night" in found.why
+
+
+def test_rises_of_prices_since_the_baseline_count_together(tmp_path: Path) -> None:
+    # 3 % and 3 % more, each within the limit of 5 %, the second tonight
+    tonight = {"value_usd": 1.06, "price_effect_usd": 0.03, "baseline_usd": 1.0, "baseline_until": NIGHT, "sigmas": 0.0}
+    price = {"cause": "price", "step_night": NIGHT + timedelta(days=2), "reference_usd": 1.03, "change_share": 0.029}
+    found = verdict(tmp_path, 0.05, {}, {"value_usd": 1.03, "price_effect_usd": 0.03}, tonight, moved=price)
+    assert (found.verdict, found.confidence) == ("tripped", 1.0)
+    assert "+6.0% by prices or demand, known exactly" in found.why
+
+
+@pytest.mark.parametrize(("limit", "said"), [(0.05, "tripped"), (0.5, "no_baseline")])
+def test_without_a_baseline_only_what_is_known_exactly_is_judged(tmp_path: Path, limit: float, said: str) -> None:
+    # a price rose by 20 %, and the night after took twice the time: two nights are no baseline to tell noise by
+    tonight = {"value_usd": 2.4, "performance_effect_usd": 1.2, "baseline_nights": 2, "noise_share": None}
+    price = {"cause": "price", "step_night": NIGHT + timedelta(days=1), "reference_usd": 1.0, "change_share": 0.2}
+    found = verdict(tmp_path, limit, {}, {"value_usd": 1.2, "price_effect_usd": 0.2}, tonight, moved=price)
+    assert found.verdict == said
