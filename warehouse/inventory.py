@@ -44,7 +44,7 @@ def differing(before: Inventory, now: Inventory) -> set[str]:
 
 def _folders(root: Path) -> list[str]:
     try:
-        return [name for name in os.listdir(root) if name.startswith("run_date=")]
+        return [path.name for path in root.iterdir() if path.name.startswith("run_date=")]
     except FileNotFoundError:
         return []
 
@@ -56,10 +56,10 @@ def _listed(folder: Path) -> Iterator[tuple[str, str]]:
     except FileNotFoundError:
         return
     try:
-        for name in sorted(os.listdir(opened)):
-            if name.endswith(".json") and not name.startswith("."):
-                # by the folder at hand: to walk the whole path for each of thousands takes half as long again
-                yield name, _fingerprint(os.stat(name, dir_fd=opened))
+        # by the folder at hand: to walk the whole path for each of thousands takes half as long again
+        with os.scandir(opened) as entries:
+            files = [entry for entry in entries if entry.name.endswith(".json") and not entry.name.startswith(".")]
+            yield from sorted((entry.name, _fingerprint(entry.stat())) for entry in files)
     finally:
         os.close(opened)
 
