@@ -50,18 +50,24 @@ changed as materialized (
     where points.state in ('open', 'settled')
 ),
 
-recent as materialized (
+-- as above
+effects as not materialized (
     select
-        trends.series_id,
-        trends.night,
-        trends.price_plan,
-        trends.demand,
-        trends.previous_value_usd,
-        trends.price_effect_usd,
-        trends.scope_effect_usd,
+        series_id,
+        night,
+        price_plan,
+        demand,
+        previous_value_usd,
+        price_effect_usd,
+        scope_effect_usd,
     from trends
+),
+
+recent as materialized (
+    select effects.*
+    from effects
     cross join scope
-    where trends.night >= scope.recent
+    where effects.night >= scope.recent
 ),
 
 -- fewer valid nights than until a change is the new normal: only those series are followed further
@@ -84,18 +90,11 @@ further as materialized (
 lately as materialized (
     select * from recent
     union all
-    select
-        trends.series_id,
-        trends.night,
-        trends.price_plan,
-        trends.demand,
-        trends.previous_value_usd,
-        trends.price_effect_usd,
-        trends.scope_effect_usd,
-    from trends
+    select effects.*
+    from effects
     cross join further
-    semi join short on trends.series_id = short.series_id
-    where trends.night < further.recent
+    semi join short on effects.series_id = short.series_id
+    where effects.night < further.recent
 ),
 
 known as materialized (
