@@ -23,6 +23,7 @@ from loadgen.chunked import like_chunks, like_chunks_in_python
 from loadgen.heartbeat import Heartbeat
 from loadgen.receiver import Receiver, Record
 from loadgen.stamps import ask_kernel_stamps
+from tests.loadgen.waiting import until
 
 Kind = Callable[[], Receiver]
 
@@ -30,13 +31,6 @@ Kind = Callable[[], Receiver]
 @pytest.fixture
 def make(receiving: None) -> Kind:
     return lambda: receiver.receiver(Heartbeat())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.001)
 
 
 @pytest.mark.skipif(

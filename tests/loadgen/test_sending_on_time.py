@@ -4,8 +4,6 @@ import asyncio
 import socket
 import ssl
 import struct
-import time
-from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any
@@ -18,16 +16,10 @@ from loadgen.heartbeat import Heartbeat
 from loadgen.receiver import is_compiled, receiver
 from loadgen.transport import SocketTransport
 from tests.certificate import make_certificate
+from tests.loadgen.waiting import until
 
 pytestmark = pytest.mark.usefixtures("receiving")
 EARLY_NS = 60_000_000
-
-
-async def seen(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.001)
 
 
 def read_whole(far: socket.socket, size: int) -> bytes:
@@ -45,12 +37,12 @@ def test_it_is_sent_at_its_time_and_looked_at(pair) -> None:
         record = sending.add(near, lambda: looks.append(record.sent))
         later, sooner = monotonic_ns() + 2 * EARLY_NS, monotonic_ns() + EARLY_NS
         sending.send_at(record, b"first", sooner, True)
-        await seen(lambda: looks)
+        await until(lambda: looks)
         assert looks == [record.sent]
         assert (record.sent[0] >= sooner, record.sent[1:]) == (True, (5, 0))
         sending.send_at(record, b"second", later, True)
         assert record.sent == (0, 0, 0)
-        await seen(lambda: len(looks) == 2)
+        await until(lambda: len(looks) == 2)
         assert (record.sent[0] >= later, record.sent[1:]) == (True, (6, 0))
         assert read_whole(far, 11) == b"firstsecond"
         sending.close()
@@ -72,7 +64,7 @@ def test_many_are_sent_in_the_order_of_their_times() -> None:
         for record in records[::3]:
             sending.remove(record)  # those are never sent
         kept = [number for number in range(40) if number % 3]
-        await seen(lambda: all(records[number].sent[0] for number in kept))
+        await until(lambda: all(records[number].sent[0] for number in kept))
         assert all(records[number].sent[0] >= times[number] for number in kept)
         by_time = sorted(kept, key=lambda number: times[number])
         assert by_time == sorted(kept, key=lambda number: records[number].sent[0])
@@ -109,16 +101,16 @@ def test_nothing_is_sent_where_the_connection_has_ended_or_something_has_come(pa
         at_ns = monotonic_ns() + EARLY_NS
         sending.send_at(record, b"never", at_ns, True)
         far.sendall(b"408")
-        await seen(lambda: monotonic_ns() > at_ns and len(looks) >= 2)  # for what came, and at its time
+        await until(lambda: monotonic_ns() > at_ns and len(looks) >= 2)  # for what came, and at its time
         assert record.sent == (0, 0, 0)
         at_ns = monotonic_ns() + EARLY_NS
         sending.send_at(record, b"all the same", at_ns, False)
-        await seen(lambda: record.sent[0])
+        await until(lambda: record.sent[0])
         assert far.recv(64) == b"all the same"
         sending.send_at(record, b"never", monotonic_ns() + EARLY_NS, False)
         far.shutdown(socket.SHUT_WR)
         looks.clear()
-        await seen(lambda: record.ended and len(looks) >= 2)
+        await until(lambda: record.ended and len(looks) >= 2)
         assert record.sent == (0, 0, 0)
         sending.remove(record)
         with pytest.raises(ValueError, match="removed"):
@@ -225,7 +217,7 @@ def test_a_connection_that_breaks_while_it_is_sent_on_says_so(pair) -> None:
         record = sending.add(near, lambda: looks.append(record.error))
         near.shutdown(socket.SHUT_WR)
         sending.send_at(record, b"x", monotonic_ns() + EARLY_NS, False)
-        await seen(lambda: looks)
+        await until(lambda: looks)
         assert record.sent[0] > 0
         assert record.sent[1:] == (0, 32)  # EPIPE
         far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
