@@ -88,15 +88,12 @@ class ResponseReader:
             if not self.complete:
                 self._parser.feed_data(data)
                 return
-        except httptools.HttpParserUpgrade:
-            raise httpx.RemoteProtocolError(
-                f"the server switches to another protocol, which nobody asked for; it has {data[:_SHOWN_BYTES]!r}"
-            ) from None
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self.complete:
-                raise httpx.RemoteProtocolError(
-                    f"not an HTTP/1.1 response: {error}; it has {data[:_SHOWN_BYTES]!r}"
-                ) from None
+                what = f"not an HTTP/1.1 response: {error}"
+                if isinstance(error, httptools.HttpParserUpgrade):
+                    what = "the server switches to another protocol, which nobody asked for"
+                raise httpx.RemoteProtocolError(f"{what}; it has {data[:_SHOWN_BYTES]!r}") from None
         self.keep_alive = False  # what follows a whole response would be taken for the next one
 
     # -- httptools' callbacks
