@@ -22,7 +22,10 @@ class Receiver:
     """A thread that reads sockets, and sends what has its time, until `close`. Raises OSError, also from `add`; MemoryError."""
 
     def __init__(self, beat_ns: int, late_ns: int, /) -> None:
-        """Wake at least once a beat; a wake that is late by more than `late_ns` is a stall."""
+        """Wake at least once a beat; a wake that is late by more than `late_ns` is a stall.
+
+        The calling thread asks the scheduler for short turns, too (docs/adr/0039).
+        """
     def fileno(self) -> int:
         """Readable while somebody should look at a record."""
     def add(self, fd: int, look: Callable[[], None], /) -> Record:

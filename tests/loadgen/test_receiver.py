@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import os
+import platform
+import re
 import shutil
 import socket
 import struct
@@ -41,6 +43,28 @@ def test_where_there_is_a_compiler_sockets_are_read_in_c(monkeypatch: pytest.Mon
     monkeypatch.delenv("RATECARD_RECEIVER", raising=False)
     assert receiver.is_compiled()
     assert like_chunks is not like_chunks_in_python
+
+
+_TURN_NS = """
+import ctypes, struct
+from loadgen import _receiver
+_receiver.Receiver(1, 1)
+attributes = ctypes.create_string_buffer(48)
+assert not ctypes.CDLL(None).syscall({call}, 0, attributes, 48, 0)
+print(struct.unpack_from("=Q", attributes, 24)[0])
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or tuple(map(int, re.findall(r"\d+", platform.release())[:2])) < (6, 12),
+    reason="this system gives no shorter turns",
+)
+def test_the_threads_that_read_and_send_ask_for_short_turns() -> None:
+    call = {"x86_64": 315, "aarch64": 275}[platform.machine()]  # sched_getattr
+    turn_ns = subprocess.run(
+        [sys.executable, "-c", _TURN_NS.format(call=call)], capture_output=True, text=True, check=True
+    )
+    assert int(turn_ns.stdout) == 100_000
 
 
 def test_each_read_is_kept_with_its_end_and_its_times(make: Kind, pair) -> None:
