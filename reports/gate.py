@@ -16,6 +16,8 @@ SURE_SIGMAS = 3.0
 """One night alone counts from so many sigmas of the series' own noise on: 1 in 700 of noise, 5 % and more of 2 % noise."""
 FILTERS = ("endpoint", "workload", "slo", "demand", "price_plan", "cost_basis", "series_id")
 
+_OF_A_CHANGE = ("cause", "direction", "step_night", "first_night", "confidence", "reference_usd", "suspects")
+
 _NEWEST = """
 with newest as (
     select
@@ -39,6 +41,7 @@ tonight as (
         moved.reference_usd,
         moved.change_share as moved_share,
         moved.suspects,
+        moved.also,
     from curated.cost_trends as trends
     inner join newest using (series_id, night)
     left join curated.regressions as moved using (series_id, night)
@@ -117,7 +120,16 @@ def judge(
     wanted = {name: list(values) for name, values in (chosen or {}).items() if values}
     conditions = "".join(f" and list_contains(${name}, {name})" for name in wanted)
     rows = own_rows(home, _NEWEST.format(chosen=conditions), wanted)
-    return [_verdict(row, limit, against) for row in rows]
+    return [_verdict(_telling(row), limit, against) for row in rows]
+
+
+def _telling(row: Row) -> Row:
+    """The row with a slower endpoint as its change, if there is one: prices and demand are in `exact_usd` as well."""
+    changes = [row, *(row["also"] or ())]
+    slower = next((c for c in changes if c["direction"] == "worse" and c["cause"] == "performance"), row)
+    if slower is row:
+        return row
+    return row | {name: slower[name] for name in _OF_A_CHANGE} | {"moved_share": slower["change_share"]}
 
 
 def _verdict(row: Row, limit: float, against: str) -> Verdict:

@@ -20,7 +20,6 @@ with newest as (
 select moved.*
 from curated.regressions as moved
 inner join newest using (series_id, night)
-where moved.state = 'open'
 order by moved.endpoint, moved.workload, moved.slo, abs(moved.change_share) desc nulls last, moved.series_id
 """
 
@@ -81,11 +80,17 @@ def standing(home: Home, run_ids: Sequence[str] | None = None) -> list[Change]:
 
 
 def grouped(rows: Iterable[Row]) -> list[Change]:
-    """Rows of `regressions` by the change that they are of, in their order."""
+    """The open changes that rows of `regressions` tell of, in their order."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault(Change([row]).key, []).append(row)
-    return [Change(of_one) for of_one in groups.values()]
+        for change in (row, *(row | other for other in row["also"] or ())):
+            if change["state"] == "open":
+                groups.setdefault(Change([change]).key, []).append(change)
+    return [Change(sorted(of_one, key=_size, reverse=True)) for of_one in groups.values()]
+
+
+def _size(row: Row) -> float:
+    return abs(row["change_share"] or 0.0)
 
 
 def said(changes: list[Change]) -> str:

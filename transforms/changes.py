@@ -33,6 +33,8 @@ _SHOWN = {_STEP: (2, 1.0), _DRIFT: (_DRIFT // 2, 0.4)}
 """A change shows on so many nights of the window, by so many sigmas: two of a step's, half of a drift's."""
 _MOST_OF_A_NIGHT = {1: float("inf"), _STEP: 4.0, _DRIFT: 2.0}
 """Sigmas that one night can bring into the mean of a window."""
+_LEAST_OF_A_CHANGE = 1
+"""So many nights of a change that is open are enough to tell the next one from."""
 _PASSED = 1.0
 """Below so many sigmas a change has passed."""
 KEPT_NIGHTS = BASELINE_NIGHTS + 2 * _DRIFT
@@ -116,7 +118,7 @@ def _judged(values: Array, own: Array, night: int, known: Known) -> Seen:
         if _sign(episode) * reference.sigmas(_STEP) < _PASSED:
             return reference.seen(_grown(values, episode, night, reference), "passed")
     level = _Level(values, night, last.since if episode is None else episode.step, night, noise)
-    alarm = level.alarm()
+    alarm = level.alarm(LEAST_NIGHTS if episode is None else _LEAST_OF_A_CHANGE)
     if alarm is not None:
         window, sigmas = alarm
         step = _step(values, max(level.start + 1, night - max(_SEARCHED, 2 * window)), night, noise, level)
@@ -240,9 +242,9 @@ class _Level:
         first, end = self.night - window + 1, self.night + 1
         return (self.values[first:end] - centre) / self.noise.of_nights(first, end)
 
-    def alarm(self) -> tuple[int, float] | None:
-        """Window and sigmas of the first test that trips; sigmas below 0: better."""
-        if self.nights < LEAST_NIGHTS:
+    def alarm(self, least_nights: int) -> tuple[int, float] | None:
+        """Window and sigmas of the first test that trips; sigmas below 0: better. Null with fewer nights than that."""
+        if self.nights < least_nights:
             return None
         for window, worse in _WORSE.items():
             if window == _DRIFT and self.night - window + 1 - self.start < 2 * LEAST_NIGHTS:

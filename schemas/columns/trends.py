@@ -91,6 +91,14 @@ COST_TRENDS = Table(
     ),
 )  # fmt: skip
 
+_ALSO = (
+    "regression_id VARCHAR, cause VARCHAR, direction VARCHAR, is_new BOOLEAN, state VARCHAR, first_night TIMESTAMP, "
+    "step_night TIMESTAMP, reference_usd DOUBLE, change_usd DOUBLE, change_share DOUBLE, performance_effect_usd DOUBLE, "
+    "price_effect_usd DOUBLE, scope_effect_usd DOUBLE, performance_change_share DOUBLE, change_sigmas DOUBLE, "
+    "confidence DOUBLE, suspects VARCHAR[]"
+)
+"""A change that stands beside the one of the row, in the row's own columns."""
+
 REGRESSIONS = Table(
     "curated",
     "regressions",
@@ -115,7 +123,7 @@ REGRESSIONS = Table(
         R("currency", "VARCHAR", "Currency of every usd column"),
         R("measure", "VARCHAR", "Column of the cost that moved"),
         R("regression_id", "VARCHAR", "The change: one for all its nights, and for all series that it moved"),
-        R("cause", "VARCHAR", "performance, price or scope: the largest of what moved it"),
+        R("cause", "VARCHAR", "performance, price or scope: the new one of what moved it, or the largest"),
         R("direction", "VARCHAR", "worse (dearer) or better"),
         R("is_new", "BOOLEAN", "Found tonight"),
         R("state", "VARCHAR", "open, or settled: from tomorrow on the new normal"),
@@ -133,5 +141,6 @@ REGRESSIONS = Table(
         R("confidence", "DOUBLE", "How sure: share of mere noise that stays below that; 1 where it is known exactly"),
         N("noise_share", "DOUBLE", "Night-to-night noise of the performance"),
         R("suspects", "VARCHAR[]", "What else changed around the step, as name: before -> after"),
+        R("also", f"STRUCT({_ALSO})[]", "Other changes that stand that night, with what the row says of its own; mostly none"),
     ),
 )  # fmt: skip

@@ -50,3 +50,15 @@ def test_without_a_baseline_only_what_is_known_exactly_is_judged(tmp_path: Path,
     price = {"cause": "price", "step_night": NIGHT + timedelta(days=1), "reference_usd": 1.0, "change_share": 0.2}
     found = verdict(tmp_path, limit, {}, {"value_usd": 1.2, "price_effect_usd": 0.2}, tonight, moved=price)
     assert found.verdict == said
+
+
+def test_a_slower_endpoint_counts_also_where_a_price_moved_more(tmp_path: Path) -> None:
+    # 6 % dearer and 5 % slower since two nights: neither is more than 8 %, and tonight alone is no more than noise
+    tonight = {"value_usd": 1.113, "baseline_usd": 1.0, "baseline_until": NIGHT, "sigmas": 2.4}
+    price = {"cause": "price", "step_night": NIGHT + timedelta(days=1), "reference_usd": 1.0, "change_share": 0.06}
+    slower = price | {"cause": "performance", "direction": "worse", "change_share": 0.05, "confidence": 0.998}
+    nights = {}, {"value_usd": 1.113, "price_effect_usd": 0.06}, tonight
+    assert verdict(tmp_path / "price", 0.08, *nights, moved=price).verdict == "noise"
+    both = verdict(tmp_path / "both", 0.08, *nights, moved=price | {"also": [slower]})
+    assert (both.verdict, both.confidence, both.change_share) == ("tripped", 0.998, pytest.approx(0.113))
+    assert "by performance" in both.why

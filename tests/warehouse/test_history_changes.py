@@ -102,6 +102,29 @@ def test_one_change_of_what_is_asked_is_one_episode_of_every_series_that_it_hits
 
 def test_the_changes_that_stand_are_one_line_an_endpoint_and_cause(home: Home) -> None:
     lines = [(change.main["endpoint"], change.main["cause"], len(change.rows)) for change in standing(home)]
-    # on the newest night four series of each endpoint stand under the price, two under what is asked
-    assert sorted(lines) == [("e0", "price", 4), ("e0", "scope", 2), ("e1", "price", 4), ("e1", "scope", 2)]
+    # on the newest night six series of each endpoint stand under the price, two of them under what is asked as well
+    assert sorted(lines) == [("e0", "price", 6), ("e0", "scope", 2), ("e1", "price", 6), ("e1", "scope", 2)]
     assert all("known exactly" in change.sentence() for change in standing(home))
+
+
+def test_of_a_slower_endpoint_and_a_lower_price_on_one_night_both_are_told(tmp_path: Path) -> None:
+    home, night = Home(tmp_path), 9
+    planted = Planted(steps={night: 1.1}, rent={night: 1.5}, peak_rps={0: 9.5})
+    both = History(nights=night + 2, noise=0.0, planted=planted)
+    land(home, both)
+    build(home)
+    for row in by_night(home, "regressions", CAPACITY).values():
+        [price] = row["also"]
+        assert (row["cause"], row["direction"]) in {("performance", "worse"), ("price", "better")}
+        assert {row["cause"], price["cause"]} == {"performance", "price"}
+        slower, cheaper = (row, price) if row["cause"] == "performance" else (price, row)
+        assert (slower["performance_change_share"], slower["first_night"]) == (pytest.approx(0.1), both.at(night))
+        # what took 10 % longer costs 1.5 / 2.0 of what it did
+        assert cheaper["change_share"] == pytest.approx(-0.25 * 1.05, rel=0.01)
+        assert cheaper["price_effect_usd"] == pytest.approx(row["price_effect_usd"])
+    told = by_night(home, "regressions", CAPACITY)[night]
+    assert (told["cause"], told["is_new"], told["also"][0]["is_new"]) == ("performance", True, True)
+    assert {(change.main["cause"], change.main["direction"]) for change in standing(home)} == {
+        ("performance", "worse"),
+        ("price", "better"),
+    }

@@ -5,7 +5,8 @@
 -- columns: comments in schemas/columns.py. A change of performance is one of curated.change_points, larger than the
 --   series' own noise; changes of prices and of what is asked are known exactly, from curated.cost_trends. Each is told
 --   on the night it was found (is_new) and for as long as it is not the new normal: 14 valid nights. Where several
---   hold, the row is the new one's, or else the largest's.
+--   hold, the row is the new one's (performance before what is known exactly), or else the largest's; the others are
+--   in its column also.
 -- assertions (regressions.test.sql): a change is found once, and not before it began
 with scope as (
     select
@@ -306,13 +307,18 @@ sized as materialized (
     left join nights as after on candidates.series_id = after.series_id and candidates.to_no = after.night_no
 ),
 
-main as (
-    select *
+ranked as (
+    select
+        *,
+        row_number() over (
+            partition by series_id, night
+            order by
+                is_new desc,
+                is_new and cause = 'performance' desc,
+                abs(coalesce(moved_share, performance_change_share)) desc nulls last,
+                regression_id asc
+        ) as place,
     from sized
-    qualify row_number() over (
-        partition by series_id, night
-        order by is_new desc, abs(coalesce(moved_share, performance_change_share)) desc nulls last, regression_id asc
-    ) = 1
 ),
 
 runs as (
@@ -320,9 +326,9 @@ runs as (
     where is_current
 ),
 
-final as (
+compared as (
     select
-        main.*,
+        ranked.*,
         [
             ['engine', old.engine, new.engine],
             ['engine_version', old.engine_version, new.engine_version],
@@ -344,49 +350,90 @@ final as (
             ['instances_measured', old.instances_measured::varchar, new.instances_measured::varchar],
             ['power_kw_per_gpu', old.power_kw_per_gpu::varchar, new.power_kw_per_gpu::varchar],
             ['load', old.load, new.load]
-        ] as compared,
-    from main
-    left join runs as old on main.run_before = old.run_id
-    left join runs as new on main.run_after = new.run_id
+        ] as pairs,
+    from ranked
+    left join runs as old on ranked.run_before = old.run_id
+    left join runs as new on ranked.run_after = new.run_id
+),
+
+told as materialized (
+    select
+        *,
+        list_transform(
+            list_filter(pairs, lambda pair: pair[2] is distinct from pair[3]),
+            lambda pair: concat(pair[1], ': ', coalesce(pair[2], 'unknown'), ' -> ', coalesce(pair[3], 'unknown'))
+        ) as suspects,
+    from compared
+),
+
+beside as (
+    select
+        series_id,
+        night,
+        list(
+            struct_pack(
+                regression_id := regression_id,
+                cause := cause,
+                direction := direction,
+                is_new := is_new,
+                state := state,
+                first_night := first_night,
+                step_night := step_night,
+                reference_usd := reference_usd,
+                change_usd := moved_usd,
+                change_share := moved_share,
+                performance_effect_usd := performance_usd,
+                price_effect_usd := price_effect_usd,
+                scope_effect_usd := scope_effect_usd,
+                performance_change_share := performance_change_share,
+                change_sigmas := change_sigmas,
+                confidence := confidence,
+                suspects := suspects
+            )
+            order by place
+        ) as also,
+    from told
+    where place > 1
+    group by series_id, night
 )
 
 select
-    series_id,
-    night,
-    run_date,
-    endpoint,
-    workload,
-    slo,
-    demand,
-    price_plan,
-    cost_basis,
-    allocation_method,
-    fleet_id,
-    run_id,
-    operating_point_id,
-    metric_version,
-    currency,
-    measure,
-    regression_id,
-    cause,
-    direction,
-    is_new,
-    state,
-    first_night,
-    step_night,
-    value_usd,
-    reference_usd,
-    moved_usd as change_usd,
-    moved_share as change_share,
-    performance_usd as performance_effect_usd,
-    price_effect_usd,
-    scope_effect_usd,
-    performance_change_share,
-    change_sigmas,
-    confidence,
-    noise_share,
-    list_transform(
-        list_filter(compared, lambda pair: pair[2] is distinct from pair[3]),
-        lambda pair: concat(pair[1], ': ', coalesce(pair[2], 'unknown'), ' -> ', coalesce(pair[3], 'unknown'))
-    ) as suspects,
-from final
+    told.series_id,
+    told.night,
+    told.run_date,
+    told.endpoint,
+    told.workload,
+    told.slo,
+    told.demand,
+    told.price_plan,
+    told.cost_basis,
+    told.allocation_method,
+    told.fleet_id,
+    told.run_id,
+    told.operating_point_id,
+    told.metric_version,
+    told.currency,
+    told.measure,
+    told.regression_id,
+    told.cause,
+    told.direction,
+    told.is_new,
+    told.state,
+    told.first_night,
+    told.step_night,
+    told.value_usd,
+    told.reference_usd,
+    told.moved_usd as change_usd,
+    told.moved_share as change_share,
+    told.performance_usd as performance_effect_usd,
+    told.price_effect_usd,
+    told.scope_effect_usd,
+    told.performance_change_share,
+    told.change_sigmas,
+    told.confidence,
+    told.noise_share,
+    told.suspects,
+    coalesce(beside.also, []) as also,
+from told
+left join beside on told.series_id = beside.series_id and told.night = beside.night
+where told.place = 1
