@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import log1p, sqrt
+from math import log, log1p, sqrt
 from typing import Any
 
 from reports.moved import UNITS, certainty
@@ -14,6 +14,8 @@ Row = dict[str, Any]
 
 SURE_SIGMAS = 3.0
 """One night alone counts from so many sigmas of the series' own noise on: 1 in 700 of noise, 5 % and more of 2 % noise."""
+_SIGMAS_OF_A_BOUND = 1.96
+"""A 95 % interval reaches so far to either side."""
 FILTERS = ("endpoint", "workload", "slo", "demand", "price_plan", "cost_basis", "series_id")
 
 _OF_A_CHANGE = ("cause", "direction", "step_night", "first_night", "confidence", "reference_usd", "suspects")
@@ -175,17 +177,36 @@ def _sureness(row: Row, before: float, limit: float, against: str) -> tuple[floa
         exact_usd = (row["price_effect_usd"] or 0.0) + (row["scope_effect_usd"] or 0.0)
     if (exact_usd or 0.0) > limit * before:
         return 1.0, f"{exact_usd / before:+.1%} by prices or demand, known exactly"
-    noise = row["noise_share"]
-    if noise is None:
-        return 1.0, "its noise is not known yet" if row["performance_id"] else "known exactly"
-    sigmas = row["sigmas"] or 0.0
-    if against == "previous":
-        sigmas = log1p(max(-0.99, (row["performance_effect_usd"] or 0.0) / before)) / (noise * sqrt(2))
+    if not row["performance_id"]:
+        return 1.0, "known exactly"
+    sigmas, noise = _sigmas(row, before, exact_usd or 0.0, against)
+    if sigmas is None:
+        return 1.0, "its noise is not known yet"
     if sigmas < SURE_SIGMAS:
-        return None, f"{sigmas:.1f} sigmas of {100 * noise:.1f} % a night"
+        return None, f"{sigmas:.1f} sigmas of {noise}"
     from transforms.changes import confidence
 
     return confidence(sigmas), f"{sigmas:.1f} sigmas of its own noise, {certainty(confidence(sigmas))} sure"
+
+
+def _sigmas(row: Row, before: float, exact_usd: float, against: str) -> tuple[float | None, str]:
+    """How much slower the endpoint is than before, in sigmas of the series' noise, and that noise in words.
+
+    Until the nights tell what they differ by, a night's own interval stands for it; null where it has none.
+    """
+    noise = row["noise_share"]
+    in_words = f"{100 * (noise or 0.0):.1f} % a night"
+    if noise is not None and against == "baseline":
+        return row["sigmas"] or 0.0, in_words
+    if noise is None:
+        if not row["value_usd_lo"] or not row["value_usd_hi"]:
+            return None, ""
+        from transforms.changes import LEAST_SPREAD
+
+        noise = max(LEAST_SPREAD, log(row["value_usd_hi"] / row["value_usd_lo"]) / (2 * _SIGMAS_OF_A_BOUND))
+        in_words = f"{100 * noise:.1f} %, its own interval: what nights differ by is not known yet"
+    slower_usd = row["performance_effect_usd"] if against == "previous" else row["value_usd"] - before - exact_usd
+    return log1p(max(-0.99, (slower_usd or 0.0) / before)) / (noise * sqrt(2)), in_words
 
 
 def _since(row: Row) -> str:

@@ -90,7 +90,7 @@ def grouped(rows: Iterable[Row]) -> list[Change]:
 
 
 def _size(row: Row) -> float:
-    return abs(row["change_share"] or 0.0)
+    return abs(float(row["change_share"] or 0.0))
 
 
 def said(changes: list[Change]) -> str:

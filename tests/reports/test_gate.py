@@ -12,7 +12,9 @@ from tests.curated import NIGHT, publish
 SERIES = {"series_id": "s", "allocation_method": "price_ratio", "performance_id": "p", "noise_share": 0.02}
 
 
-def verdict(folder: Path, limit: float, *nights: dict[str, Any], moved: dict[str, Any] | None = None) -> Verdict:
+def verdict(
+    folder: Path, limit: float, *nights: dict[str, Any], moved: dict[str, Any] | None = None, against: str = "baseline"
+) -> Verdict:
     """What is said of the last of some nights; `moved` is its row of `regressions`."""
     trends = [
         SERIES | {"night": NIGHT + timedelta(days=number), "value_usd": 1.0, "baseline_nights": 9} | night
@@ -21,7 +23,7 @@ def verdict(folder: Path, limit: float, *nights: dict[str, Any], moved: dict[str
     rows: dict[str, list[dict[str, Any]]] = {"cost_trends": trends, "regressions": []}
     if moved is not None:
         rows["regressions"] = [{"series_id": "s", "night": trends[-1]["night"], "direction": "worse"} | moved]
-    [found] = judge(publish(folder, rows), limit)
+    [found] = judge(publish(folder, rows), limit, against)
     return found
 
 
@@ -62,3 +64,23 @@ def test_a_slower_endpoint_counts_also_where_a_price_moved_more(tmp_path: Path) 
     both = verdict(tmp_path / "both", 0.08, *nights, moved=price | {"also": [slower]})
     assert (both.verdict, both.confidence, both.change_share) == ("tripped", 0.998, pytest.approx(0.113))
     assert "by performance" in both.why
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"),
+    [((0.96, 1.30), "noise"), ((1.08, 1.16), "tripped"), ((None, None), "tripped")],
+)
+def test_on_a_second_night_its_own_interval_stands_for_the_noise(
+    tmp_path: Path, interval: tuple[float | None, float | None], said: str
+) -> None:
+    # 12 % dearer than the night before: 1.0 and 4.4 sigmas of two nights with such intervals
+    tonight = {
+        "value_usd": 1.12, "value_usd_lo": interval[0], "value_usd_hi": interval[1], "previous_value_usd": 1.0,
+        "performance_effect_usd": 0.12, "noise_share": None, "sigmas": None, "baseline_nights": 1,
+    }  # fmt: skip
+    found = verdict(tmp_path, 0.05, {}, tonight, against="previous")
+    assert (found.verdict, found.change_share) == (said, pytest.approx(0.12))
+    if said == "noise":
+        assert "1.0 sigmas of 7.7 %, its own interval" in found.why
+    else:
+        assert ("4.4 sigmas" if interval[0] else "not known yet") in found.why
