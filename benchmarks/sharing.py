@@ -68,6 +68,7 @@ def measure(requests: int, catalog: Catalog, before: Row | None) -> Row:
         landed = land(Path(folder) / "home", [level], catalog)
         scans, builds = [], []
         for _ in range(REPEATS):
+            landed.home.warehouse.unlink(missing_ok=True)
             scans.append(alone("scan_times", *landed.files))
             builds.append(alone("build", str(landed.home.root)))
         slos = check(landed)

@@ -336,7 +336,7 @@ def probe_spec(plan: RunPlan, stage: int, scale: PromptScale, folder: Path) -> S
             0,
             folder,
             phase="probe",
-            shard=0,
+            shard=stage,  # the stages are one level: its rows are told apart by this
             shards=1,
             shape=Shape(kind="closed", concurrency=1),
             stop=StopRules(requests, None, requests, patience_s, error_share=0.5),

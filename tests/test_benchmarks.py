@@ -8,13 +8,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from benchmarks import busy, ceiling, client, endpoint, open_loop, peers
+from benchmarks import busy, ceiling, client, endpoint, open_loop, peers, sharing
 from benchmarks.child import run
 from benchmarks.clients import Streams
 from benchmarks.peer_tools import Told
 from benchmarks.shards import Level, work
 from benchmarks.tables import Section, as_text
 from loadgen.spec import Shape
+from schemas.catalog_files import load
 
 
 def test_each_client_sends_all_requests_and_is_compared_with_the_endpoints_log() -> None:
@@ -93,6 +94,12 @@ def test_a_peers_itl_is_compared_with_the_truth_of_its_own_kind(by_request: bool
     row = peers.row("peer 1", Streams(2, 2), told, truth)
     assert row.ttft_error_ms == pytest.approx(10.0)
     assert row.itl_p99_error_ms == pytest.approx(itl_error_ms)
+
+
+def test_each_build_that_is_timed_makes_the_tables_of_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.sharing.REPEATS", 2)
+    row = sharing.measure(2_000, load(Path(__file__).parents[1] / "catalog"), None)
+    assert row.requests == 2_000 and row.slos and row.times_s > 0 and row.shares_s > 0
 
 
 def test_a_table_without_rows_is_its_title_and_notes() -> None:

@@ -42,6 +42,11 @@ def folder_of(home: Home, night: str) -> Path:
     return home.raw / "archive" / f"night={night.replace(':', '')}"
 
 
+def size_of(home: Home, night: str) -> int:
+    """Bytes that the archive of a night takes."""
+    return sum(path.stat().st_size for path in folder_of(home, night).iterdir())
+
+
 def is_frozen(home: Home, run_date: str, night: str) -> bool:
     """Whether parts of a night are thinned or dropped, so that nothing can be derived from them any more."""
     found = (home.raw / "manifests" / f"run_date={run_date}").glob("[!.]*.json")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from schemas.errors import LandingError
 
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, sync it and rename it to `path`.
@@ -26,8 +28,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
+        advice = "Make it writable" if error.errno in _NOT_ALLOWED else "Free space there"
         raise LandingError(
-            f"cannot write {path}: {error.strerror or error}. Free space there and run again: nothing was changed"
+            f"cannot write {path}: {error.strerror or error}. {advice} and run again: nothing was changed"
         ) from error
     finally:
         with contextlib.suppress(OSError):

@@ -111,7 +111,7 @@ def _read(home: Home, path: Path) -> Manifest:
             raise LandingError(
                 f"{path} was written by a newer Ratecard (manifest version {version}): upgrade ratecard to read it"
             )
-        _check_form(raw["run"], raw["parts"])
+        _check_form(raw["run"], raw["parts"], raw["levels"], raw["plan"])
         if path != path_of(home, raw["run"]):
             raise ValueError(f"it is a copy: that of the run is {path_of(home, raw['run'])}")
         parts = [{"table": REQUEST_TRACES.name} | part for part in raw["parts"]]
@@ -123,8 +123,8 @@ def _read(home: Home, path: Path) -> Manifest:
         ) from error
 
 
-def _check_form(run: dict[str, Any], parts: list[dict[str, Any]]) -> None:
-    """Raise ValueError where something is not there by which runs are told apart and parts found."""
+def _check_form(run: dict[str, Any], parts: list[dict[str, Any]], levels: Any, plan: Any) -> None:
+    """Raise ValueError where something is not there by which runs are told apart and parts found, or is of another kind."""
     for name in ("run_id", "attempt", "suite", "endpoint", "workload", "night", "run_date", "catalog_hash"):
         if run.get(name) is None:
             raise ValueError(f"it has no run.{name}")
@@ -133,6 +133,15 @@ def _check_form(run: dict[str, Any], parts: list[dict[str, Any]]) -> None:
     for part in parts:
         if lacking := {"path", "sha256", "rows", "level_index"} - part.keys():
             raise ValueError(f"one of its parts has no {min(lacking)}")
+    if not isinstance(levels, list) or not all(isinstance(level, dict) for level in levels):
+        raise ValueError("its levels are no list of objects")
+    for level in levels:
+        if type(level.get("level_index")) is not int:
+            raise ValueError(
+                f"level_index of one of its levels is {level.get('level_index')!r}, expected a whole number"
+            )
+    if not isinstance(plan, dict):
+        raise ValueError("its plan is no object")
 
 
 def read_one(home: Home, path: Path) -> Manifest:

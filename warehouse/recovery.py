@@ -96,7 +96,10 @@ def _recover(folder: RunFolder) -> str:
     for index in sorted({*folder.parts().values(), *levels_present(folder.home, run)} - noted):
         level = known.get(index) or _as_specified(folder, index)
         folder.land_level(_cut_short(index, level) | {"search": search["kind"]})
-    folder.close("interrupted", "the process that measured it ended without closing it (killed, or power lost)")
+    folder.close(
+        "interrupted",
+        "the process that measured it ended without closing it (killed, power lost, or no space to write)",
+    )
     return f"closed {name}, which an earlier process left open; what it had measured is kept"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.errors import RatecardError, WarehouseError
 from schemas.retention import Policy
-from warehouse import manifests, recovery, replacing
+from warehouse import archive, manifests, recovery, replacing
 from warehouse.archiving import archived
 from warehouse.build import build
 from warehouse.corrections import correcting
@@ -123,7 +123,9 @@ def _thinned_and_dropped(home: Home, todo: list[Step], say: Callable[[str], None
             # no build reads meanwhile, and nothing is retracted between the archive and the loss
             with one_at_a_time(home, _BUILD_WAIT_S), correcting(home):
                 if archived(home, planned[0].step.run["run_date"], night):
-                    say(f"archived the curated rows of the night {night}")
+                    say(
+                        f"archived the curated rows of the night {night}: {archive.size_of(home, night) / 2**10:,.0f} KiB"
+                    )
                 done = [_replaced(home, outcome) for outcome in planned]
         except (RatecardError, OSError) as error:
             done = [replace(outcome, problem=str(error)) for outcome in planned]

@@ -74,9 +74,10 @@ async def test_a_night_lands_traces_and_prices_them(
     assert [p["input_tokens_mean"] for p in points] == pytest.approx([50, 50], abs=2)
     # 20 ms to the first token and 7 more 2 ms apart; a token that is late itself has the next one sooner behind it
     assert all(20 <= p["ttft_mean_ms"] < 1000 and 1 <= p["tpot_mean_ms"] < 100 for p in points), points
-    phases = ask(
-        home, f"select phase, count(*) from read_parquet('{home.raw}/request_traces/**/*.parquet') group by all"
-    ).rows
+    traces = f"read_parquet('{home.raw}/request_traces/**/*.parquet')"
+    twice = f"select level_index, shard, request_index from {traces} group by all having count(*) > 1"
+    assert ask(home, twice).rows == []  # the grain, both stages of the probe included
+    phases = ask(home, f"select phase, count(*) from {traces} group by all").rows
     assert dict(phases) == {"probe": 8, "warmup": 4, "measure": 80}
     assert not list(home.incoming.iterdir())
     assert home.report.exists()

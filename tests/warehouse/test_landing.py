@@ -277,6 +277,13 @@ def test_a_manifest_that_lacks_what_tells_runs_apart_or_is_a_copy_is_refused_by_
         (content | {"run": content["run"] | {"night": "yesterday"}}, "yesterday"),
         (content | {"run": []}, "not a readable manifest"),
         (content | {"parts": [{"path": None}]}, "one of its parts has no level_index"),
+        (content | {"levels": "x"}, "its levels are no list of objects"),
+        (content | {"levels": [1]}, "its levels are no list of objects"),
+        (
+            content | {"levels": [content["levels"][0] | {"level_index": "x"}]},
+            "level_index of one of its levels is 'x'",
+        ),
+        (content | {"plan": []}, "its plan is no object"),
     ):
         path.write_text(json.dumps(wrong))
         with pytest.raises(LandingError, match=told):

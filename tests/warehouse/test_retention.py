@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 from datetime import date
 from pathlib import Path
@@ -60,7 +61,8 @@ def test_dropped_traces_leave_every_curated_row_whatever_is_built(home: Home) ->
     before = content(home)
     said: list[str] = []
     done = retain.apply(home, DROP, LATER, said.append)
-    assert said == ["archived the curated rows of the night 2026-11-20T02:00:00"]
+    [line] = said
+    assert re.fullmatch(r"archived the curated rows of the night 2026-11-20T02:00:00: [1-9]\d* KiB", line)
     assert {o.step.run["run_id"] for o in done} == {"r-0", "other-0"}
     assert all(o.problem is None and o.after and (o.after.files, o.after.bytes) == (0, 0) for o in done)
     assert not list((home.raw / "request_traces").rglob("run_date=2026-11-20/**/*.parquet"))
