@@ -1,6 +1,6 @@
 """What a workload says: conversations of one or more turns, each known by its number in the level's sequence.
 
-A conversation depends on the seed, the level, the phase and its number, never on the shard that sends it.
+A conversation depends on the seed, the workload, the level, the phase and its number, never on the shard that sends it.
 """
 
 import random
@@ -32,6 +32,16 @@ class Conversation:
     turns: tuple[Turn, ...]
     prefix_group: int | None = None
     at_s: float | None = None
+
+
+def key_of_workload(spec: ShardSpec) -> str:
+    """What the random texts of a workload follow from: another one of the same seed must not begin alike by accident."""
+    return f"{spec.seed}/{spec.identity.get('workload')}"
+
+
+def key_of_level(spec: ShardSpec) -> str:
+    """The same of a level: prompts of its own."""
+    return f"{key_of_workload(spec)}/{spec.identity.get('level_index')}"
 
 
 class Source(Protocol):
@@ -69,10 +79,9 @@ class Synthetic:
         shared: dict[str, Any] | None = workload.get("shared_prefix")
         self._prefix_tokens: int = shared["tokens"] if shared else 0
         self._prefixes: int = shared["prefixes"] if shared else 0
-        # keyed by the seed alone: the same in all levels and in the warm-up, so that it is hit on purpose
-        self._prefix = lru_cache(_CACHED_PREFIXES)(
-            lambda group: ruler.text(self._prefix_tokens, f"{spec.seed}/prefix/{group}")
-        )
+        # the same in all levels of the workload and in the warm-up, so that it is hit on purpose
+        key = f"{key_of_workload(spec)}/prefix"
+        self._prefix = lru_cache(_CACHED_PREFIXES)(lambda group: ruler.text(self._prefix_tokens, f"{key}/{group}"))
         self.mean_turns = mean(self._turns["count"]) if self._turns else 1.0
         self._mean_input = max(mean(self._input), self._prefix_tokens + 1)
 

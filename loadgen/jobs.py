@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import httpx
 import orjson
 
-from loadgen.conversations import Conversation, Source, Synthetic, Turn
+from loadgen.conversations import Conversation, Source, Synthetic, Turn, key_of_level
 from loadgen.prompts import Message, completions_prompt, request_body
 from loadgen.replays import Collection, Recording
 from loadgen.spec import ShardSpec
@@ -139,11 +139,11 @@ class JobQueue:
         return self.limit is None or self._begun < self.limit
 
     def _begin(self) -> Job:
-        spec = self._spec
-        number = spec.number(self._begun)
+        spec, place = self._spec, self._begun
         self._begun += 1
         if self._probe:
-            return self._probe_job(number)
+            return self._probe_job(place)
+        number = spec.number(place)
         phase = "warmup" if number < spec.warmup_requests else "measure"
         talk = self._source.conversation(number, self._key(phase, number))
         return self._job(talk, phase, (), talk.turns[0].input_tokens, number if self._many_turns else None, 0)
@@ -192,8 +192,7 @@ class JobQueue:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _key(self, phase: str, number: int) -> str:
-        level_index = self._spec.identity.get("level_index")
-        return "/".join(str(part) for part in (self._spec.seed, level_index, phase, number))
+        return f"{key_of_level(self._spec)}/{phase}/{number}"
 
 
 def _source(spec: ShardSpec) -> Source:

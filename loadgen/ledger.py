@@ -35,6 +35,11 @@ class Ledger:
         self._finished: deque[tuple[Job, Exchange]] = deque()
         self._any = asyncio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """Answers that are complete and wait for their interpretation."""
+        return len(self._finished)
+
     def add_later(self, job: Job, exchange: Exchange) -> None:
         """Take an exchange that may wait for its interpretation."""
         self._finished.append((job, exchange))

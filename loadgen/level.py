@@ -319,7 +319,7 @@ class Level(ABC):
             self._sink(row)
         except PartError as error:
             self._fail(error)
-        if self.tally.errors_exceed(self._spec.stop.error_share):
+        if self.tally.errors_exceed(self._spec.stop.error_share, self._ledger.waiting):
             self._stop("error_share")
 
 

@@ -3,7 +3,7 @@
 import random
 from functools import lru_cache
 
-from loadgen.conversations import Conversation, Turn
+from loadgen.conversations import Conversation, Turn, key_of_level
 from loadgen.datasets import Entry, Said, read_dataset
 from loadgen.lengths import draw
 from loadgen.spec import ShardSpec
@@ -23,7 +23,9 @@ class Recording:
         self._trace = read_trace(spec.workload["trace"])
         self._ruler = ruler
         self.repeats_after: int | None = len(self._trace)
-        self._block = lru_cache(_CACHED_BLOCKS)(lambda block: ruler.text(BLOCK_TOKENS, f"{spec.seed}/block/{block}"))
+        # of the level: a second one must not find in a server's cache what the first has sent
+        key = f"{key_of_level(spec)}/block"
+        self._block = lru_cache(_CACHED_BLOCKS)(lambda block: ruler.text(BLOCK_TOKENS, f"{key}/{block}"))
 
     def conversation(self, number: int, key: str) -> Conversation:
         """See Source."""

@@ -55,11 +55,13 @@ class Tally:
             waited_ns = row["sent_ns"] - row["scheduled_ns"] - (row["connect_ns"] or 0)
             self.late_sends += waited_ns > LATE_SEND_NS
 
-    def errors_exceed(self, share: float) -> bool:
+    def errors_exceed(self, share: float, answered: int = 0) -> bool:
         """Whether failures are beyond `share`, once enough requests finished to say so.
 
-        Enough are 10 and two rounds, or a first round (3 at the least) in which every request failed.
+        Enough are 10 and two rounds, or a first round (3 at the least) in which every request failed. Failures are
+        counted at once: so many were `answered` and are not counted yet.
         """
-        first_round_failed = self.done >= max(_LEAST_ALL_FAILED, self._round_size) and self.failed == self.done
-        enough = self.done >= max(_LEAST_FINISHED, 2 * self._round_size)
-        return (enough or first_round_failed) and self.failed > share * self.done
+        done = self.done + answered
+        first_round_failed = done >= max(_LEAST_ALL_FAILED, self._round_size) and self.failed == done
+        enough = done >= max(_LEAST_FINISHED, 2 * self._round_size)
+        return (enough or first_round_failed) and self.failed > share * done

@@ -1,6 +1,7 @@
 """What is sent does not depend on who sends it: same seed, same bytes, in one shard or in several."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,11 +69,12 @@ def test_shards_say_when_their_part_of_the_warm_up_is_over(make_spec) -> None:
     assert queue.limit == 4  # 9 in all, the other shard takes 5
 
 
-def test_no_prefix_cache_is_hit_over_levels_and_phases(make_spec) -> None:
+def test_no_prefix_cache_is_hit_over_workloads_levels_and_phases(make_spec) -> None:
     identity = level(make_spec).identity
     jobs = [
         *all_jobs(level(make_spec, requests=30, warmup_requests=10, **SPREAD)),
         *all_jobs(level(make_spec, requests=30, identity=identity | {"level_index": 2}, **SPREAD)),
+        *all_jobs(level(make_spec, requests=30, identity=identity | {"workload": "another"}, **SPREAD)),
         *all_jobs(level(make_spec, requests=6, phase="probe", identity=identity | {"level_index": 0}, **SPREAD)),
         *all_jobs(level(make_spec, requests=2, phase="probe", identity=identity | {"level_index": 0}, **SPREAD)),
     ]
@@ -80,7 +82,24 @@ def test_no_prefix_cache_is_hit_over_levels_and_phases(make_spec) -> None:
     for job in jobs:
         assert not kept & blocks(text(job))
         kept |= blocks(text(job))
-    assert len(jobs) == 78
+    assert len(jobs) == 108
+
+
+def test_recorded_blocks_are_shared_within_a_level_alone(make_spec, tmp_path: Path) -> None:
+    rows = ('{"timestamp": 0, "input_length": 600, "output_length": 2, "hash_ids": [0, 7]}',
+            '{"timestamp": 9, "input_length": 700, "output_length": 3, "hash_ids": [0, 8]}')  # fmt: skip
+    (tmp_path / "trace").write_text("\n".join(rows))
+    trace = {"file": str(tmp_path / "trace"), "format": "mooncake"}
+    identity = level(make_spec).identity
+    (first, second), (again, _) = (
+        [
+            text(job)
+            for job in all_jobs(level(make_spec, requests=2, identity=identity | {"level_index": index}, trace=trace))
+        ]
+        for index in (1, 2)
+    )
+    assert first[:1000] == second[:1000]
+    assert not blocks(first) & blocks(again)
 
 
 def test_a_shared_prefix_is_hit_on_purpose_in_all_phases_and_levels(make_spec) -> None:

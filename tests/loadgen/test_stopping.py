@@ -9,6 +9,7 @@ from itertools import accumulate
 import pytest
 
 from loadgen.stopping import Confidence, OverSaturation, relative_half_width
+from loadgen.tally import Tally
 from schemas.errors import SpecError
 
 SECONDS = 60
@@ -130,3 +131,14 @@ def test_a_steady_rate_is_known_and_a_falling_one_is_not() -> None:
 def test_a_metric_that_does_not_exist_is_told() -> None:
     with pytest.raises(SpecError, match="'loudness', expected one of request_rps, ttft"):
         Confidence("loudness", 0.05, slots=1)
+
+
+def test_answers_that_wait_to_be_read_count_for_the_error_share() -> None:
+    tally = Tally(round_size=2)
+    row = {"outcome": "http_error", "clock_source": "kernel", "output_tokens": None, "reads": 1, "merged_reads": 0,
+           "sent_ns": None, "phase": "measure", "http_status": 500, "error": "HTTP 500"}  # fmt: skip
+    for _ in range(6):
+        tally.add(row, 10)
+    assert tally.errors_exceed(0.5), "all failed"
+    assert not tally.errors_exceed(0.5, answered=6), "half of twelve are not more than half"
+    assert tally.errors_exceed(0.5, answered=5)
