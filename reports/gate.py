@@ -195,16 +195,17 @@ def _sigmas(row: Row, before: float, exact_usd: float, against: str) -> tuple[fl
     Until the nights tell what they differ by, a night's own interval stands for it; null where it has none.
     """
     noise = row["noise_share"]
-    in_words = f"{100 * (noise or 0.0):.1f} % a night"
-    if noise is not None and against == "baseline":
-        return row["sigmas"] or 0.0, in_words
-    if noise is None:
-        if not row["value_usd_lo"] or not row["value_usd_hi"]:
-            return None, ""
+    if noise is not None:
+        in_words = f"{100 * noise:.1f} % a night"
+        if against == "baseline":
+            return row["sigmas"] or 0.0, in_words
+    elif row["value_usd_lo"] and row["value_usd_hi"]:
         from transforms.changes import LEAST_SPREAD
 
         noise = max(LEAST_SPREAD, log(row["value_usd_hi"] / row["value_usd_lo"]) / (2 * _SIGMAS_OF_A_BOUND))
         in_words = f"{100 * noise:.1f} %, its own interval: what nights differ by is not known yet"
+    else:
+        return None, ""
     slower_usd = row["performance_effect_usd"] if against == "previous" else row["value_usd"] - before - exact_usd
     return log1p(max(-0.99, (slower_usd or 0.0) / before)) / (noise * sqrt(2)), in_words
 
