@@ -68,13 +68,16 @@ def run_supervised(arguments: Sequence[str]) -> int:
 def _forward_signals(child: subprocess.Popen[bytes]) -> list[int]:
     """The first signal asks the child to stop, the second ends it; returns the list that they are noted in."""
     asked: list[int] = []
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    # waited for, not handled: Python runs no handler for a signal that comes just before it waits for the child
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 
-    def forward(number: int, _frame: object) -> None:
-        asked.append(number)
-        child.send_signal(signal.SIGTERM if len(asked) == 1 else signal.SIGKILL)
+    def forward() -> None:
+        while True:
+            asked.append(signal.sigwait(numbers))
+            child.send_signal(signal.SIGTERM if len(asked) == 1 else signal.SIGKILL)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, forward)
+    threading.Thread(target=forward, daemon=True, name="signals").start()
     return asked
 
 

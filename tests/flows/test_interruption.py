@@ -115,7 +115,7 @@ sys.exit(supervise.run_supervised(["run"]))
 def test_the_first_signal_asks_the_measuring_process_to_stop_and_the_second_ends_it(number: signal.Signals) -> None:
     with subprocess.Popen([sys.executable, "-c", SUPERVISE], stdout=subprocess.PIPE, text=True, cwd=ROOT) as command:
         assert command.stdout is not None and command.stdout.readline() == "measuring\n"
-        while not catches(command.pid, signal.SIGHUP):  # the last of the three
+        while not blocks(command.pid, number):
             assert command.poll() is None
         command.send_signal(number)
         assert command.stdout.readline() == "asked to stop\n"
@@ -123,10 +123,10 @@ def test_the_first_signal_asks_the_measuring_process_to_stop_and_the_second_ends
         assert command.wait(60) == 1
 
 
-def catches(pid: int, number: signal.Signals) -> bool:
-    """Whether the process has a handler for the signal."""
+def blocks(pid: int, number: signal.Signals) -> bool:
+    """Whether the signal waits until the process's main thread asks for it."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return bool(int(status["SigCgt"], 16) >> (number - 1) & 1)
+    return bool(int(status["SigBlk"], 16) >> (number - 1) & 1)
 
 
 def test_kill_9_of_the_command_leaves_no_process_and_loses_nothing(command: Command) -> None:
