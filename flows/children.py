@@ -28,7 +28,7 @@ LINE_LIMIT = 2**20
 
 STOPPED_AT_START: Event = {
     "event": "done", "parts": [], "rows": 0, "outcomes": {}, "interrupted": True, "stop_reason": "interrupted",
-    "first_failure": None, "probe": None, "keeps_connections": None, "health": None,
+    "first_failure": None, "probe": None, "keeps_connections": None, "health": None, "turns_left_out": None,
 }  # fmt: skip
 """Of a worker that was asked to stop before it could send anything."""
 

@@ -32,6 +32,7 @@ def level_row(spec: ShardSpec, search: str, broken: BaseException | None, done: 
         "client_cpu_share": _worst(done, "cpu_share"),
         "loop_lag_p99_ms": _worst(done, "loop_lag_p99_ms"),
         "late_start_ms": _worst(done, "late_start_ms"),
+        "turns_left_out": _sum(done, "turns_left_out"),
     }
 
 
@@ -48,6 +49,11 @@ def _ending(reason: str | None, broken: BaseException | None, done: Sequence[Eve
     if reason == "over_saturated":
         return "stopped", "over-saturated: requests came faster than they were served, and the queue only grew"
     return "complete", None
+
+
+def _sum(done: Sequence[Event], measure: str) -> int | None:
+    known = [event[measure] for event in done if event.get(measure) is not None]  # another machine's may be older
+    return sum(known) if known else None
 
 
 def _worst(done: Sequence[Event], measure: str) -> float | None:

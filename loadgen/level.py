@@ -61,6 +61,7 @@ class Level(ABC):
         self._error: Exception | None = None
         self._last_sent_ns = 0
         self._measured = 0
+        self.turns_left_out = 0  # of the conversations begun, not sent; those after a failed turn do not count
         self._measured_limit = (
             None if jobs.limit is not None or not spec.stop.requests else spec.share(spec.stop.requests)
         )
@@ -274,6 +275,7 @@ class Level(ABC):
         if job.phase == "measure":
             self._measure_started_ns = self._measure_started_ns or sent_ns
             self._measured += 1
+            self.turns_left_out += -1 if job.turn_index else len(job.later)
             if self._measured == self._measured_limit:
                 self._stop("count")
         return True
@@ -304,13 +306,21 @@ class Level(ABC):
             self._ledger.add_later(job, exchange)
         else:
             self._ledger.add(job, exchange)  # cheap to read, and the stop rule must know before the next one is sent
+            self._give_up(job)
         return ended_ns
 
     def _go_on(self, job: Job, think_s: float, exchange: Exchange, ended_ns: int) -> None:
         row, text = self._ledger.add(job, exchange)
-        if row["outcome"] == "ok" and not self._stopped:
+        if row["outcome"] != "ok":
+            self._give_up(job)
+        elif not self._stopped:
             follower = self._jobs.next_turn(job, text or "", row["input_tokens"], row["output_tokens"])
             self._follow(follower, ended_ns + math.ceil(think_s * 1e9))
+
+    def _give_up(self, job: Job) -> None:
+        """The turns after a failed one are nobody's."""
+        if job.phase == "measure":
+            self.turns_left_out -= len(job.later)
 
     def _keep(self, row: dict[str, Any]) -> None:
         if self._confidence:

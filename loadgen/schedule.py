@@ -1,7 +1,8 @@
 """When the requests of an open loop are to start: arrival times that the seed gives, alike in every shard.
 
 Every offset is computed from the level's start, never from the request before it as it was really sent, so that a
-late request makes no other one late.
+late request makes no other one late. The random gaps of a level are scaled to their mean, as vLLM's benchmark does: a
+short level offers the rate that it is named for, not what chance made of it.
 """
 
 import math
@@ -14,6 +15,9 @@ from loadgen.spec import ShardSpec
 from schemas.errors import SpecError
 
 ARRIVALS = ("constant", "poisson", "gamma", "ramp", "trace")
+
+_MOST_SCALED = 100_000
+"""Gaps of so many random arrivals have their mean by themselves, within 0.3 %."""
 
 
 class Schedule:
@@ -67,13 +71,33 @@ def _steady(spec: ShardSpec, mean_turns: float) -> Iterator[float]:
     if shape.arrivals == "constant":
         yield from (number / rate for number in count())
         return
-    rng = random.Random(f"{spec.seed}/{spec.identity.get('level_index')}/arrivals")
-    form = shape.burstiness if shape.arrivals == "gamma" else 1.0
+    first, scale = spec.warmup_requests, 1.0
+    last = first + _measured(spec, rate, mean_turns)  # the one after the last that is scaled
+    if 2 <= last - first <= _MOST_SCALED:
+        drawn = math.fsum(islice(_gaps(spec, rate), first + 1, last))
+        scale = (last - first - 1) / rate / drawn if drawn else 1.0
     at = 0.0
+    for number, gap in enumerate(_gaps(spec, rate)):
+        at += gap * scale if first < number < last else gap
+        yield at
+
+
+def _gaps(spec: ShardSpec, rate: float) -> Iterator[float]:
+    shape, rng = spec.shape, random.Random(f"{spec.seed}/{spec.identity.get('level_index')}/arrivals")
+    form = shape.burstiness if shape.arrivals == "gamma" else 1.0
     while True:
         # a gamma of form 1 is the exponential distribution: Poisson arrivals
-        at += rng.gammavariate(form, 1 / (rate * form)) if form != 1 else rng.expovariate(rate)
-        yield at
+        yield rng.gammavariate(form, 1 / (rate * form)) if form != 1 else rng.expovariate(rate)
+
+
+def _measured(spec: ShardSpec, rate: float, mean_turns: float) -> int:
+    """How many arrivals the measured part should have."""
+    requests, duration_s = spec.stop.requests, spec.stop.duration_s
+    expected = (
+        math.inf if requests is None else requests / mean_turns,
+        math.inf if duration_s is None else duration_s * rate,
+    )
+    return round(min(*expected, _MOST_SCALED + 1))
 
 
 def _ramp(spec: ShardSpec, mean_turns: float) -> Iterator[float]:

@@ -22,6 +22,7 @@ from loadgen.open_loop import OpenLoop
 from loadgen.redact import Redactor
 from loadgen.secrets import Secrets
 from loadgen.spec import ShardSpec
+from loadgen.supply import has_turns
 from loadgen.wire import Transport, transport_for
 from schemas.errors import SpecError
 
@@ -76,7 +77,7 @@ async def run_shard(
         part.discard()
         raise
     emit(_progress(spec, level, jobs))
-    return _done(level, transport, part) | {"keeps_connections": keeps_connections}
+    return _done(spec, level, transport, part) | {"keeps_connections": keeps_connections}
 
 
 def _start_of(spec: ShardSpec) -> Start | None:
@@ -129,7 +130,7 @@ def _progress(spec: ShardSpec, level: Level, jobs: JobQueue) -> dict[str, Any]:
     }
 
 
-def _done(level: Level, transport: Transport, part: Any) -> dict[str, Any]:
+def _done(spec: ShardSpec, level: Level, transport: Transport, part: Any) -> dict[str, Any]:
     tally = level.tally
     return {
         "event": "done",
@@ -140,6 +141,7 @@ def _done(level: Level, transport: Transport, part: Any) -> dict[str, Any]:
         "stop_reason": level.stop_reason,
         "first_failure": tally.first_failure,
         "probe": tally.probe or None,
+        "turns_left_out": level.turns_left_out if has_turns(spec) else None,
         "health": {
             "late_start_ms": round(level.late_ns / 1e6, 3),
             "cpu_share": round(level.cpu_share, 4),

@@ -64,7 +64,8 @@ VALIDITY = {
     "event-loop lag without kernel stamps); the endpoint may be faster",
     "unsteady": "fewer requests were in flight than the level asked for (below 95 % of its concurrency), or its queue only "
     "grew and it was stopped (over-saturated)",
-    "under_sampled": "too few requests completed in the steady-state window (under 5 × concurrency, or no window)",
+    "under_sampled": "too few requests completed in the steady-state window (under 5 × concurrency, or no window), or the level "
+    "ended before the later turns of its conversations (more than half as many left out as were sent): measure longer",
     "cache_contaminated": "the server answered over 1 % of the input from a cache, in a workload that shares no prefix",
     "osl_mismatch": "the mean output length is more than 5 % off the length that was asked for",
     "errors_high": "more than 5 % of the requests failed",

@@ -106,6 +106,7 @@ OPERATING_POINTS = Table(
         N("level_request_rps", "DOUBLE", "Ok completions / level_s, ramp and stragglers included", "1/s"),
         N("output_tps_wall", "DOUBLE", "Output tokens of ok requests / level_s (vLLM's throughput)", "tokens/s"),
         N("level_error_share", "DOUBLE", "Failed / requests of the whole level, cancelled left out"),
+        N("turns_left_out", "BIGINT", "Turns of the level's conversations that were not sent when it ended; null: single requests"),
         # tokens, of ok requests sent in the window
         N("input_tokens_mean", "DOUBLE", "ISL: mean input tokens; null where a count is unknown", "tokens"),
         N("cached_input_tokens_mean", "DOUBLE", "CSL: mean cached part of the input; null where unknown", "tokens"),

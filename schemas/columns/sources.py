@@ -99,6 +99,11 @@ LEVELS_SOURCE = Table(
         N("client_cpu_share", "DOUBLE", "CPU of the busiest worker, as a share of one core"),
         N("loop_lag_p99_ms", "DOUBLE", "p99 event-loop lag of the worst worker", "ms"),
         N("late_start_ms", "DOUBLE", "How long after the common start the last worker began; null: older", "ms"),
+        N(
+            "turns_left_out",
+            "BIGINT",
+            "Turns of its conversations not sent when it ended; null: single requests, or older",
+        ),
     ),
 )
 

@@ -6,8 +6,8 @@ Standard library only. Definitions: docs/metrics.md.
 TRACE_SCHEMA_VERSION = 2
 """2 added transport, conversation_index, turn_index and prefix_group: null in parts of version 1."""
 
-METRIC_VERSION = 2
-"""2: validity knows late sends, clock steps, calibration errors and over-saturated levels."""
+METRIC_VERSION = 3
+"""2: validity knows late sends, clock steps, calibration errors and over-saturated levels. 3: and turns left out."""
 
 OUTCOMES = (
     "ok", "http_error", "connect_error", "timeout", "truncated", "malformed", "empty", "cancelled", "interrupted",

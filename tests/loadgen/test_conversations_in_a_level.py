@@ -38,6 +38,11 @@ def test_a_turn_carries_what_was_said_before(run_level, talkative) -> None:
         if message["role"] == "assistant"
     }
     assert answers == {"indeed"}
+    assert result.done["turns_left_out"] == 0
+
+
+def test_single_requests_have_no_turns_to_leave_out(run_level, talkative) -> None:
+    assert run_level(talkative, requests=2).done["turns_left_out"] is None
 
 
 def test_requests_are_counted_not_conversations(run_level, talkative) -> None:
@@ -62,6 +67,15 @@ def test_a_conversation_that_thinks_holds_no_slot(run_level, talkative) -> None:
             assert later["scheduled_ns"] - earlier["closed_ns"] >= 200_000_000
 
 
+@pytest.mark.parametrize(
+    "shape", [{"concurrency": 2}, {"kind": "open", "concurrency": None, "rate": 100.0, "arrivals": "constant"}]
+)
+def test_turns_that_were_not_due_at_the_end_are_counted(run_level, talkative, shape) -> None:
+    result = run_level(talkative, requests=8, warmup_requests=1, turns=THREE_TURNS | {"think_time_s": 60.0}, **shape)
+    assert [row["turn_index"] for row in result.rows] == [0] * 9
+    assert result.done["turns_left_out"] == 16
+
+
 def test_a_failed_turn_ends_its_conversation(run_level, wire) -> None:
     async def answer(body, writer) -> None:
         fails = len(body["messages"]) == 3
@@ -70,6 +84,7 @@ def test_a_failed_turn_ends_its_conversation(run_level, wire) -> None:
     result = run_level(answer, concurrency=1, requests=8, turns=THREE_TURNS | {"think_time_s": 0.0})
     assert max(len(body["messages"]) for body in result.server.bodies) == 3
     assert set(result.done["outcomes"]) == {"ok", "http_error"}
+    assert result.done["turns_left_out"] == 0  # four conversations, each to its failure
 
 
 def test_a_prefix_group_is_on_the_row(run_level, talkative) -> None:

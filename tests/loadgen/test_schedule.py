@@ -45,6 +45,22 @@ def test_poisson_gaps_have_the_mean_and_the_spread_of_the_exponential_distributi
     assert pstdev(spread) == pytest.approx(0.25, rel=0.05)
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("shape", [{"arrivals": "poisson"}, {"arrivals": "gamma", "burstiness": 0.25}])
+def test_a_short_level_offers_the_rate_that_it_is_named_for(
+    open_spec: MakeSpec, shape: dict[str, Any], seed: int
+) -> None:
+    spec = replace(open_spec(rate=32.0, requests=60, warmup_requests=7, **shape), seed=seed)
+    measured = first(spec, 67)[7:]
+    assert 59 / (measured[-1] - measured[0]) == pytest.approx(32.0)
+    assert len(set(gaps(measured))) == 59  # still random
+    lasting = replace(open_spec(rate=32.0, duration_s=3.0, warmup_requests=7, **shape), seed=seed)
+    measured = list(all_offsets(lasting))[7:]
+    assert len(measured) / 3.0 == pytest.approx(32.0, rel=0.1)
+    talks = list(islice(all_offsets(spec, mean_turns=4.0), 7, 7 + 15))
+    assert 14 / (talks[-1] - talks[0]) == pytest.approx(8.0)
+
+
 @pytest.mark.parametrize("burstiness", [0.25, 4.0])
 def test_gamma_gaps_keep_the_mean_whatever_the_burstiness(open_spec: MakeSpec, burstiness: float) -> None:
     spread = gaps(first(open_spec(arrivals="gamma", rate=4.0, burstiness=burstiness), 40_000))

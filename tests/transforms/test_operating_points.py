@@ -240,6 +240,20 @@ def test_a_busy_client_is_client_bound_and_lag_matters_without_kernel_stamps_onl
     assert [row["validity"] for row in rows] == ["client_bound", "valid", "client_bound"]
 
 
+def test_a_level_that_left_out_most_later_turns_is_under_sampled(given: Given) -> None:
+    level = {"load_kind": "closed", "status": "complete", "rows_landed": 1, "rows_quarantined": 0, "run_id": "run",
+             "attempt": 1}  # fmt: skip
+    given.run()
+    for index, left_out in ((1, None), (2, 8), (3, 9)):  # of 16 requests each
+        given.closed_loop(2, 8, level_index=index)
+        given.rows["levels"].append({**level, "level_index": index, "turns_left_out": left_out})
+    given.build()
+    rows = given.all("select validity, turns_left_out from curated.operating_points order by level_index")
+    assert [(row["validity"], row["turns_left_out"]) for row in rows] == [
+        ("valid", None), ("valid", 8), ("under_sampled", 9),
+    ]  # fmt: skip
+
+
 def test_littles_law_holds_for_slots_that_are_always_full(given: Given) -> None:
     given.run().closed_loop(4, 20).build()
     point = given.point("littles_law_ratio, mean_in_flight")

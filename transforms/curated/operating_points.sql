@@ -3,7 +3,8 @@
 -- columns: comments in schemas/columns.py. Rates and means are null, not 0, where no ok request was delivered.
 --   validity joins its reasons in this order: retracted, client_bound, unsteady, under_sampled, cache_contaminated,
 --   osl_mismatch, errors_high, clock_suspect (more than 1 % of the window's requests, a wall clock that was stepped, or
---   a calibration error above its bound), littles_law. A level without a window is under_sampled.
+--   a calibration error above its bound), littles_law. A level without a window is under_sampled, and so is one of
+--   conversations most of whose later turns were not sent before it ended.
 --   An imported summary has no window: its figures are those of the tool over its whole test, its validity begins with
 --   imported_summary, which alone is no reason against it; errors_high, osl_mismatch and cache_contaminated are.
 -- assertions (operating_points.test.sql): intervals hold their rate; shares are shares; one saturation level a run;
@@ -121,6 +122,7 @@ measured as (
         reported.client_cpu_share,
         reported.loop_lag_p99_ms,
         reported.late_start_ms,
+        reported.turns_left_out,
         reported.stop_reason,
         client.tcp_rtt_ms,
         client.clock_step_ms,
@@ -166,6 +168,7 @@ judged as (
                     and (
                         window_started_ns is null
                         or (load_kind = 'closed' and completions_in_window < 5 * concurrency)
+                        or turns_left_out > 0.5 * requests
                     )
                     then 'under_sampled'
             end,
@@ -282,6 +285,7 @@ select
     judged.ok_requests / nullif(judged.level_s, 0) as level_request_rps,
     judged.level_output_tokens / nullif(judged.level_s, 0) as output_tps_wall,
     judged.level_error_share,
+    judged.turns_left_out,
     judged.input_tokens_mean,
     judged.cached_input_tokens_mean,
     judged.output_tokens_mean,
