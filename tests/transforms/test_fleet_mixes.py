@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from schemas.columns import FLEET_MIXES, MIX_ROUTES
+from schemas.columns import FLEET_MIXES, METRIC_VERSION, MIX_ROUTES
 from tests.transforms.factory import NIGHT, Given
 from transforms.runner import build
 
@@ -79,7 +79,7 @@ def test_splitting_by_length_beats_each_endpoint_alone(given: Given) -> None:
 def test_a_route_cites_the_point_that_it_stands_on(given: Given) -> None:
     small_and_big(given, headroom=0.1).build()
     row = given.one("from curated.mix_routes where workload = 'long'")
-    assert (row["run_id"], row["operating_point_id"], row["metric_version"]) == ("big-long", "big-long-a1-l1", 2)
+    assert (row["run_id"], row["operating_point_id"], row["metric_version"]) == ("big-long", "big-long-a1-l1", METRIC_VERSION)
     assert (row["price_valid_from"], row["catalog_hash"]) == (date(2025, 1, 1), "catalog")
     assert (row["peak_rps"], row["rps_per_instance"]) == (pytest.approx(30), pytest.approx(10))
     assert row["instances_busy"] == pytest.approx(3.3)  # 30 x 1.1 / 10
