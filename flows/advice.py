@@ -13,6 +13,10 @@ _REFUSED_FIELD = (
 _NOT_LET_IN = re.compile(
     r"opens no way to \S+: (407\b|Invalid username/password|Requested .* from proxy server, but got )"
 )
+_NO_TLS = re.compile(
+    r"did not answer the TLS handshake"
+    r"|^TLS with .* failed: .*(WRONG_VERSION|PACKET_LENGTH|RECORD_LAYER|EOF|closed|reset|Broken pipe)"
+)
 _BY_STATUS = {
     400: _REFUSED_FIELD,
     422: _REFUSED_FIELD,
@@ -23,7 +27,6 @@ _BY_STATUS = {
 }
 _BY_OUTCOME = {
     "connect_error": "is the server up, and are host and port right?",
-    "timeout": "the server took the request and did not answer in time: is it stuck, or is timeout_s too short?",
     "empty": "the server answered without a token: does the model generate text with these settings?",
     "malformed": "the server must stream server-sent events in the OpenAI format (stream: true)",
     "truncated": "the server broke off the stream: its log may say why",
@@ -41,13 +44,17 @@ def symptom(failure: dict[str, Any] | None) -> str:
     return f"{failure.get('outcome', 'failed')}: {' '.join(str(failure.get('error') or 'no message').split())}"
 
 
-def remedy(target: Target, failure: dict[str, Any] | None) -> str:
-    """What the user can do about it."""
+def remedy(target: Target, failure: dict[str, Any] | None, limit: str = "timeout_s (--timeout)") -> str:
+    """What the user can do about it; `limit` is what the answer was waited for."""
     failure = failure or {}
     outcome, status = str(failure.get("outcome", "failed")), failure.get("http_status")
     error = str(failure.get("error"))
     if "CERTIFICATE_VERIFY_FAILED" in error:
         return "the certificate is not one that this machine trusts: install its authority or name it in SSL_CERT_FILE, or verify_tls: false (--no-verify-tls)"
+    if _NO_TLS.search(error):
+        return "the server takes connections and does not answer in TLS: does it speak http:// rather than https://, or is it stuck?"
+    if error.startswith("TLS with "):
+        return "the server speaks TLS, but not as this machine does (versions, ciphers, a client's certificate): its log may say why"
     if status is not None and 300 <= status < 400:
         return "the server redirects: give the address that it redirects to as the url"
     if status == 401 and target.api_key_env:
@@ -59,6 +66,13 @@ def remedy(target: Target, failure: dict[str, Any] | None) -> str:
         return f"is the proxy {target.proxy} up, and may it reach the server?"
     if swallowed:
         return "nothing answers there: are host and port right, and does a firewall swallow what is sent?"
+    if outcome == "timeout" and status not in _BY_STATUS:
+        stuck = "is it stuck, does it not speak HTTP/2 (http2)," if target.http2 and status is None else "is it stuck,"
+        return f"the server took the request and did not answer in time: {stuck} or is {limit} too short?"
+    if status is None and target.http2 and outcome in ("truncated", "malformed"):
+        return (
+            "does the server speak HTTP/2? Leave http2 (--http2) out where it does not. Its log may say why it hangs up"
+        )
     if status is None and (outcome == "truncated" or error.startswith("not an HTTP/1.1 response")):
         return "is it a server of this API, and is it http or https there? Its log may say why it hangs up"
     if outcome == "malformed" and error.startswith("the stream carried an error"):

@@ -48,7 +48,11 @@ async def endpoint_checks(home: Home, name: str, endpoint: Endpoint, scratch: Pa
         # a home that is not there yet holds no endpoint
         with endpoint_lock(home if home.locks.is_dir() else Home(scratch), name, "doctor") as lock:
             spec = probe_spec(plan, 0, PromptScale(), scratch / name)
-            return [await _probe(check, spec, scratch / name, lock), await _metrics(name, endpoint, spec)]
+            capped = spec.target.timeout_s < endpoint.timeout_s
+            limit = (
+                f"the {PATIENCE_S:g} s that doctor waits (a run: {endpoint.timeout_s:g} s)" if capped else "timeout_s"
+            )
+            return [await _probe(check, spec, scratch / name, lock, limit), await _metrics(name, endpoint, spec)]
     except EndpointBusyError as busy:
         return [Check(check, "warning", str(busy), "ask again when that run is done")]
     except (RatecardError, OSError) as error:
@@ -67,12 +71,12 @@ def _probe_plan(name: str, endpoint: Endpoint) -> RunPlan:
     return replace(plan, target=replace(plan.target, timeout_s=min(plan.target.timeout_s, PATIENCE_S)))
 
 
-async def _probe(check: str, spec: ShardSpec, folder: Path, lock: int) -> Check:
+async def _probe(check: str, spec: ShardSpec, folder: Path, lock: int, limit: str) -> Check:
     folder.mkdir()
     spec.write(folder / "spec.json")
     done = await run_worker(folder / "spec.json", lock, asyncio.Event(), lambda _: None)
     if not done["outcomes"].get("ok"):
-        return Check(check, "failed", symptom(done["first_failure"]), remedy(spec.target, done["first_failure"]))
+        return Check(check, "failed", symptom(done["first_failure"]), remedy(spec.target, done["first_failure"], limit))
     rows = pl.read_parquet(done["parts"]).filter(pl.col("outcome") == "ok")
     good = rows.sort("token_chunks").row(-1, named=True)
     if good["output_tokens"] is None or good["input_tokens"] is None:

@@ -37,6 +37,7 @@ class Arrivals:
     user_stamps: int = 0  # reads that carry the time of reading, not the kernel's time of receipt
     clock_suspect: bool = False  # a kernel stamp was impossible
     transport: str = "socket"  # or "httpx": through a proxy or over HTTP/2
+    in_handshake: bool = False  # TCP is connected for it, TLS is not agreed on
     unsettled: Callable[["Arrivals"], None] | None = None  # what stamps the reads
 
     def settle(self) -> None:

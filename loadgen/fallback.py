@@ -182,7 +182,7 @@ class FallbackTransport(httpx.AsyncBaseTransport):
         if arrivals.sent_ns is not None:
             return httpx.ReadTimeout(f"no complete answer within {self._timeout_s:g} s", request=request)
         limit_s = min(limit for limit in (self._timeout_s, self._connect_timeout_s) if limit is not None)
-        late = not_connected(self._peer_of(request.url), limit_s, reached=watch.connected > 0)
+        late = not_connected(self._peer_of(request.url), limit_s, watch.step, reached=watch.connected > 0)
         late.request = request
         return late
 

@@ -40,8 +40,8 @@ OPEN_WARMUP_S = 5.0
 
 PROBE_STAGES = (2, 6)
 """Requests of a probe: a first guess at the characters a token, then more around the length that is wanted."""
-PROBE_PATIENCE_S = 120.0
-"""Longest wait for a probe's short answer: an endpoint that hangs is told within this time."""
+PROBE_STAGE_S = 120.0
+"""Seconds after which a stage of a probe sends nothing more: what is slow is asked less. An answer has `timeout_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,18 +328,17 @@ def probe_spec(plan: RunPlan, stage: int, scale: PromptScale, folder: Path) -> S
 
     `scale` is what the stage before found out.
     """
-    patience_s = min(PROBE_PATIENCE_S, plan.target.timeout_s)
     requests = PROBE_STAGES[stage]
     return replace(
         _spec(
-            replace(plan, target=replace(plan.target, timeout_s=patience_s)),
+            plan,
             0,
             folder,
             phase="probe",
             shard=stage,  # the stages are one level: its rows are told apart by this
             shards=1,
             shape=Shape(kind="closed", concurrency=1),
-            stop=StopRules(requests, None, requests, patience_s, error_share=0.5),
+            stop=StopRules(requests, None, requests, PROBE_STAGE_S, error_share=0.5),
             warmup_requests=0,
             prompt_scale=scale,
         ),

@@ -1,9 +1,11 @@
 """httpx's errors in the words and classes of our own transport, saying whether a proxy is to blame."""
 
+import ssl
 from typing import NamedTuple
 
 import httpx
 
+from loadgen import sockets
 from loadgen.sockets import reason_of
 
 
@@ -14,11 +16,19 @@ class Peer(NamedTuple):
     proxy: str | None
 
 
-def not_connected(peer: Peer, within_s: float, *, reached: bool) -> httpx.ConnectTimeout:
-    """The error of a request that was not sent within the limit; `reached`: the nearest of `peer` took a connection."""
+def not_connected(peer: Peer, within_s: float, step: str, *, reached: bool) -> httpx.ConnectTimeout:
+    """The error of a request that was not sent within the limit.
+
+    `step` as in `retold`; `reached`: the nearest of `peer` took a connection.
+    """
+    near = peer.proxy or peer.server
+    if step == "connection.start_tls":
+        return sockets.not_connected(near, within_s, in_handshake=True)
+    if step.endswith("start_tls"):
+        return sockets.not_connected(f"{peer.server} through {near}", within_s, in_handshake=True)
     if peer.proxy and reached:
-        return httpx.ConnectTimeout(f"{peer.proxy} opens no way to {peer.server} within {within_s:g} s")
-    return httpx.ConnectTimeout(f"no connection to {peer.proxy or peer.server} within {within_s:g} s")
+        return httpx.ConnectTimeout(f"{near} opens no way to {peer.server} within {within_s:g} s")
+    return sockets.not_connected(near, within_s, in_handshake=False)
 
 
 def retold(error: httpx.TransportError, peer: Peer, step: str, *, answered: bool) -> httpx.TransportError:
@@ -33,9 +43,9 @@ def retold(error: httpx.TransportError, peer: Peer, step: str, *, answered: bool
         case httpx.ConnectTimeout():
             return httpx.ConnectTimeout(f"cannot connect to {near}: {_cause(error)}")
         case httpx.ConnectError() if step == "connection.start_tls":
-            return httpx.ConnectError(f"TLS with {near} failed: {error}")
+            return httpx.ConnectError(f"TLS with {near} failed: {str(error) or _cause(error)}")
         case httpx.ConnectError() if step.endswith("start_tls"):
-            return httpx.ConnectError(f"TLS with {peer.server} through {near} failed: {error}")
+            return httpx.ConnectError(f"TLS with {peer.server} through {near} failed: {str(error) or _cause(error)}")
         case httpx.ConnectError():
             return httpx.ConnectError(f"cannot connect to {near}: {_cause(error)}")
         case httpx.RemoteProtocolError() if _is_cut(str(error)):
@@ -56,7 +66,8 @@ def _cause(error: BaseException) -> str:
     """Why it happened: the system's own error, which httpx keeps under the wrappers of other libraries."""
     below: BaseException | None = error
     while below is not None:
-        if isinstance(below, OSError) and below.errno:
+        # the numbers of TLS errors are not the system's
+        if isinstance(below, OSError) and below.errno and not isinstance(below, ssl.SSLError):
             return reason_of(below)
         below = below.exceptions[0] if isinstance(below, BaseExceptionGroup) else below.__cause__ or below.__context__
     return str(error) or "the other side closed it"

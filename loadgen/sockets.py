@@ -8,6 +8,7 @@ import ssl
 
 import httpx
 
+from loadgen.arrivals import Arrivals
 from loadgen.stamps import ask_kernel_stamps
 
 _READ_BYTES = 65536
@@ -67,13 +68,14 @@ def tls_context(*, verify: bool) -> ssl.SSLContext:
 
 
 async def open_socket(
-    host: str, port: int, tls: ssl.SSLContext | None, timeout_s: float | None
+    host: str, port: int, tls: ssl.SSLContext | None, timeout_s: float | None, arrivals: Arrivals
 ) -> tuple[socket.socket, Tls | None]:
-    """A connected non-blocking socket, TLS agreed on.
+    """A connected non-blocking socket, TLS agreed on; `arrivals.in_handshake` is set in between.
 
     Raises httpx.ConnectError (host not found, refused, TLS) or httpx.ConnectTimeout.
     """
     loop = asyncio.get_running_loop()
+    arrivals.in_handshake = False
     where = f"{host}:{port}"
     try:
         async with asyncio.timeout(timeout_s):
@@ -81,17 +83,29 @@ async def open_socket(
             try:
                 wrapped = Tls(tls, host) if tls else None
                 if wrapped:
+                    arrivals.in_handshake = True
                     await wrapped.handshake(loop, sock)
+                    arrivals.in_handshake = False
             except BaseException:
                 sock.close()
                 raise
             return sock, wrapped
     except TimeoutError:
-        raise httpx.ConnectTimeout(f"no connection to {where} within {timeout_s:g} s") from None
+        raise not_connected(where, timeout_s, in_handshake=arrivals.in_handshake) from None
     except ssl.SSLError as error:
         raise httpx.ConnectError(f"TLS with {where} failed: {error}") from None
     except OSError as error:
-        raise httpx.ConnectError(f"cannot connect to {where}: {reason_of(error)}") from None
+        failed = f"TLS with {where} failed" if arrivals.in_handshake else f"cannot connect to {where}"
+        raise httpx.ConnectError(f"{failed}: {reason_of(error)}") from None
+
+
+def not_connected(where: str, within_s: float | None, *, in_handshake: bool) -> httpx.ConnectTimeout:
+    """The error of a request that was not sent within the limit, TCP connected or not."""
+    if in_handshake:
+        return httpx.ConnectTimeout(
+            f"{where} took the connection and did not answer the TLS handshake within {within_s:g} s"
+        )
+    return httpx.ConnectTimeout(f"no connection to {where} within {within_s:g} s")
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, host: str, port: int, timeout_s: float | None) -> socket.socket:

@@ -26,7 +26,7 @@ from loadgen.heartbeat import Heartbeat
 from loadgen.http1 import request_bytes
 from loadgen.pool import TRIAL_S, Origin, Pool
 from loadgen.receiver import Receiver, receiver
-from loadgen.sockets import open_socket, tls_context
+from loadgen.sockets import not_connected, open_socket, tls_context
 from loadgen.stamps import ReadClock
 from loadgen.turns import Turns
 
@@ -123,8 +123,9 @@ class SocketTransport(httpx.AsyncBaseTransport):
         except TimeoutError:
             if arrivals.sent_ns is None:
                 _, host, port = _origin(request.url)
-                message = f"no connection to {host}:{port} within {self._timeout_s:g} s"
-                raise httpx.ConnectTimeout(message, request=request) from None
+                late = not_connected(f"{host}:{port}", self._timeout_s, in_handshake=arrivals.in_handshake)
+                late.request = request
+                raise late from None
             raise httpx.ReadTimeout(f"no complete answer within {self._timeout_s:g} s", request=request) from None
         except httpx.TransportError as error:
             error.request = request
@@ -182,7 +183,7 @@ class SocketTransport(httpx.AsyncBaseTransport):
         connection = self._pool.take(origin)
         if connection is None:
             started_ns = monotonic_ns()
-            connection = await self._connect(origin)
+            connection = await self._connect(origin, arrivals)
             if (connected_ns := monotonic_ns()) > at_ns:  # else it was open before it was needed, as most are
                 arrivals.connect_ns = connected_ns - started_ns
         reader = await connection.exchange(wire, arrivals, at_ns=at_ns, without_body=request.method == "HEAD")
@@ -194,14 +195,13 @@ class SocketTransport(httpx.AsyncBaseTransport):
         except httpx.TransportError:
             self._reserve_after_ns = monotonic_ns() + _RETRY_NS
 
-    async def _connect(self, origin: Origin) -> Connection:
+    async def _connect(self, origin: Origin, arrivals: Arrivals | None = None) -> Connection:
         self.beat.start()
         scheme, host, port = origin
         if scheme == "https" and self._ssl_context is None:
             self._ssl_context = tls_context(verify=self._verify)
-        sock, tls = await open_socket(
-            host, port, self._ssl_context if scheme == "https" else None, self._connect_timeout_s
-        )
+        context = self._ssl_context if scheme == "https" else None
+        sock, tls = await open_socket(host, port, context, self._connect_timeout_s, arrivals or Arrivals())
         self.connections_opened += 1
         self._sockets.add(sock)
         if self._receiver is None:

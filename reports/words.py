@@ -61,7 +61,8 @@ VALIDITY = {
     "imported_summary": "figures of another tool over its whole test, without a steady-state window of ours: it may be chosen",
     "retracted": "its run was retracted after it was measured: kept and shown, never chosen",
     "client_bound": "the load generator was the limit (over 85 % of a core, over 1 % of the requests sent late, or "
-    "event-loop lag without kernel stamps); the endpoint may be faster",
+    "event-loop lag without kernel stamps); the endpoint may be faster. Of fewer than 100 requests one that is late is "
+    "enough: measure more",
     "unsteady": "fewer requests were in flight than the level asked for (below 95 % of its concurrency), or its queue only "
     "grew and it was stopped (over-saturated)",
     "under_sampled": "too few requests completed in the steady-state window (under 5 × concurrency, or no window), or the level "

@@ -7,6 +7,7 @@ from loadgen.spec import Target
 
 TARGET = Target(url="http://h/v1", api="chat", model="m")
 PROXIED = Target(url="http://h/v1", api="chat", model="m", proxy="http://p:1")
+HTTP2 = Target(url="http://h/v1", api="chat", model="m", http2=True)
 KEYED = Target(url="http://h/v1", api="chat", model="m", api_key_env="MY_KEY")
 
 
@@ -19,7 +20,13 @@ KEYED = Target(url="http://h/v1", api="chat", model="m", api_key_env="MY_KEY")
         (TARGET, {"outcome": "http_error", "http_status": 400, "error": "HTTP 400: stream_options"}, "null leaves a field out"),
         (TARGET, {"outcome": "http_error", "http_status": 307, "error": "HTTP 307: "}, "the server redirects"),
         (TARGET, {"outcome": "connect_error", "http_status": None, "error": "CERTIFICATE_VERIFY_FAILED"}, "--no-verify-tls"),
-        (TARGET, {"outcome": "timeout", "http_status": None, "error": "no answer"}, "is it stuck"),
+        (TARGET, {"outcome": "timeout", "http_status": None, "error": "no answer"}, "is it stuck, or is timeout_s (--timeout) too short"),
+        (HTTP2, {"outcome": "timeout", "http_status": None, "error": "no answer", "sent": True}, "does it not speak HTTP/2 (http2)"),
+        (HTTP2, {"outcome": "timeout", "http_status": 200, "error": "no answer", "sent": True}, "is it stuck, or is"),
+        (HTTP2, {"outcome": "truncated", "http_status": None, "error": "the connection broke: Broken pipe", "sent": True}, "does the server speak HTTP/2? Leave http2"),
+        (TARGET, {"outcome": "timeout", "http_status": None, "error": "h:443 took the connection and did not answer the TLS handshake within 10 s", "sent": False}, "http:// rather than https://"),
+        (PROXIED, {"outcome": "connect_error", "http_status": None, "error": "TLS with h:443 through the proxy p failed: the other side closed it", "sent": False}, "http:// rather than https://"),
+        (TARGET, {"outcome": "connect_error", "http_status": None, "error": "TLS with h:443 failed: [SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1", "sent": False}, "speaks TLS, but not as this machine"),
         (TARGET, {"outcome": "timeout", "http_status": None, "error": "no connection to h:80 within 10 s", "sent": False}, "nothing answers there"),
         (PROXIED, {"outcome": "timeout", "http_status": None, "error": "the proxy p opens no way", "sent": False}, "is the proxy http://p:1 up"),
         (PROXIED, {"outcome": "timeout", "http_status": None, "error": "no answer", "sent": True}, "is it stuck"),

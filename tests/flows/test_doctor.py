@@ -89,6 +89,15 @@ def test_each_endpoint_is_asked_and_told_apart(
     assert all(check.to_do for check in checks.values() if check.status == "failed")
 
 
+def test_an_endpoint_that_is_silent_for_longer_than_doctor_waits_may_only_be_slow(
+    reference: Callable[..., str], endpoints: Callable[..., dict[str, Check]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.endpoint_checks.PATIENCE_S", 0.3)
+    check = endpoints(slow={"url": reference("--fault", "hang"), "model": "m"})["endpoint slow"]
+    assert check.found == "timeout: no complete answer within 0.3 s"
+    assert "is it stuck, or is the 0.3 s that doctor waits (a run: 600 s) too short?" in check.to_do
+
+
 def test_an_engines_page_that_is_late_once_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([503, 200])
     page = httpx.MockTransport(lambda request: httpx.Response(next(answers), text="vllm:num_requests_running 1\n"))

@@ -74,6 +74,18 @@ async def test_an_endpoint_without_metrics_is_measured_all_the_same(
     assert "server_metrics" not in {part["table"] for part in manifest.parts}
 
 
+async def test_a_slow_endpoint_is_probed_for_as_long_as_it_takes_to_answer(
+    night: Night, reference: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # each answer takes longer than a stage of the probe sends: each stage gets one, and the level follows
+    monkeypatch.setattr("loadgen.plan.PROBE_STAGE_S", 0.2)
+    outcome = await night.measure(reference("--ttft-ms", "400"), Load(concurrency=[1], requests=7, warmup_requests=1))
+    assert outcome.status == "complete", outcome
+    [manifest] = manifests.read_all(night.home)
+    probed = [part["rows"] for part in manifest.parts if part["table"] == "request_traces" and "-l000-" in part["path"]]
+    assert probed == [1, 1]
+
+
 async def test_a_worker_that_dies_fails_its_level_and_every_finished_part_lands(
     night: Night, reference: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -223,6 +224,34 @@ async def test_an_endpoint_that_cannot_be_measured_fails_with_advice_and_leaves_
     # the first requests of the probe, each a row with its outcome
     assert 1 <= sum(part["rows"] for part in manifest.parts if part["table"] == "request_traces") <= 2
     assert not list(home.incoming.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("url", "changes", "says"),
+    [
+        (
+            "https",
+            {"timeout_s": 0.5},
+            r"timeout: 127.0.0.1:\d+ took the connection and did not answer the TLS.*http://",
+        ),
+        ("http", {"timeout_s": 0.5, "http2": True}, r"timeout: no complete answer.*does it not speak HTTP/2 \(http2\)"),
+    ],
+)
+async def test_a_server_that_is_silent_because_it_is_spoken_to_otherwise_is_told_with_what_to_change(
+    parameters: Callable[..., NightParameters], url: str, changes: dict[str, Any], says: str
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        pytest.raises(NightFailedError, match=says),
+    ):
+        await night(parameters(f"{url}://127.0.0.1:{silent.getsockname()[1]}", publish=False, **changes))
+
+
+async def test_a_plain_http_server_is_not_taken_for_one_that_is_down(
+    reference: Callable[..., str], parameters: Callable[..., NightParameters]
+) -> None:
+    with pytest.raises(NightFailedError, match=r"connect_error: TLS with .*does it speak http:// rather than https://"):
+        await night(parameters(reference().replace("http://", "https://"), publish=False))
 
 
 async def test_an_unreachable_server_fails_with_advice(home: Home, parameters: Callable[..., NightParameters]) -> None:

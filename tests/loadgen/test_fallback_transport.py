@@ -254,9 +254,37 @@ def test_a_time_out_while_connecting_is_told_as_such_and_by_who_did_not_answer(s
     assert [message for _, message in told] == [
         "the proxy 127.0.0.1:PORT opens no way to endpoint.invalid:443 within 0.2 s",
         "the proxy 127.0.0.1:PORT opens no way to endpoint.invalid:443 within 0.3 s",
-        "no connection to 127.0.0.1:PORT within 0.2 s",
+        "127.0.0.1:PORT took the connection and did not answer the TLS handshake within 0.2 s",
     ]
     assert [arrivals.sent_ns for arrivals, _ in told] == [None] * 3
+
+
+def test_who_does_not_speak_tls_is_named_whatever_is_on_the_way() -> None:
+    async def closing(reader, writer) -> None:
+        await reader.read(65536)
+
+    async def silent(reader, writer) -> None:
+        await reader.read()
+
+    async def told(url: str, **options: Any) -> str:
+        with pytest.raises((httpx.ConnectTimeout, httpx.ConnectError)) as caught:
+            await ask_once(url, Arrivals(), connect_timeout_s=0.3, **options)
+        return str(caught.value)
+
+    async def scenario() -> None:
+        async with listening(closing) as closes, listening(silent) as hangs, listening(tunnel([])) as proxy:
+            through = {"proxy": f"http://127.0.0.1:{proxy}"}
+            close, hang = f"127.0.0.1:{closes}", f"127.0.0.1:{hangs}"
+            assert await told(f"https://{close}", http2=True) == f"TLS with {close} failed: the other side closed it"
+            assert await told(f"https://{hang}", **through) == (
+                f"{hang} through the proxy 127.0.0.1:{proxy} took the connection and did not answer the TLS handshake "
+                "within 0.3 s"
+            )
+            assert await told("http://endpoint.invalid", proxy=f"https://{hang}") == (
+                f"the proxy {hang} took the connection and did not answer the TLS handshake within 0.3 s"
+            )
+
+    asyncio.run(scenario())
 
 
 def test_an_unknown_certificate_is_refused_through_a_tunnel_too(serve, wire, certificate: Path) -> None:

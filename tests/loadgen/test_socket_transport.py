@@ -506,3 +506,31 @@ def test_a_time_out_before_anything_was_sent_is_one_of_connecting(monkeypatch: p
     monkeypatch.setattr("loadgen.transport.open_socket", never)
     with pytest.raises(httpx.ConnectTimeout, match=r"no connection to 127\.0\.0\.1:9 within 0\.1 s"):
         asyncio.run(post_once("http://127.0.0.1:9", Arrivals(), timeout_s=0.1, connect_timeout_s=30.0))
+
+
+@pytest.mark.parametrize("limits", [{"connect_timeout_s": 0.3}, {"timeout_s": 0.3}])
+def test_a_server_that_takes_connections_and_does_not_shake_hands_is_told_as_such(limits: dict[str, float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(httpx.ConnectTimeout) as caught:
+            asyncio.run(post_once(f"https://127.0.0.1:{port}", Arrivals(), **limits))
+    said = f"127.0.0.1:{port} took the connection and did not answer the TLS handshake within 0.3 s"
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"), [(b"HTTP/1.1 400 Bad Request\r\n\r\n", "WRONG_VERSION_NUMBER"), (b"", "the server closed")]
+)
+def test_an_answer_to_the_handshake_that_is_no_tls_is_a_failure_of_tls(answer: bytes, told: str) -> None:
+    async def scenario() -> None:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(65536)
+            writer.write(answer)
+            writer.close()
+
+        async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            await post_once(f"https://127.0.0.1:{port}", Arrivals())
+
+    with pytest.raises(httpx.ConnectError, match=rf"^TLS with 127\.0\.0\.1:\d+ failed: .*{told}"):
+        asyncio.run(scenario())

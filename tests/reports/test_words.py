@@ -65,6 +65,14 @@ def test_reasons_are_explained_once_and_a_new_one_is_not_lost() -> None:
     assert explained["errors_high"] == "more than 5 % of the requests failed"
 
 
+def test_a_short_level_that_one_late_request_spoils_is_told_to_be_longer() -> None:
+    # 1 of 99 is over 1 %, 1 of 100 is not
+    assert (
+        "Of fewer than 100 requests one that is late is enough: measure more"
+        in reasons(["client_bound"])["client_bound"]
+    )
+
+
 def test_a_level_has_a_label_that_says_its_kind() -> None:
     assert [load_label(POINTS[name]) for name in "po"] == ["c=1", "2.5/s"]
     assert legend([POINTS["o"], POINTS["p"]]) == "c=1 is concurrency 1; 2.5/s is 2.5 requests/s offered"
