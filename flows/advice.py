@@ -33,9 +33,9 @@ _BY_OUTCOME = {
 }
 
 
-def advice(target: Target, failure: dict[str, Any] | None) -> str:
-    """One line: what failed at `target`, how, and what to do."""
-    return f"{target.url} ({target.api}, model {target.model!r}) cannot be measured: {symptom(failure)}. What to do: {remedy(target, failure)}"
+def advice(target: Target, failure: dict[str, Any] | None, limit: str) -> str:
+    """One line: what failed at `target`, how, and what to do; `limit` is what the answer was waited for."""
+    return f"{target.url} ({target.api}, model {target.model!r}) cannot be measured: {symptom(failure)}. What to do: {remedy(target, failure, limit)}"
 
 
 def symptom(failure: dict[str, Any] | None) -> str:
@@ -44,7 +44,7 @@ def symptom(failure: dict[str, Any] | None) -> str:
     return f"{failure.get('outcome', 'failed')}: {' '.join(str(failure.get('error') or 'no message').split())}"
 
 
-def remedy(target: Target, failure: dict[str, Any] | None, limit: str = "timeout_s (--timeout)") -> str:
+def remedy(target: Target, failure: dict[str, Any] | None, limit: str) -> str:
     """What the user can do about it; `limit` is what the answer was waited for."""
     failure = failure or {}
     outcome, status = str(failure.get("outcome", "failed")), failure.get("http_status")

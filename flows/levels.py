@@ -73,7 +73,7 @@ async def probe(run_folder: str) -> None:
     if here.stop.is_set() or done[-1]["interrupted"]:
         return
     if not done[-1]["outcomes"].get("ok"):
-        raise EndpointError(advice(plan.target, done[-1]["first_failure"]))
+        raise EndpointError(advice(spec.target, done[-1]["first_failure"], _limit(plan, spec)))
     run.update(keeps_connections=done[-1]["keeps_connections"])
     if scale is None:
         here.progress.say(unscaled(plan.endpoint, done[-1]["probe"]))
@@ -160,6 +160,13 @@ async def _here(spec: ShardSpec, tell: Callable[[int, Event], None], together: T
     finally:
         if together:
             together.gone(spec.shard)
+
+
+def _limit(plan: RunPlan, spec: ShardSpec) -> str:
+    waited_s, allowed_s = spec.target.timeout_s, plan.target.timeout_s
+    if waited_s == allowed_s:
+        return "timeout_s (--timeout)"
+    return f"the {waited_s:g} s that a probe waits, before anything is measured,"
 
 
 def _tell_repeats(progress: Progress, plan: RunPlan, level: LevelPlan) -> None:

@@ -41,7 +41,9 @@ OPEN_WARMUP_S = 5.0
 PROBE_STAGES = (2, 6)
 """Requests of a probe: a first guess at the characters a token, then more around the length that is wanted."""
 PROBE_STAGE_S = 120.0
-"""Seconds after which a stage of a probe sends nothing more: what is slow is asked less. An answer has `timeout_s`."""
+"""Seconds after which a stage of a probe sends nothing more: what is slow is asked less."""
+PROBE_ANSWER_S = 120.0
+"""Longest wait for a probe's short answer: of an endpoint that hangs, ten minutes a plan would be lost of the night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +333,7 @@ def probe_spec(plan: RunPlan, stage: int, scale: PromptScale, folder: Path) -> S
     requests = PROBE_STAGES[stage]
     return replace(
         _spec(
-            plan,
+            replace(plan, target=replace(plan.target, timeout_s=min(PROBE_ANSWER_S, plan.target.timeout_s))),
             0,
             folder,
             phase="probe",

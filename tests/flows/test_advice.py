@@ -42,7 +42,7 @@ KEYED = Target(url="http://h/v1", api="chat", model="m", api_key_env="MY_KEY")
     ],
 )  # fmt: skip
 def test_each_failure_comes_with_what_to_do(target: Target, failure: dict[str, object] | None, says: str) -> None:
-    said = advice(target, failure)
+    said = advice(target, failure, "timeout_s (--timeout)")
     assert said.startswith("http://h/v1 (chat, model 'm') cannot be measured")
     assert says in said
 

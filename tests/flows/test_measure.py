@@ -86,6 +86,15 @@ async def test_a_slow_endpoint_is_probed_for_as_long_as_it_takes_to_answer(
     assert probed == [1, 1]
 
 
+async def test_an_endpoint_that_hangs_is_told_with_the_limit_that_was_hit(
+    night: Night, reference: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadgen.plan.PROBE_ANSWER_S", 0.4)
+    outcome = await night.measure(reference("--ttft-ms", "5000"), Load(concurrency=[1], requests=7))
+    assert outcome.status == "failed"
+    assert "is it stuck, or is the 0.4 s that a probe waits, before anything is measured, too short?" in outcome.message
+
+
 async def test_a_worker_that_dies_fails_its_level_and_every_finished_part_lands(
     night: Night, reference: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,7 +148,9 @@ def test_who_is_not_let_in_hears_why_without_the_password_and_what_to_do(
     assert (done["outcomes"].get("ok"), guard.let_in) == (None, 0)
     assert [row["error"] for row in rows if says not in row["error"]] == []
     assert not any(secret in str(rows) + str(done) for secret in ("hunter-2", "bWU6aHVudGVyLTI="))
-    hint = remedy(Target(url="http://e", api="chat", model="m", proxy="http://p:1", proxy_auth_env=variable), rows[0])
+    hint = remedy(
+        Target(url="http://e", api="chat", model="m", proxy="http://p:1", proxy_auth_env=variable), rows[0], "timeout_s"
+    )
     assert ("refuses the user and password in PROXY_LOGIN" if login else "name that with proxy_auth_env") in hint
 
 

@@ -79,7 +79,11 @@ def test_splitting_by_length_beats_each_endpoint_alone(given: Given) -> None:
 def test_a_route_cites_the_point_that_it_stands_on(given: Given) -> None:
     small_and_big(given, headroom=0.1).build()
     row = given.one("from curated.mix_routes where workload = 'long'")
-    assert (row["run_id"], row["operating_point_id"], row["metric_version"]) == ("big-long", "big-long-a1-l1", METRIC_VERSION)
+    assert (row["run_id"], row["operating_point_id"], row["metric_version"]) == (
+        "big-long",
+        "big-long-a1-l1",
+        METRIC_VERSION,
+    )
     assert (row["price_valid_from"], row["catalog_hash"]) == (date(2025, 1, 1), "catalog")
     assert (row["peak_rps"], row["rps_per_instance"]) == (pytest.approx(30), pytest.approx(10))
     assert row["instances_busy"] == pytest.approx(3.3)  # 30 x 1.1 / 10
