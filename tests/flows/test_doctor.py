@@ -57,7 +57,7 @@ def test_each_endpoint_is_asked_and_told_apart(
     good = reference()
 
     def at(url: str, **more: Any) -> dict[str, Any]:
-        return {"url": url, "model": "m", "timeout_s": 10.0, **more}
+        return {"url": url, "model": "m", "timeout_s": 30.0, **more}
 
     checks = endpoints(
         good=at(good),
