@@ -1,6 +1,6 @@
 """What the gate takes for known exactly, and what for noise, where prices and performance move together."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +84,16 @@ def test_on_a_second_night_its_own_interval_stands_for_the_noise(
         assert "1.0 sigmas of 7.7 %, its own interval" in found.why
     else:
         assert ("4.4 sigmas" if interval[0] else "not known yet") in found.why
+
+
+def test_a_night_to_come_is_the_newest_until_it_is_retracted(tmp_path: Path) -> None:
+    tonight = {"value_usd": 1.01, "baseline_usd": 1.0}
+    by_mistake = {"night": datetime.now() + timedelta(days=1500), "value_usd": 1.0, "baseline_nights": 0}
+    found = verdict(tmp_path, 0.05, {}, tonight, by_mistake)
+    assert (found.row["night"], found.verdict) == (by_mistake["night"], "no_baseline")
+    retracted = by_mistake | {"value_usd": None, "status": "no_valid_point", "no_value": "no_valid_point: retracted"}
+    found = verdict(tmp_path, 0.05, {}, tonight, retracted)
+    assert (found.row["night"], found.verdict) == (NIGHT + timedelta(days=1), "ok")
+    # one that was to be is not passed over
+    found = verdict(tmp_path, 0.05, {}, tonight, retracted | {"night": NIGHT + timedelta(days=2)})
+    assert found.verdict == "no_value"
