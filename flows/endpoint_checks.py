@@ -5,6 +5,7 @@ By two short requests through the load generator's own probe, so that what passe
 
 import asyncio
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -43,20 +44,23 @@ async def endpoint_checks(home: Home, name: str, endpoint: Endpoint, scratch: Pa
     for variable, what in ((endpoint.api_key_env, "its key"), (endpoint.proxy_auth_env, "USER:PASSWORD for its proxy")):
         if variable and not os.environ.get(variable):
             return [Check(check, "failed", f"{variable} is not set", f"export {variable}=… with {what}")]
-    plan = _probe_plan(name, endpoint)
-    try:
-        # a home that is not there yet holds no endpoint
-        with endpoint_lock(home if home.locks.is_dir() else Home(scratch), name, "doctor") as lock:
-            spec = probe_spec(plan, 0, PromptScale(), scratch / name)
-            capped = spec.target.timeout_s < endpoint.timeout_s
-            limit = (
-                f"the {PATIENCE_S:g} s that doctor waits (a run: {endpoint.timeout_s:g} s)" if capped else "timeout_s"
-            )
+    with ExitStack() as held:
+        try:
+            # a home that is not there yet holds no endpoint
+            at = home if home.locks.is_dir() else Home(scratch)
+            lock = held.enter_context(endpoint_lock(at, name, "doctor"))
+        except EndpointBusyError as busy:
+            return [Check(check, "warning", str(busy), "ask again when that run is done")]
+        except OSError as error:
+            found = f"not asked: a run may be measuring it, and its lock cannot be written ({error.strerror})"
+            return [Check(check, "warning", found, "see data home, then ask again")]
+        try:
+            spec = probe_spec(_probe_plan(name, endpoint), 0, PromptScale(), scratch / name)
+            waited_s = spec.target.timeout_s
+            limit = f"the {waited_s:g} s that doctor waits" if waited_s < endpoint.timeout_s else "timeout_s"
             return [await _probe(check, spec, scratch / name, lock, limit), await _metrics(name, endpoint, spec)]
-    except EndpointBusyError as busy:
-        return [Check(check, "warning", str(busy), "ask again when that run is done")]
-    except (RatecardError, OSError) as error:
-        return [Check(check, "failed", str(error), "the message says what is missing")]
+        except (RatecardError, OSError) as error:
+            return [Check(check, "failed", str(error), "the message says what is missing")]
 
 
 def _probe_plan(name: str, endpoint: Endpoint) -> RunPlan:

@@ -13,7 +13,7 @@ from flows.options import catalog_option, home_option, json_option
     "--as-of",
     metavar="DATE",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="Day that ages count to, as 2026-11-20.  [default: today, UTC]",
+    help="Day that ages count to, as 2026-11-20.  [default: today, UTC, or the day of the last run, if that is earlier]",
 )
 @catalog_option
 @home_option
@@ -38,11 +38,14 @@ def retention(dry_run: bool, as_of: datetime | None, catalog: str | None, home: 
     from warehouse.home import resolve
 
     at, folder = resolve(home), catalog_folder(catalog)
-    policy, day = load_policy(folder), as_of.date() if as_of else datetime.now(UTC).date()
-    if dry_run:
-        outcomes = retain.would(at, policy, day)
-    else:
-        outcomes = retain.apply(at, policy, day, lambda line: click.echo(line, err=True))
+    policy = load_policy(folder)
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    today = datetime.now(UTC).date()
+    day = as_of.date() if as_of else retain.as_of_today(at, today, say) if policy.rules else today
+    outcomes = retain.would(at, policy, day) if dry_run else retain.apply(at, policy, day, say)
     if as_json:
         click.echo(to_json([outcome.as_row() for outcome in outcomes]))
     elif policy.rules:

@@ -133,12 +133,18 @@ def _nearest(folder: Path) -> Path:
 def _home_writable(home: Home) -> Check:
     at = _nearest(home.root)
     there = str(home.root) if at == home.root else f"{home.root}, to be made"
-    if at.is_dir() and os.access(at, os.W_OK | os.X_OK):
+    inside = (home.incoming, home.raw, home.quarantine, home.locks, *home.locks.glob("*.lock"))
+    refused = next((path for path in (at, *inside) if path.exists() and not _is_writable(path)), None)
+    if refused is None and at.is_dir():
         return Check("data home", "ok", there)
     return Check(
-        "data home", "failed", f"{at} cannot be written to",
+        "data home", "failed", f"{refused or at} cannot be written to",
         "give this user the right to write there, or choose another with --home DIR or RATECARD_HOME",
     )  # fmt: skip
+
+
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK | os.X_OK if path.is_dir() else os.W_OK)
 
 
 def _disk(home: Home) -> Check:

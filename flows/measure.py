@@ -15,8 +15,9 @@ from flows.search import search
 from flows.slots import endpoint_slot
 from loadgen.plan import RunPlan
 from schemas.catalog import Catalog
-from schemas.errors import EndpointBusyError, RatecardError
+from schemas.errors import EndpointBusyError, LandingError, RatecardError
 from warehouse import archive, recovery, runs
+from warehouse.files import reason
 from warehouse.home import Home, endpoint_lock
 
 MOST_IN_FLIGHT = 512
@@ -129,8 +130,19 @@ async def _run(plan: RunPlan, catalog: Catalog, calibration: Mapping[str, Any]) 
         status, failure = "failed", f"{type(error).__name__}: {error}"
         raise
     finally:
-        folder.close(status, failure)
+        _close(folder, status, failure)
     return RunOutcome(plan.run_id, plan.endpoint, status, failure)
+
+
+def _close(folder: runs.RunFolder, status: str, failure: str | None) -> None:
+    try:
+        folder.close(status, failure)
+    except LandingError as error:
+        unclosed = (
+            f"the run could not be closed: {reason(error)}. What has landed is kept: free some space in {folder.home.root}, "
+            "and the next `ratecard run` or `ratecard build` closes it"
+        )
+        raise LandingError("\n".join(filter(None, [failure, unclosed]))) from error
 
 
 async def _sweep(plan: RunPlan, folder: runs.RunFolder) -> tuple[str, str | None]:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow, task
 from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import deployment, flow_run
+from prefect.states import Completed
 from pydantic import BaseModel, Field
 from rich.console import Console
 
@@ -31,6 +32,9 @@ from schemas.errors import NightFailedError, RatecardError
 from warehouse import recovery
 from warehouse.calibration import in_words, run_columns
 from warehouse.home import Home, resolve
+
+NEED_NO_SUITE = ("canary", "weekly-saturation")
+"""Schedules whose deployments ship, for catalogs that use them."""
 
 
 class NightParameters(BaseModel):
@@ -63,7 +67,8 @@ async def night(parameters: NightParameters) -> list[str]:
     """Measure, build, publish, report. Returns the ids of the runs measured.
 
     One endpoint that fails does not stop the others. A signal stops the load, lands what was measured, builds and ends.
-    With `publish` off it ends with the event `flows.stages.MEASURED`.
+    With `publish` off it ends with the event `flows.stages.MEASURED`. A deployment of `NEED_NO_SUITE` to which the catalog
+    gives nothing to do ends as `Skipped`.
 
     Raises:
         NightFailedError: a run failed or was interrupted; the message names each.
@@ -77,7 +82,14 @@ async def night(parameters: NightParameters) -> list[str]:
     if parameters.late_h is not None and datetime.now(UTC) - at > timedelta(hours=parameters.late_h):
         progress.say(f"the night of {at:%Y-%m-%d %H:%M} UTC is over: measuring it now would date today's speed back")
         return []
-    catalog = load(catalog_folder(parameters.catalog))
+    folder = catalog_folder(parameters.catalog)
+    catalog = load(folder)
+    if deployment.id is not None and _has_nothing_to_do(catalog, parameters):
+        why = f"no suite of {folder} has the schedule {parameters.schedule}: nothing to measure"
+        progress.say(why)
+        return cast(list[str], Completed(name="Skipped", message=why))  # Prefect takes it as how the flow run ended
+    if ahead := _ahead(at, datetime.now(UTC)):
+        progress.say(ahead)
     plans = plan_suites(catalog, parameters.suite, parameters.schedule, at)
     for line in recovery.recover(home):
         progress.say(line)
@@ -95,6 +107,23 @@ async def night(parameters: NightParameters) -> list[str]:
     if problems:
         raise NightFailedError("\n".join(problems), [o.run_id for o in outcomes])
     return [outcome.run_id for outcome in outcomes]
+
+
+def _has_nothing_to_do(catalog: Catalog, parameters: NightParameters) -> bool:
+    """Of a schedule that a catalog may well be without; any other that no suite has is a mistake."""
+    used = {suite.schedule for suite in catalog.suites.values()}
+    return parameters.schedule in NEED_NO_SUITE and parameters.schedule not in used
+
+
+def _ahead(at: datetime, now: datetime) -> str | None:
+    """What to know of a night that lies more than a day in the future, by mistake or by a clock that was wrong."""
+    days = (at.astimezone(UTC).date() - now.date()).days
+    if days <= 1:
+        return None
+    return (
+        f"the night of {at:%Y-%m-%d} is {days} days after today, {now:%Y-%m-%d}: until then it is the newest night in trends "
+        "and for the gate, and hides those measured meanwhile. If that is not meant: `ratecard retract RUN --why TEXT`"
+    )
 
 
 async def _publish(home: Home, run_ids: list[str], here: bool) -> list[str]:

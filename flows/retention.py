@@ -16,8 +16,14 @@ from warehouse.home import Home, resolve
 
 @task(name="retain", cache_policy=NO_CACHE, persist_result=False)
 async def retain_old(home: Home, policy: Policy) -> list[retain.Outcome]:
-    """Apply the policy as of today."""
-    return await asyncio.to_thread(retain.apply, home, policy, datetime.now(UTC).date(), print)
+    """Apply the policy as of today, or of the last run."""
+
+    def applied() -> list[retain.Outcome]:
+        today = datetime.now(UTC).date()
+        day = retain.as_of_today(home, today, print) if policy.rules else today
+        return retain.apply(home, policy, day, print)
+
+    return await asyncio.to_thread(applied)
 
 
 @flow(name="retention", persist_result=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import log, log1p, sqrt
 from typing import Any
 
-from reports.moved import UNITS, certainty
+from reports.moved import NEWEST, UNITS, certainty
 from reports.numbers import money
 from warehouse.ask import own_rows
 from warehouse.home import Home
@@ -20,14 +20,14 @@ FILTERS = ("endpoint", "workload", "slo", "demand", "price_plan", "cost_basis", 
 
 _OF_A_CHANGE = ("cause", "direction", "step_night", "first_night", "confidence", "reference_usd", "suspects")
 
-_NEWEST = """
+_NEWEST = f"""
 with newest as (
     select
         series_id,
-        max(night) as night,
+        {NEWEST} as night,
         bool_or(value_usd is not null) as had_value,
     from curated.cost_trends
-    where true {chosen}
+    where true {{chosen}}
     group by series_id
 ),
 
@@ -60,6 +60,7 @@ exact as (
     inner join curated.cost_trends as past
         on
             tonight.series_id = past.series_id
+            and past.night <= tonight.night
             and coalesce(past.night > tonight.baseline_until, past.night >= tonight.step_night)
     group by tonight.series_id
 )

@@ -10,9 +10,14 @@ from warehouse.home import Home
 
 Row = dict[str, Any]
 
-_STANDING = """
+NEWEST = """max(night) filter (
+            where not (contains(coalesce(no_value, ''), 'retracted') and night > make_timestamp(epoch_us(now())) + interval 1 day)
+        )"""
+"""A series' newest night in `cost_trends`. One to come that was retracted (a wrong --night, or clock) hides no other."""
+
+_STANDING = f"""
 with newest as (
-    select series_id, max(night) as night
+    select series_id, {NEWEST} as night
     from curated.cost_trends
     group by series_id
 )

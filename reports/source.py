@@ -38,7 +38,7 @@ class Source:
 
 @contextmanager
 def opened(home: Home) -> Iterator[Source]:
-    """The warehouse of `home`, with the temporary table `shown`: each endpoint x workload with its latest night.
+    """The warehouse of `home`, with the temporary table `shown`: each endpoint x workload with its latest night, and the view `counted_runs`.
 
     Raises:
         WarehouseError: there is no warehouse.
@@ -46,6 +46,7 @@ def opened(home: Home) -> Iterator[Source]:
     """
     with connect(home) as con:
         lacking = tuple(_fill_in(con))
+        con.execute(f"create temp view counted_runs as {_sql('counted_runs')}")
         con.execute(f"create temp table shown as {_sql('shown')}")
         yield Source(con, lacking)
 

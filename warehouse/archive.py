@@ -17,7 +17,7 @@ from schemas.columns import CURATED_TABLES, METRIC_VERSION, Table
 from schemas.digest import file_digest
 from schemas.errors import LandingError, WarehouseError
 from warehouse import manifests
-from warehouse.files import sync_folder, write_bytes, write_whole
+from warehouse.files import is_full, reason, sync_folder, write_bytes, write_whole
 from warehouse.home import Home
 from warehouse.manifests import Manifest
 from warehouse.runs import now
@@ -82,7 +82,10 @@ def write(home: Home, con: duckdb.DuckDBPyConnection, night: str, tables: Sequen
         written = {name: _write(con, _TABLES[name], night, folder / f"{name}.parquet") for name in tables}
         versions = con.execute("select max(metric_version) from curated.runs where night = ?", [night]).fetchall()
     except (OSError, duckdb.Error) as error:
-        raise LandingError(f"the night {night} cannot be archived in {folder}: {error}. Its traces are kept") from error
+        advice = ". Free some space there and run again" if is_full(error) else ""
+        raise LandingError(
+            f"the night {night} cannot be archived in {folder}: {reason(error)}. Its traces are kept{advice}"
+        ) from error
     archive = Archive(night, now(), versions[0][0] or METRIC_VERSION, written)
     content = {"archive_version": VERSION} | asdict(archive)
     write_bytes(folder / "archive.json", json.dumps(content, indent=1).encode())

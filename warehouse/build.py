@@ -17,6 +17,7 @@ from schemas.errors import BuildError, WarehouseError
 from transforms.runner import BuildReport
 from transforms.runner import build as run_transforms
 from warehouse import archive, inventory, manifests, published, sources
+from warehouse.files import is_full, reason
 from warehouse.home import Home
 from warehouse.increment import increment
 from warehouse.inventory import Inventory
@@ -111,7 +112,12 @@ def _told(home: Home) -> Iterator[None]:
     try:
         yield
     except (BuildError, duckdb.Error, OSError) as error:
+        kept = f"What was measured is kept in {home.raw}, and what was published before is untouched"
+        if is_full(error):
+            raise WarehouseError(
+                f"the warehouse was not rebuilt: {reason(error)}. {kept}. Free some space in {home.root}, which a new "
+                "warehouse takes beside the published one; then `ratecard build`"
+            ) from error
         raise WarehouseError(
-            f"the warehouse was not rebuilt: {error}\nWhat was measured is kept in {home.raw}, and what was published "
-            "before is untouched. If the disk is full, free some space there; then `ratecard build`"
+            f"the warehouse was not rebuilt: {error}\n{kept}. If the disk is full, free some space there; then `ratecard build`"
         ) from error

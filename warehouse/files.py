@@ -10,6 +10,18 @@ from pathlib import Path
 from schemas.errors import LandingError
 
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT))
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error of the system, or of a library, says that there is no space to write."""
+    return any(said in str(error) for said in _FULL)
+
+
+def reason(error: BaseException) -> str:
+    """Why something could not be written; of a full disk in the system's words, which libraries bury in their own."""
+    said = next((said for said in _FULL if said in str(error)), None)
+    return said or getattr(error, "strerror", None) or str(error)
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -30,7 +42,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     except OSError as error:
         advice = "Make it writable" if error.errno in _NOT_ALLOWED else "Free space there"
         raise LandingError(
-            f"cannot write {path}: {error.strerror or error}. {advice} and run again: nothing was changed"
+            f"cannot write {path}: {reason(error)}. {advice} and run again: nothing was changed"
         ) from error
     finally:
         with contextlib.suppress(OSError):

@@ -16,10 +16,12 @@ from schemas.errors import EndpointBusyError
 from warehouse import manifests
 from warehouse.home import Home, endpoint_lock
 from warehouse.landing import levels_present, partition
-from warehouse.runs import CLOSED, RunFolder
+from warehouse.runs import CLOSED, NO_SPACE, RunFolder
 
 STALE_S = 3600.0
 """Age at which a temporary file that no lock guards is nobody's any more: they live for seconds."""
+_ENDED = "the process that measured it ended without closing it (killed, power lost, or no space to write)"
+_NO_SPACE_LEFT = "the disk was full: what had landed is kept, the run could not be closed at the time"
 
 
 def recover(home: Home) -> list[str]:
@@ -96,10 +98,8 @@ def _recover(folder: RunFolder) -> str:
     for index in sorted({*folder.parts().values(), *levels_present(folder.home, run)} - noted):
         level = known.get(index) or _as_specified(folder, index)
         folder.land_level(_cut_short(index, level) | {"search": search["kind"]})
-    folder.close(
-        "interrupted",
-        "the process that measured it ended without closing it (killed, power lost, or no space to write)",
-    )
+    full = (folder.path / NO_SPACE).exists()
+    folder.close("interrupted", _NO_SPACE_LEFT if full else _ENDED)
     return f"closed {name}, which an earlier process left open; what it had measured is kept"
 
 

@@ -21,6 +21,8 @@ from warehouse.retention import Part, Step, size_of, steps
 from warehouse.scratch import one_at_a_time
 
 _BUILD_WAIT_S = 600.0
+_QUIET_DAYS = 7
+"""So long without a run is nothing to speak of: a suite may be weekly."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,30 @@ class Outcome:
             "bytes_after": after.bytes if after else None,
             "problem": self.problem,
         }
+
+
+def as_of_today(home: Home, today: date, say: Callable[[str], None]) -> date:
+    """The day that ages count to where nobody names one: `today`, or the day of the last run, if that is earlier.
+
+    A clock that runs ahead would make all that was ever measured old at once. `say` is told where the two are far apart.
+
+    Raises:
+        LandingError: a manifest cannot be read.
+
+    """
+    last = max((_began(manifest.run) for manifest in manifests.read_all(home)), default=today)
+    if (today - last).days > _QUIET_DAYS:
+        say(
+            f"the last run began on {last}, {(today - last).days} days before today, {today}: ages count to that day, lest a "
+            f"clock that is wrong makes everything old. If it is right, `ratecard retention --as-of {today}` counts to today"
+        )
+    if (last - today).days > 1:
+        say(f"a run began on {last}, which is after today, {today}: is this machine's clock right? Ages count to today")
+    return min(last, today)
+
+
+def _began(run: dict[str, Any]) -> date:
+    return date.fromisoformat(str(run["started_at"])[:10])
 
 
 def would(home: Home, policy: Policy, as_of: date) -> list[Outcome]:

@@ -20,13 +20,16 @@ from urllib.parse import urlsplit, urlunsplit
 from schemas.accelerators import kw_per_gpu
 from schemas.catalog import Catalog
 from schemas.columns import REQUEST_TRACES
+from schemas.errors import LandingError
 from warehouse import manifests
-from warehouse.files import write_bytes
+from warehouse.files import is_full, write_bytes
 from warehouse.home import Home
 from warehouse.landing import LandedPart, PartName, land_part, landed_parts
 
 CLOSED = ".closed-"
 """Prefix of a folder that is being removed."""
+NO_SPACE = "no-space"
+"""Empty file in the folder of a run that could not be closed because the disk was full: a name may fit where no data do."""
 
 
 def now() -> str:
@@ -87,7 +90,12 @@ class RunFolder:
         return row, landed
 
     def close(self, status: str, failure: str | None, ended_at: str | None = None) -> Path:
-        """Write the manifest and remove the folder; returns the manifest's path. Null `ended_at`: it ended now."""
+        """Write the manifest and remove the folder; returns the manifest's path. Null `ended_at`: it ended now.
+
+        Raises:
+            LandingError: the manifest cannot be written; the folder stays, and recovery closes the run later.
+
+        """
         landed = self.levels()
         levels = [entry["level"] for entry in landed if entry["level"]["level_index"] > 0]
         run = self.run() | {
@@ -98,9 +106,14 @@ class RunFolder:
             "rows_quarantined": sum(entry["level"]["rows_quarantined"] for entry in landed),
         }
         parts = [part for entry in landed for part in entry["parts"]]
-        path = manifests.write(
-            self.home, manifests.Manifest(run, levels, parts, json.loads(self.plan_path.read_bytes()))
-        )
+        closed = manifests.Manifest(run, levels, parts, json.loads(self.plan_path.read_bytes()))
+        try:
+            path = manifests.write(self.home, closed)
+        except LandingError as error:
+            if is_full(error):
+                with contextlib.suppress(OSError):
+                    (self.path / NO_SPACE).touch()
+            raise
         self.remove()
         return path
 

@@ -5,7 +5,7 @@ with latest as (
         workload,
         max(night) as night,
         count(distinct night) as nights,
-    from runs
+    from counted_runs
     group by endpoint, workload
 )
 

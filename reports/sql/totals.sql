@@ -5,4 +5,4 @@ select
     min(night) as first_night,
     max(night) as last_night,
     string_agg(distinct cast(metric_version as varchar), ', ') as metric_version,
-from runs
+from counted_runs

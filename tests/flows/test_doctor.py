@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import os
+import subprocess
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,7 +97,7 @@ def test_an_endpoint_that_is_silent_for_longer_than_doctor_waits_may_only_be_slo
     monkeypatch.setattr("flows.endpoint_checks.PATIENCE_S", 0.3)
     check = endpoints(slow={"url": reference("--fault", "hang"), "model": "m"})["endpoint slow"]
     assert check.found == "timeout: no complete answer within 0.3 s"
-    assert "is it stuck, or is the 0.3 s that doctor waits (a run: 600 s) too short?" in check.to_do
+    assert "is it stuck, or is the 0.3 s that doctor waits too short?" in check.to_do
 
 
 def test_an_engines_page_that_is_late_once_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +117,35 @@ def test_an_endpoint_under_load_is_left_alone(home: Home, endpoints: Callable[..
         checks = endpoints(busy={"url": "http://127.0.0.1:9", "model": "m"})
     assert checks["endpoint busy"].status == "warning"
     assert "tonight's run" in checks["endpoint busy"].found
+
+
+@pytest.fixture
+def read_only(home: Home) -> Iterator[None]:
+    """The home is there and may not be written, by root neither."""
+    home.prepare()
+    if os.geteuid():
+        home.locks.chmod(0o555)
+        yield
+        home.locks.chmod(0o755)
+        return
+    mounts = [["mount", "--bind", home.root, home.root], ["mount", "-o", "remount,bind,ro", home.root]]
+    if any(subprocess.run(mount, capture_output=True, check=False).returncode for mount in mounts):
+        pytest.skip("nothing can be mounted here")
+    yield
+    subprocess.run(["umount", home.root], check=True)
+
+
+@pytest.mark.usefixtures("read_only")
+def test_a_home_that_may_not_be_written_is_told_once_and_not_as_the_endpoints_failure(
+    home: Home, endpoints: Callable[..., dict[str, Check]]
+) -> None:
+    checks = endpoints(e={"url": "http://127.0.0.1:9", "model": "m"})
+    told = checks["data home"]
+    assert (told.status, f"{home.root}" in told.found, "cannot be written to" in told.found) == ("failed", True, True)
+    assert "give this user the right to write there, or choose another with --home DIR" in told.to_do
+    asked = checks["endpoint e"]
+    assert (asked.status, asked.to_do) == ("warning", "see data home, then ask again")
+    assert "not asked: a run may be measuring it" in asked.found
 
 
 def test_without_a_home_or_endpoints_of_ones_own_nothing_is_left_behind(home: Home) -> None:

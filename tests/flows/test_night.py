@@ -13,7 +13,7 @@ from prefect.artifacts import Artifact
 
 from flows.catalogs import SUITE, AdHoc, write_adhoc
 from flows.night import NightParameters, night
-from schemas.errors import NightFailedError, WarehouseError
+from schemas.errors import NightFailedError, UsageError, WarehouseError
 from tests.traces import STARTER
 from warehouse import manifests
 from warehouse.ask import ask
@@ -328,3 +328,39 @@ def test_a_report_that_cannot_be_drawn_hides_nothing_that_was_measured(
         asyncio.run(night(parameters(reference())))
     assert len(failed.value.run_ids) == 1
     assert ask(home, "select count(*) from operating_points").rows == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "name"),
+    [("canary", "Skipped"), ("weekly-saturation", "Skipped"), ("nightly", "Failed"), ("canari", "Failed")],
+)
+async def test_a_deployment_that_the_catalog_gives_nothing_to_do_is_skipped_and_a_mistake_fails(
+    home: Home, parameters: Callable[..., NightParameters], monkeypatch: pytest.MonkeyPatch, schedule: str, name: str
+) -> None:
+    asked = parameters("http://127.0.0.1:9").model_copy(update={"suite": None, "schedule": schedule})
+    with pytest.raises(UsageError, match=f"no suite has the schedule '{schedule}'"):  # by hand
+        await night(asked)
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "of-a-schedule")
+    state = await night(asked, return_state=True)
+    assert state.name == name
+    assert "no suite" in state.message and schedule in state.message
+    assert manifests.read_all(home) == []
+
+
+async def test_a_night_in_the_future_is_measured_and_said_to_be_the_newest_until_then(
+    home: Home,
+    reference: Callable[..., str],
+    parameters: Callable[..., NightParameters],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url, ahead = reference(), datetime.now(UTC) + timedelta(days=400)
+    await night(parameters(url, night=ahead, publish=False))
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"the night of {ahead:%Y-%m-%d} is 400 days after today" in said
+    assert "newest night in trends and for the gate" in said
+    assert "`ratecard retract RUN --why TEXT`" in said
+    assert statuses(home) == [(1, "complete")]
+    await night(
+        parameters(url, night=datetime.now(UTC) + timedelta(days=1), publish=False)
+    )  # the date line is no mistake
+    assert "after today" not in capsys.readouterr().err

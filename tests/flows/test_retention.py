@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,47 @@ def test_a_dry_run_says_what_would_be_done_and_the_run_what_was(home: Home, call
         ("client_health", 2, 1, 8),
     ]
     assert all(row["bytes_after"] < row["bytes_before"] and row["problem"] is None for row in rows)
+
+
+def clock(monkeypatch: pytest.MonkeyPatch, day: str) -> None:
+    """The machine's clock is on `day`."""
+
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=tz)
+
+    monkeypatch.setattr("flows.keep.datetime", Then)
+
+
+def test_a_clock_that_runs_ahead_drops_nothing_and_is_told(
+    tmp_path: Path, call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy("all:\n  drop_after_days: 60\n")
+    home = Home(tmp_path / "then")
+    with monkeypatch.context() as patch:
+        patch.setattr("warehouse.runs.now", lambda: "2026-11-20T02:00:00")
+        measure(home)
+    before = files(home)
+    clock(monkeypatch, "2027-11-20")
+    done = call("--home", str(home.root))
+    assert done.exit_code == 0, done.output
+    assert "the last run began on 2026-11-20, 365 days before today, 2027-11-20: ages count to that day" in done.stderr
+    assert "If it is right, `ratecard retention --as-of 2027-11-20`" in done.stderr
+    assert done.stdout == "Nothing is due on 2026-11-20.\n"
+    assert files(home) == before
+    clock(monkeypatch, "2026-11-27")  # a weekly suite: nothing to say
+    assert call("--home", str(home.root)).output == "Nothing is due on 2026-11-20.\n"
+    clock(monkeypatch, "2026-11-18")
+    behind = call("--home", str(home.root))
+    assert (
+        "a run began on 2026-11-20, which is after today, 2026-11-18: is this machine's clock right?" in behind.stderr
+    )
+
+    asked = call("--home", str(home.root), "--as-of", "2027-11-20", "--json")
+    assert asked.exit_code == 0, asked.output
+    assert {row["action"] for row in json.loads(asked.stdout)} == {"drop"}
+    assert not list((home.raw / "request_traces").rglob("*.parquet"))
 
 
 def test_a_mistake_in_the_policy_is_wrong_usage_and_a_broken_part_is_work_that_failed(

@@ -1,13 +1,18 @@
 """What the gate takes for known exactly, and what for noise, where prices and performance move together."""
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reports.gate import Verdict, judge
+from reports.source import opened
 from tests.curated import NIGHT, publish
+from tests.history import History, land
+from warehouse.build import build
+from warehouse.corrections import retract
+from warehouse.home import Home
 
 SERIES = {"series_id": "s", "allocation_method": "price_ratio", "performance_id": "p", "noise_share": 0.02}
 
@@ -84,3 +89,27 @@ def test_on_a_second_night_its_own_interval_stands_for_the_noise(
         assert "1.0 sigmas of 7.7 %, its own interval" in found.why
     else:
         assert ("4.4 sigmas" if interval[0] else "not known yet") in found.why
+
+
+def test_a_night_to_come_is_the_newest_until_it_is_retracted(tmp_path: Path) -> None:
+    tonight = {"value_usd": 1.01, "baseline_usd": 1.0}
+    by_mistake = {"night": datetime.now() + timedelta(days=1500), "value_usd": 1.0, "baseline_nights": 0}
+    found = verdict(tmp_path, 0.05, {}, tonight, by_mistake)
+    assert (found.row["night"], found.verdict) == (by_mistake["night"], "no_baseline")
+    retracted = by_mistake | {"value_usd": None, "status": "no_valid_point", "no_value": "no_valid_point: retracted"}
+    found = verdict(tmp_path, 0.05, {}, tonight, retracted)
+    assert (found.row["night"], found.verdict) == (NIGHT + timedelta(days=1), "ok")
+    # one that was to be is not passed over
+    found = verdict(tmp_path, 0.05, {}, tonight, retracted | {"night": NIGHT + timedelta(days=2)})
+    assert found.verdict == "no_value"
+
+
+def test_a_night_to_come_that_was_retracted_is_no_last_night(tmp_path: Path) -> None:
+    home, history = Home(tmp_path / "home"), History(nights=3, start=date(2026, 1, 1))
+    land(home, history)
+    land(home, history, range(30_000, 30_001))
+    retract(home, "e0-2108", "the clock was wrong")
+    build(home)
+    with opened(home) as source:
+        assert [(row["night"], row["nights"]) for row in source.shown()] == [(history.at(2), 3)]
+    assert {found.row["night"] for found in judge(home, 0.05)} == {history.at(2)}

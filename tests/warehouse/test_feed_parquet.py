@@ -17,6 +17,7 @@ import pytest
 from schemas.columns import COST_LEDGER, CURATED_TABLES
 from schemas.errors import FeedError, UsageError
 from tests.curated import fleet, publish, together
+from tests.warehouse.killing import deaths
 from warehouse.feeds import folder, parquet
 from warehouse.feeds.folder import NOTE
 from warehouse.feeds.parquet import export
@@ -261,3 +262,45 @@ def test_days_are_cut_where_they_end_however_the_batches_fall(
     export(home, out, FEW)
     counts = pl.scan_parquet(out / "cost_ledger").group_by("run_date").len().sort("run_date").collect()
     assert counts["len"].to_list() == [BUCKETS] * 3
+
+
+WORK = """
+from pathlib import Path
+from warehouse.feeds import folder
+from warehouse.feeds.parquet import export
+from warehouse.home import Home
+
+if not {in_one_step}:
+    folder.exchange = lambda one, other: False
+
+def work(place):
+    export(Home(Path(place) / "home"), Path(place) / "export", ["cost_ledger", "time_shares"])
+"""
+
+
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_killed_at_any_moment_the_export_is_the_old_or_the_new_one_and_the_next_is_whole(
+    tmp_path: Path, in_one_step: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_one_step:
+        monkeypatch.setattr(folder, "exchange", lambda one, other: False)
+    before, died = tmp_path / "before", tmp_path / "died"
+    home = publish(before / "home", fleet(FIRST))
+    export(home, before / "export", FEW)
+    old = set(files(before / "export"))
+    publish(home.root, together(fleet(FIRST), fleet(SECOND)))
+    export(home, tmp_path / "undisturbed", FEW)
+    new = set(files(tmp_path / "undisturbed"))
+    events = 0
+    for events in deaths(WORK.format(in_one_step=in_one_step), before, died):
+        there = died / "export"
+        # two renames leave an instant without any; what was there is beside it then
+        assert there.exists() or not in_one_step, events
+        if there.exists():
+            assert set(files(there)) in (old, new), events
+            nights = pl.scan_parquet(there / "cost_ledger").group_by("run_date").len().collect()
+            assert set(nights["len"]) == {BUCKETS}, events
+        export(Home(died / "home"), there, FEW)
+        assert set(files(there)) == new, events
+        assert {path.name for path in died.iterdir()} == {"home", "export"}, events
+    assert events > 10

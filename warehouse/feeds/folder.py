@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import FeedError
-from warehouse.files import sync_folder
+from warehouse.files import reason, sync_folder
 
 NOTE = "_ratecard_export.json"
 """Readers of hive-partitioned folders leave names with an underscore alone."""
@@ -71,7 +71,7 @@ def replacing(target: Path) -> Iterator[Folder]:
             _take_place(new, target, aside)
     except OSError as error:
         raise FeedError(
-            f"cannot write {target}: {error.strerror or error}. Nothing was changed there: free space or permissions, then "
+            f"cannot write {target}: {reason(error)}. Nothing was changed there: free space or permissions, then "
             "run again, or choose another folder"
         ) from error
 
