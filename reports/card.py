@@ -6,6 +6,7 @@ from typing import Any
 
 from reports.loads import load_label
 from reports.tables import plain_table
+from reports.words import reasons
 from warehouse.ask import Answer, ask
 from warehouse.home import Home
 
@@ -144,7 +145,8 @@ def card_text(card: Card) -> str:
     said += [
         f"demand {demand}: no price plan fits the endpoint's hardware on that date (prices.yaml)" for demand in unpriced
     ]
-    return "\n\n".join([points, "\n".join(said), *([costs] if priced else [])])
+    explained = "\n".join(f"{reason}: {why}" for reason, why in reasons([row["validity"] for row in measured]).items())
+    return "\n\n".join(filter(None, [points, explained, "\n".join(said), costs if priced else ""]))
 
 
 def _verdict(row: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The rate card in the terminal and as JSON."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def test_it_says_at_which_rate_to_run(tmp_path: Path) -> None:
     assert priced[:5] == ["endpoint", "demand", "slo", "4.5/s", "3"]  # 95/s at 4.5/s a GPU: 22 GPUs, 3 servers of 8
     assert "None" not in card_text(card)
     assert [(row["concurrency"], row["request_rate"]) for row in card.as_json()["rate_card"]] == [(None, 4.5)]
+
+
+def test_a_reason_against_a_point_is_explained_once(card: Card) -> None:
+    [column] = [at for at, name in enumerate(card.points.columns) if name == "validity"]
+    spoilt = [(*row[:column], "osl_mismatch", *row[column + 1 :]) for row in card.points.rows]
+    said = card_text(replace(card, points=replace(card.points, rows=spoilt)))
+    assert said.count("osl_mismatch: the mean output length is") == 1
+    assert "osl_mismatch:" not in card_text(card)
 
 
 def test_json_has_both_columns_of_a_load(card: Card) -> None:
