@@ -5,6 +5,7 @@ A measured request is never retried: a second try would be another measurement.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -134,6 +135,7 @@ async def run_level(run_folder: str, level_index: int) -> dict[str, Any]:
     row, landed = run.land_level(level_row(specs[0], _chosen_by(plan), broken, done))
     _tell_rejected(here.progress, landed)
     _tell_late(here.progress, results)
+    _tell_same_machine(here.progress, done)
     here.progress.level_done(label, row, done)
     if broken is not None and not isinstance(broken, RatecardError):
         raise broken
@@ -186,6 +188,17 @@ def _tell_late(progress: Progress, results: Sequence[Event | BaseException]) -> 
             progress.say(
                 f"worker {shard + 1} of {len(results)} began {late_ms / 1e3:.2g} s after the common start, "
                 "and what it had missed was late: its machine was too busy for so many workers, or took it up late"
+            )
+
+
+def _tell_same_machine(progress: Progress, done: Sequence[Event]) -> None:
+    """Of shards elsewhere, which name theirs."""
+    machines = Counter(event["machine"] for event in done if "machine" in event)
+    for machine, shards in machines.items():
+        if shards > 1:
+            progress.say(
+                f"{shards} of {len(done)} shards ran on {machine}: for one a machine, start every worker of the pool with "
+                "--limit 1, that of the night too"
             )
 
 

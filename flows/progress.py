@@ -76,6 +76,8 @@ class Progress:
                 outcomes[outcome] = outcomes.get(outcome, 0) + count
         said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items(), key=lambda item: -item[1]))
         why = f": {row['failure']}" if row["failure"] else ""
+        if row["status"] == "failed":  # who died had no last word about its requests
+            why += f"; {row['rows_landed']} rows landed, its finished parts included"
         self.say(f"  {label}: {row['status']}, {said or 'no requests'}, warm-up included{why}")
 
 

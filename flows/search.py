@@ -102,7 +102,10 @@ def _found(figures: Preview, slo: str | None) -> Found:
     if slo is None:
         return Found(rps, note=("no throughput" if rps is None else f"{rps:.4g} requests/s") + doubt)
     judged = figures.attainment.get(slo)
-    return Found(rps, holds=verdict(judged), note=_said(judged) + doubt)
+    holds = verdict(judged)
+    if holds is False and "client_bound" in validity:
+        holds = None  # not the endpoint's doing: the level is measured again, for longer
+    return Found(rps, holds=holds, note=_said(judged) + doubt)
 
 
 def _throughput(point: dict[str, Any]) -> float | None:

@@ -6,6 +6,7 @@ must agree.
 
 import asyncio
 import json
+import socket
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,7 +27,7 @@ _LOOK_S = 1.0
 
 @flow(name="shard", persist_result=False)
 async def shard(spec: dict[str, Any]) -> Event:
-    """Run the shard of `spec` (`loadgen.spec.ShardSpec` as JSON) in a worker process; returns its `done` event.
+    """Run the shard of `spec` (`loadgen.spec.ShardSpec` as JSON) in a worker process; returns its `done` event, with the `machine`.
 
     Its parts, and the event, lie where the spec says. A cancellation makes the worker write what it has; so does the
     end of the run, in case the flow that asked was killed.
@@ -48,6 +49,7 @@ async def shard(spec: dict[str, Any]) -> Event:
             raise
         finally:
             watching.cancel()
+    word |= {"machine": socket.gethostname()}
     _leave(asked, word)
     return word
 

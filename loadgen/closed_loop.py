@@ -59,6 +59,7 @@ class ClosedLoop(Level):
             return None
         if self._due:
             job, due_ns = self._due.popleft()
+            job = self._as_of_now(job)
         elif self._jobs:
             job, due_ns = self._jobs.take(), free_ns
         else:

@@ -117,12 +117,12 @@ _TRANSFORMERS: dict[str, Sources] = {
     "requests_finished": _any("transformers:requests_finished_total"),
 }
 _GPUS: dict[str, Sources] = {
-    "gpu_power_w": _any("DCGM_FI_DEV_POWER_USAGE"),
+    "gpu_power_w": _any("DCGM_FI_DEV_POWER_USAGE", "nv_gpu_power_usage"),
     "gpu_energy_mj": _any("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"),
     "gpu_busy_percent": _any("DCGM_FI_DEV_GPU_UTIL"),
     "gpu_memory_mib": _any("DCGM_FI_DEV_FB_USED"),
 }
-"""Of the cards, under the names of NVIDIA's dcgm-exporter, where an engine's page has them too."""
+"""Of the cards, under the names of NVIDIA's dcgm-exporter (or Triton's own), where an engine's page has them too."""
 _ONCE_A_MODEL = {"nv_inference_pending_request_count", "nv_inference_request_success"}
 ENGINES = {
     "vllm": _VLLM, "sglang": _SGLANG, "llama.cpp": _LLAMA_CPP, "triton": _TRITON, "transformers": _TRANSFORMERS,
@@ -176,7 +176,8 @@ def _figure(ways: Sources, samples: Samples, column: str) -> float | None:
     for way in ways:
         parts = [_values(name, samples) for name in way]
         if all(parts) and column in SHARES:
-            return math.fsum(parts[0]) / len(parts[0])
+            share = math.fsum(parts[0]) / len(parts[0])
+            return share if share >= 0 else None  # vLLM says -1 of a prefix cache that is off
         if all(parts):
             return math.fsum(_total(name, values) for name, values in zip(way, parts, strict=True))
     return None

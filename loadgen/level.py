@@ -7,6 +7,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from time import monotonic_ns
 from typing import Any
 
@@ -261,6 +262,10 @@ class Level(ABC):
             elif self._spec.stop.over_saturation and self._over_saturated():
                 self._stop("over_saturated")
 
+    def _as_of_now(self, job: Job) -> Job:
+        """A further turn is measured once measuring has begun, whenever its conversation did: the server works for it too."""
+        return replace(job, phase="measure") if job.phase == "warmup" and self.measuring else job
+
     def _admit(self, job: Job, due_ns: int = 0) -> bool:
         """Whether `job` may still be sent, which it then must be: counts it and stops the level after the last.
 
@@ -272,10 +277,10 @@ class Level(ABC):
         if self._stopped:
             return False
         self._last_sent_ns = max(self._last_sent_ns, sent_ns)
+        self.turns_left_out += -1 if job.turn_index else len(job.later)
         if job.phase == "measure":
             self._measure_started_ns = self._measure_started_ns or sent_ns
             self._measured += 1
-            self.turns_left_out += -1 if job.turn_index else len(job.later)
             if self._measured == self._measured_limit:
                 self._stop("count")
         return True
@@ -319,8 +324,7 @@ class Level(ABC):
 
     def _give_up(self, job: Job) -> None:
         """The turns after a failed one are nobody's."""
-        if job.phase == "measure":
-            self.turns_left_out -= len(job.later)
+        self.turns_left_out -= len(job.later)
 
     def _keep(self, row: dict[str, Any]) -> None:
         if self._confidence:

@@ -133,7 +133,9 @@ class OpenLoop(Level):
         if len(self._tasks) >= self._most:
             self._arrived += 1
             self._held.append((job, due_ns))
-        elif self._admit(job, due_ns):
+            return
+        job = self._as_of_now(job)
+        if self._admit(job, due_ns):
             self._launch(job, due_ns)
 
     def _launch(self, job: Job, due_ns: int) -> None:
@@ -146,6 +148,7 @@ class OpenLoop(Level):
         self._tasks.discard(task)
         if self._held and not self._stopped:
             job, due_ns = self._held.popleft()
+            job = self._as_of_now(job)
             self._arrived -= 1
             if self._admit(job, due_ns):
                 self._launch(job, due_ns)

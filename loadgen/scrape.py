@@ -28,6 +28,8 @@ _PERIOD_S = 1.0
 _TIMEOUT_S = 4.0
 _GRACE_S = 0.5
 _MOST_FAILURES = 3
+_MOST_BYTES = 8 * 2**20
+"""Engines' pages have a hundredth of that; parsing more would hold up the level."""
 _NONE_THERE = (404, 405, 410, 501)
 
 
@@ -130,7 +132,7 @@ class Scraper:
         while self._pages:
             try:
                 async with asyncio.timeout(_TIMEOUT_S):  # httpx bounds single reads only
-                    response = await client.get(self._pages[0])
+                    response = await _read(client, self._pages[0])
             except (TimeoutError, httpx.HTTPError):
                 return None
             if response.status_code == 200 and "html" not in response.headers.get("content-type", ""):
@@ -139,6 +141,18 @@ class Scraper:
                 return None  # it will come back
             self._pages.pop(0)
         return None
+
+
+async def _read(client: httpx.AsyncClient, url: str) -> httpx.Response:
+    """The answer, whole. Raises httpx.HTTPError, also where it is longer than any engine's page."""
+    async with client.stream("GET", url) as response:
+        content = bytearray()
+        async for piece in response.aiter_bytes():
+            content += piece
+            if len(content) > _MOST_BYTES:
+                raise httpx.DecodingError(f"{url} is longer than {_MOST_BYTES} bytes")
+    headers = {"content-type": response.headers.get("content-type", "text/plain")}
+    return httpx.Response(response.status_code, headers=headers, content=bytes(content))
 
 
 def server_metrics_path(folder: Path, attempt: int, level_index: int) -> Path:

@@ -64,7 +64,7 @@ VALIDITY = {
     "event-loop lag without kernel stamps); the endpoint may be faster. Of fewer than 100 requests one that is late is "
     "enough: measure more",
     "unsteady": "fewer requests were in flight than the level asked for (below 95 % of its concurrency), or its queue only "
-    "grew and it was stopped (over-saturated)",
+    "grew and it was stopped (over-saturated), or one of its workers died",
     "under_sampled": "too few requests completed in the steady-state window (under 5 × concurrency, or no window), or the level "
     "ended before the later turns of its conversations (more than half as many left out as were sent): measure longer",
     "cache_contaminated": "the server answered over 1 % of the input from a cache, in a workload that shares no prefix",

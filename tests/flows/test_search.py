@@ -45,8 +45,9 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Callable[[Levels], list[LevelP
             return {"status": "complete", "stop_reason": "count", "failure": None} | levels(level)[0]
 
         def preview(_: RunFolder, level_index: int) -> Preview:
-            judged = levels(tried[level_index - 1])[1]
-            return Preview({"validity": "valid", "request_rps": 1.0}, {"chat": judged} if judged else {})
+            row, judged = levels(tried[level_index - 1])
+            point = {"validity": row.get("validity", "valid"), "request_rps": 1.0}
+            return Preview(point, {"chat": judged} if judged else {})
 
         monkeypatch.setattr("flows.measure.probe", nothing)
         monkeypatch.setattr("flows.search.measured", measured)
@@ -98,6 +99,18 @@ async def test_goodput_says_what_holds_and_measures_an_undecided_level_again_twi
     assert "goodput: c=3 holds chat (attainment 0.990, 0.950–0.995), c=4 does not (attainment 0.500, 0.400–0.600)" in (
         night.said
     )
+
+
+async def test_a_level_that_the_client_was_too_slow_for_is_measured_again_and_not_held_against_the_endpoint(
+    night: Night, simulated: Callable[[Levels], list[LevelPlan]]
+) -> None:
+    bound = {"validity": "client_bound"}
+    tried = simulated(lambda level: (bound, BAD) if level.least_requests == 40 else ({}, GOOD))
+    load = Load(search=Search(kind="goodput", slo="chat", start=1, max=2), requests=40)
+    outcome = await night.measure("http://unused.invalid", load, slos={"chat": CHAT})
+    assert outcome.status == "complete", outcome
+    assert [(level.shape.concurrency, level.stop.requests) for level in tried] == [(1, 40), (1, 80), (2, 40), (2, 80)]
+    assert "goodput: c=2 holds chat" in night.said
 
 
 async def test_an_over_saturated_rate_does_not_hold_and_the_search_goes_on_below(

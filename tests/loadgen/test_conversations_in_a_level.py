@@ -41,6 +41,17 @@ def test_a_turn_carries_what_was_said_before(run_level, talkative) -> None:
     assert result.done["turns_left_out"] == 0
 
 
+@pytest.mark.parametrize(
+    "shape", [{"concurrency": 2}, {"kind": "open", "concurrency": None, "rate": 100.0, "arrivals": "constant"}]
+)
+def test_turns_that_come_once_measuring_has_begun_are_measured(run_level, talkative, shape) -> None:
+    result = run_level(talkative, requests=30, warmup_requests=4, turns=THREE_TURNS | {"think_time_s": 0.1}, **shape)
+    begun = min(row["sent_ns"] for row in result.rows if row["phase"] == "measure")
+    assert [row for row in result.rows if row["phase"] == "warmup" and row["sent_ns"] > begun + 20_000_000] == []
+    assert any(row["phase"] == "measure" and row["conversation_index"] < 4 for row in result.rows)
+    assert sum(row["phase"] == "measure" for row in result.rows) == 30
+
+
 def test_single_requests_have_no_turns_to_leave_out(run_level, talkative) -> None:
     assert run_level(talkative, requests=2).done["turns_left_out"] is None
 
@@ -73,7 +84,7 @@ def test_a_conversation_that_thinks_holds_no_slot(run_level, talkative) -> None:
 def test_turns_that_were_not_due_at_the_end_are_counted(run_level, talkative, shape) -> None:
     result = run_level(talkative, requests=8, warmup_requests=1, turns=THREE_TURNS | {"think_time_s": 60.0}, **shape)
     assert [row["turn_index"] for row in result.rows] == [0] * 9
-    assert result.done["turns_left_out"] == 16
+    assert result.done["turns_left_out"] == 18
 
 
 def test_a_failed_turn_ends_its_conversation(run_level, wire) -> None:

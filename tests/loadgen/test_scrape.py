@@ -92,9 +92,10 @@ def test_queues_and_counters_are_summed_over_ranks_and_shares_averaged() -> None
             'nv_trt_llm_request_metrics{model="t",request_type="waiting",version="1"} 2\n'
             'nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="max",model="t"} 900\n'
             'nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="fraction",model="t"} 0.75\n'
-            'nv_inference_request_success{model="ensemble"} 10\nnv_inference_request_success{model="t"} 10\n',
+            'nv_inference_request_success{model="ensemble"} 10\nnv_inference_request_success{model="t"} 10\n'
+            'nv_gpu_power_usage{gpu_uuid="GPU-a"} 300\n',
             "triton",
-            {"requests_running": 4.0, "requests_waiting": 2.0, "kv_cache_usage": 0.75, "requests_finished": 10.0},
+            {"gpu_power_w": 300.0, "requests_running": 4.0, "requests_waiting": 2.0, "kv_cache_usage": 0.75, "requests_finished": 10.0},
             id="Triton with TensorRT-LLM, a request counted in each model of the ensemble",
         ),
         pytest.param(
@@ -197,6 +198,11 @@ def test_the_page_is_beside_the_api_and_nims_below_it() -> None:
     assert [row["source"] for row in scraper.rows] == ["nim", "nim"]
 
 
+def test_a_prefix_cache_that_is_off_has_no_share_of_hits() -> None:
+    text = "vllm:num_requests_running 7\nvllm:gpu_prefix_cache_hit_rate -1.0\n"
+    assert figures(text) == ("vllm", {"requests_running": 7.0})
+
+
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("answer", "requests"),
@@ -205,6 +211,7 @@ def test_the_page_is_beside_the_api_and_nims_below_it() -> None:
         pytest.param(lambda request: httpx.Response(200, html="<html>"), 2, id="a web page"),
         pytest.param(lambda request: httpx.Response(503), 3, id="three failures in a row"),
         pytest.param(served("python_info 1\n"), 3, id="metrics of something else"),
+        pytest.param(served("vllm:num_requests_running 1\n" * 400_000), 3, id="longer than any engine's page"),
     ],
 )
 def test_a_page_that_is_not_there_is_left_alone(answer: Answer, requests: int, tmp_path: Path) -> None:

@@ -90,9 +90,14 @@ def test_a_calibration_error_above_its_bound_makes_the_night_suspect(
     assert given.one("select calibration_ttft_error_p50_ms as e from curated.runs") == {"e": errors["ttft"]}
 
 
-@pytest.mark.parametrize(("reason", "validity"), [("over_saturated", "unsteady"), ("duration", "valid")])
-def test_an_open_loop_that_was_stopped_as_over_saturated_is_unsteady(given: Given, reason: str, validity: str) -> None:
-    given.run().level(load_kind="open", concurrency=None, request_rate=2.0, stop_reason=reason)
+@pytest.mark.parametrize(
+    ("reason", "status", "validity"),
+    [("over_saturated", "stopped", "unsteady"), ("duration", "failed", "unsteady"), ("duration", "complete", "valid")],
+)
+def test_an_open_loop_that_was_over_saturated_or_lost_a_worker_is_unsteady(
+    given: Given, reason: str, status: str, validity: str
+) -> None:
+    given.run().level(load_kind="open", concurrency=None, request_rate=2.0, stop_reason=reason, status=status)
     for turn in range(61):
         given.request(turn * 500, load_kind="open", concurrency=None, request_rate=2.0)
     given.build()

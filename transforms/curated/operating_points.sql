@@ -124,6 +124,7 @@ measured as (
         reported.late_start_ms,
         reported.turns_left_out,
         reported.stop_reason,
+        reported.status as level_status,
         client.tcp_rtt_ms,
         client.clock_step_ms,
         server.running_mean as server_running_mean,
@@ -160,6 +161,7 @@ judged as (
                 when
                     (load_kind = 'closed' and not is_summary and mean_in_flight < 0.95 * concurrency)
                     or (load_kind = 'open' and stop_reason = 'over_saturated')
+                    or level_status = 'failed'
                     then 'unsteady'
             end,
             case
