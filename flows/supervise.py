@@ -50,13 +50,13 @@ def run_supervised(arguments: Sequence[str]) -> int:
         env={**os.environ, _PIPE: str(read_end), "PYTHONSAFEPATH": "1"},
     )
     os.close(read_end)
-    asked = _forward_signals(child)
+    _forward_signals(child)
     try:
         code = child.wait()
     finally:
         os.close(write_end)
         _end_group(child.pid)
-    if code < 0 and not asked:
+    if code < 0:
         print(
             f"the measuring process was ended by {signal.Signals(-code).name}; what had landed is kept, "
             "and the next `ratecard run` or `ratecard build` closes the run",
@@ -65,20 +65,19 @@ def run_supervised(arguments: Sequence[str]) -> int:
     return code if code >= 0 else 1
 
 
-def _forward_signals(child: subprocess.Popen[bytes]) -> list[int]:
-    """The first signal asks the child to stop, the second ends it; returns the list that they are noted in."""
-    asked: list[int] = []
+def _forward_signals(child: subprocess.Popen[bytes]) -> None:
+    """The first signal asks the child to stop, the second ends it."""
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     # waited for, not handled: Python runs no handler for a signal that comes just before it waits for the child
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
 
     def forward() -> None:
-        while True:
-            asked.append(signal.sigwait(numbers))
-            child.send_signal(signal.SIGTERM if len(asked) == 1 else signal.SIGKILL)
+        signal.sigwait(numbers)
+        child.send_signal(signal.SIGTERM)
+        signal.sigwait(numbers)
+        child.send_signal(signal.SIGKILL)
 
     threading.Thread(target=forward, daemon=True, name="signals").start()
-    return asked
 
 
 def _end_group(leader: int) -> None:
