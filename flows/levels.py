@@ -76,6 +76,10 @@ async def probe(run_folder: str) -> None:
     if not done[-1]["outcomes"].get("ok"):
         raise EndpointError(advice(spec.target, done[-1]["first_failure"], _limit(plan, spec)))
     run.update(keeps_connections=done[-1]["keeps_connections"])
+    if done[-1].get("refused_http2"):
+        here.progress.say(
+            f"{plan.endpoint} does not speak HTTP/2: without http2 (--http2) the kernel would stamp its answers"
+        )
     if scale is None:
         here.progress.say(unscaled(plan.endpoint, done[-1]["probe"]))
     else:

@@ -46,6 +46,7 @@ class FallbackTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self.beat = Heartbeat()
         self.connections_opened = 0
+        self.refused_http2 = False  # asked for it, the server spoke HTTP/1.1
         self._proxy = proxy_of(proxy, proxy_auth) if proxy else None
         self._socks_errors = socks_errors()
         self._http2 = http2
@@ -151,6 +152,7 @@ class FallbackTransport(httpx.AsyncBaseTransport):
             else:
                 self._idle.append(lane)
         version: bytes = response.extensions["http_version"]
+        self.refused_http2 = self._http2 and version != b"HTTP/2"
         return version
 
     async def _give_up(self, lane: httpx.AsyncHTTPTransport, watch: Watch) -> None:

@@ -50,6 +50,8 @@ class SocketTransport(httpx.AsyncBaseTransport):
     keeps a connection after a stream; null lets it be found out (`loadgen.pool`).
     """
 
+    refused_http2 = False  # nobody asks for it here
+
     def __init__(
         self,
         *,

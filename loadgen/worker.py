@@ -77,7 +77,10 @@ async def run_shard(
         part.discard()
         raise
     emit(_progress(spec, level, jobs))
-    return _done(spec, level, transport, part) | {"keeps_connections": keeps_connections}
+    return _done(spec, level, transport, part) | {
+        "keeps_connections": keeps_connections,
+        "refused_http2": transport.refused_http2,
+    }
 
 
 def _start_of(spec: ShardSpec) -> Start | None:

@@ -16,6 +16,7 @@ from loadgen.plan import LevelPlan, shard_specs
 from loadgen.spec import PromptScale, ShardSpec
 from schemas.catalog.loads import Load
 from schemas.errors import WorkerError
+from tests.certificate import make_certificate
 from tests.flows.runs import QUICK, Night, planned
 from warehouse import manifests
 from warehouse.home import Home
@@ -84,6 +85,16 @@ async def test_a_slow_endpoint_is_probed_for_as_long_as_it_takes_to_answer(
     [manifest] = manifests.read_all(night.home)
     probed = [part["rows"] for part in manifest.parts if part["table"] == "request_traces" and "-l000-" in part["path"]]
     assert probed == [1, 1]
+
+
+async def test_a_server_that_is_asked_for_http2_and_speaks_it_not_is_named(
+    night: Night, reference: Callable[..., str], tmp_path: Path
+) -> None:
+    certificate = str(make_certificate(tmp_path))
+    url = reference("--tls-cert", certificate, "--tls-key", certificate)
+    outcome = await night.measure(url, Load(concurrency=[1], requests=7), http2=True, verify_tls=False)
+    assert outcome.status == "complete", outcome
+    assert "e does not speak HTTP/2" in night.said
 
 
 async def test_an_endpoint_that_hangs_is_told_with_the_limit_that_was_hit(
