@@ -95,7 +95,7 @@ def import_results(
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Take results of another TOOL into the history: AIPerf, GenAI-Perf, vLLM, SGLang, GuideLLM, LLMPerf, or a CSV.
+    """Take results of another TOOL into the history: AIPerf, GenAI-Perf, vLLM, SGLang, GuideLLM, LLMPerf, or a CSV.
 
     Requests land as traces, summaries as operating points marked imported_summary. Files of one sweep, given together or one
     after another, are the levels of one run; loading a file twice changes nothing. What cannot be true is refused or kept in

@@ -80,14 +80,13 @@ async def night(parameters: NightParameters) -> list[str]:
     progress = Progress(Console(stderr=True))
     at = scheduled(parameters)
     if parameters.late_h is not None and datetime.now(UTC) - at > timedelta(hours=parameters.late_h):
-        progress.say(f"the night of {at:%Y-%m-%d %H:%M} UTC is over: measuring it now would date today's speed back")
-        return []
+        return _skipped(
+            f"the night of {at:%Y-%m-%d %H:%M} UTC is over: measuring it now would date today's speed back", progress
+        )
     folder = catalog_folder(parameters.catalog)
     catalog = load(folder)
     if deployment.id is not None and _has_nothing_to_do(catalog, parameters):
-        why = f"no suite of {folder} has the schedule {parameters.schedule}: nothing to measure"
-        progress.say(why)
-        return cast(list[str], Completed(name="Skipped", message=why))  # Prefect takes it as how the flow run ended
+        return _skipped(f"no suite of {folder} has the schedule {parameters.schedule}: nothing to measure", progress)
     if ahead := _ahead(at, datetime.now(UTC)):
         progress.say(ahead)
     plans = plan_suites(catalog, parameters.suite, parameters.schedule, at)
@@ -107,6 +106,12 @@ async def night(parameters: NightParameters) -> list[str]:
     if problems:
         raise NightFailedError("\n".join(problems), [o.run_id for o in outcomes])
     return [outcome.run_id for outcome in outcomes]
+
+
+def _skipped(why: str, progress: Progress) -> list[str]:
+    """No runs; Prefect takes a state that a flow of a deployment returns as how its run ended."""
+    progress.say(why)
+    return [] if deployment.id is None else cast(list[str], Completed(name="Skipped", message=why))
 
 
 def _has_nothing_to_do(catalog: Catalog, parameters: NightParameters) -> bool:

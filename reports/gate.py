@@ -163,31 +163,34 @@ def _verdict(row: Row, limit: float, against: str) -> Verdict:
         moved, change = f"{moved}, {row['moved_share']:+.1%} in the mean since then", max(change, row["moved_share"])
     if change <= limit:
         return Verdict(row, "ok", change, None, moved)
-    confidence, how = _sureness(row, before, limit, against)
-    if confidence is None:
+    trips, confidence, how = _sureness(row, before, limit, against)
+    if not trips:
         return Verdict(row, "noise", change, None, f"{moved}, within its own noise so far: {how}")
     return Verdict(row, "tripped", change, confidence, f"{moved}, {how}{_since(row)}")
 
 
-def _sureness(row: Row, before: float, limit: float, against: str) -> tuple[float | None, str]:
-    """How sure a rise from `before` by more than the limit is, and in words; null: noise alone may do it."""
+def _sureness(row: Row, before: float, limit: float, against: str) -> tuple[bool, float | None, str]:
+    """Whether a rise from `before` by more than the limit trips, how sure it is (null: not known), and that in words."""
     if row["direction"] == "worse" and row["cause"] == "performance":
-        return row["confidence"], f"{certainty(row['confidence'])} sure"
+        return True, row["confidence"], f"{certainty(row['confidence'])} sure"
     exact_usd = row["exact_usd"]
     if against == "previous":
         exact_usd = (row["price_effect_usd"] or 0.0) + (row["scope_effect_usd"] or 0.0)
     if (exact_usd or 0.0) > limit * before:
-        return 1.0, f"{exact_usd / before:+.1%} by prices or demand, known exactly"
+        return True, 1.0, f"{exact_usd / before:+.1%} by prices or demand, known exactly"
+    if against == "baseline" and row["direction"] == "worse" and row["moved_share"] > limit:
+        # in a young series, whose baseline has nights of both prices
+        return True, 1.0, f"{row['moved_share']:+.1%} of it by {row['cause']}, known exactly"
     if not row["performance_id"]:
-        return 1.0, "known exactly"
+        return True, 1.0, "known exactly"
     sigmas, noise = _sigmas(row, before, exact_usd or 0.0, against)
     if sigmas is None:
-        return 1.0, "its noise is not known yet"
+        return True, None, "its noise is not known yet"
     if sigmas < SURE_SIGMAS:
-        return None, f"{sigmas:.1f} sigmas of {noise}"
+        return False, None, f"{sigmas:.1f} sigmas of {noise}"
     from transforms.changes import confidence
 
-    return confidence(sigmas), f"{sigmas:.1f} sigmas of its own noise, {certainty(confidence(sigmas))} sure"
+    return True, confidence(sigmas), f"{sigmas:.1f} sigmas of its own noise, {certainty(confidence(sigmas))} sure"
 
 
 def _sigmas(row: Row, before: float, exact_usd: float, against: str) -> tuple[float | None, str]:

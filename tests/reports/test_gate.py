@@ -50,6 +50,22 @@ def test_rises_of_prices_since_the_baseline_count_together(tmp_path: Path) -> No
     assert "+6.0% by prices or demand, known exactly" in found.why
 
 
+def test_a_price_that_rose_in_the_first_nights_trips_though_the_baseline_has_nights_of_both(tmp_path: Path) -> None:
+    # 20 % dearer since the second night; the baseline is the median of all nights, and tonight was a quick one
+    tonight = {"value_usd": 1.15, "baseline_usd": 1.05, "baseline_until": NIGHT + timedelta(days=1), "sigmas": -0.3}
+    price = {"cause": "price", "step_night": NIGHT + timedelta(days=1), "reference_usd": 1.0, "change_share": 0.2}
+    found = verdict(tmp_path, 0.05, {}, {"value_usd": 1.2, "price_effect_usd": 0.2}, tonight, moved=price)
+    assert (found.verdict, found.confidence) == ("tripped", 1.0)
+    assert "+20.0% of it by price, known exactly" in found.why
+
+
+def test_a_rise_whose_noise_nobody_knows_trips_and_says_so(tmp_path: Path) -> None:
+    tonight = {"value_usd": 1.2, "baseline_usd": 1.0, "noise_share": None, "value_usd_lo": None, "value_usd_hi": None}
+    found = verdict(tmp_path, 0.05, {}, tonight)
+    assert (found.verdict, found.confidence) == ("tripped", None)
+    assert "its noise is not known yet" in found.why
+
+
 @pytest.mark.parametrize(("limit", "said"), [(0.05, "tripped"), (0.5, "no_baseline")])
 def test_without_a_baseline_only_what_is_known_exactly_is_judged(tmp_path: Path, limit: float, said: str) -> None:
     # a price rose by 20 %, and the night after took twice the time: two nights are no baseline to tell noise by
