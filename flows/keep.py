@@ -43,8 +43,7 @@ def retention(dry_run: bool, as_of: datetime | None, catalog: str | None, home: 
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    today = datetime.now(UTC).date()
-    day = as_of.date() if as_of else retain.as_of_today(at, today, say) if policy.rules else today
+    day = as_of.date() if as_of else retain.as_of_today(at, policy, datetime.now(UTC).date(), say)
     outcomes = retain.would(at, policy, day) if dry_run else retain.apply(at, policy, day, say)
     if as_json:
         click.echo(to_json([outcome.as_row() for outcome in outcomes]))

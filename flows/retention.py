@@ -19,8 +19,7 @@ async def retain_old(home: Home, policy: Policy) -> list[retain.Outcome]:
     """Apply the policy as of today, or of the last run."""
 
     def applied() -> list[retain.Outcome]:
-        today = datetime.now(UTC).date()
-        day = retain.as_of_today(home, today, print) if policy.rules else today
+        day = retain.as_of_today(home, policy, datetime.now(UTC).date(), print)
         return retain.apply(home, policy, day, print)
 
     return await asyncio.to_thread(applied)

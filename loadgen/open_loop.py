@@ -133,7 +133,11 @@ class OpenLoop(Level):
         if len(self._tasks) >= self._most:
             self._arrived += 1
             self._held.append((job, due_ns))
-            return
+        else:
+            self._go(job, due_ns)
+
+    def _go(self, job: Job, due_ns: int) -> None:
+        """Send a further turn, if it may still be sent."""
         job = self._as_of_now(job)
         if self._admit(job, due_ns):
             self._launch(job, due_ns)
@@ -148,10 +152,8 @@ class OpenLoop(Level):
         self._tasks.discard(task)
         if self._held and not self._stopped:
             job, due_ns = self._held.popleft()
-            job = self._as_of_now(job)
             self._arrived -= 1
-            if self._admit(job, due_ns):
-                self._launch(job, due_ns)
+            self._go(job, due_ns)
         elif self._behind_since_ns is not None:
             self._wake.set()
 

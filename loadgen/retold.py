@@ -22,10 +22,8 @@ def not_connected(peer: Peer, within_s: float, step: str, *, reached: bool) -> h
     `step` as in `retold`; `reached`: the nearest of `peer` took a connection.
     """
     near = peer.proxy or peer.server
-    if step == "connection.start_tls":
-        return sockets.not_connected(near, within_s, in_handshake=True)
-    if step.endswith("start_tls"):
-        return sockets.not_connected(f"{peer.server} through {near}", within_s, in_handshake=True)
+    if other := _in_handshake_with(peer, step):
+        return sockets.not_connected(other, within_s, in_handshake=True)
     if peer.proxy and reached:
         return httpx.ConnectTimeout(f"{near} opens no way to {peer.server} within {within_s:g} s")
     return sockets.not_connected(near, within_s, in_handshake=False)
@@ -42,10 +40,8 @@ def retold(error: httpx.TransportError, peer: Peer, step: str, *, answered: bool
             return httpx.ConnectError(f"{near} opens no way to {peer.server}: {error}")
         case httpx.ConnectTimeout():
             return httpx.ConnectTimeout(f"cannot connect to {near}: {_cause(error)}")
-        case httpx.ConnectError() if step == "connection.start_tls":
-            return httpx.ConnectError(f"TLS with {near} failed: {str(error) or _cause(error)}")
-        case httpx.ConnectError() if step.endswith("start_tls"):
-            return httpx.ConnectError(f"TLS with {peer.server} through {near} failed: {str(error) or _cause(error)}")
+        case httpx.ConnectError() if other := _in_handshake_with(peer, step):
+            return httpx.ConnectError(f"TLS with {other} failed: {str(error) or _cause(error)}")
         case httpx.ConnectError():
             return httpx.ConnectError(f"cannot connect to {near}: {_cause(error)}")
         case httpx.RemoteProtocolError() if _is_cut(str(error)):
@@ -60,6 +56,14 @@ def _is_cut(message: str) -> bool:
     return message.startswith(
         ("peer closed connection", "Server disconnected", "<StreamReset", "<ConnectionTerminated")
     )
+
+
+def _in_handshake_with(peer: Peer, step: str) -> str | None:
+    """With whom TLS was being agreed on at `step`; null: with nobody."""
+    near = peer.proxy or peer.server
+    if step == "connection.start_tls":
+        return near
+    return f"{peer.server} through {near}" if step.endswith("start_tls") else None
 
 
 def _cause(error: BaseException) -> str:

@@ -158,7 +158,8 @@ class Goodput(Search):
     """Doubles the load while `what` holds, then bisects between the highest that holds and the lowest that does not.
 
     An undecided level is measured again, twice as long and then four times, and so is one that does not hold where the
-    client was the limit; what is undecided even then does not hold, and neither does a level that gave up. Where `start` does not hold, the load is halved until it does.
+    client was the limit; what is undecided even then does not hold, and neither does a level that gave up. Where `start`
+    does not hold, the load is halved until it does.
     """
 
     def __init__(self, start: float, maximum: float, resolution: float, *, whole: bool, what: str) -> None:

@@ -74,7 +74,7 @@ class Outcome:
         }
 
 
-def as_of_today(home: Home, today: date, say: Callable[[str], None]) -> date:
+def as_of_today(home: Home, policy: Policy, today: date, say: Callable[[str], None]) -> date:
     """The day that ages count to where nobody names one: `today`, or the day of the last run, if that is earlier.
 
     A clock that runs ahead would make all that was ever measured old at once. `say` is told where the two are far apart.
@@ -83,6 +83,8 @@ def as_of_today(home: Home, today: date, say: Callable[[str], None]) -> date:
         LandingError: a manifest cannot be read.
 
     """
+    if not policy.rules:  # no age is asked for
+        return today
     last = max((_began(manifest.run) for manifest in manifests.read_all(home)), default=today)
     if (today - last).days > _QUIET_DAYS:
         say(

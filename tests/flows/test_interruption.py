@@ -124,7 +124,7 @@ def test_the_first_signal_asks_the_measuring_process_to_stop_and_the_second_ends
 
 
 def blocks(pid: int, number: signal.Signals) -> bool:
-    """Whether the signal waits until the process's main thread asks for it."""
+    """Whether the signal waits until a thread of the process asks for it."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return bool(int(status["SigBlk"], 16) >> (number - 1) & 1)
 
