@@ -20,8 +20,7 @@ _SUPPORTED = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch
 
 ANCILLARY_BYTES = socket.CMSG_SPACE(_STAMPS.size) if _SUPPORTED else 0
 
-SLACK_NS = 250_000_000
-"""A full machine's kernel may hand over what it has stamped so much later; a clock that was stepped is noted in any case."""
+SLACK_NS = 50_000_000
 _PREEMPTED_NS = 50_000
 _LAG_SAMPLE = 16
 
