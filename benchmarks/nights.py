@@ -7,6 +7,7 @@ the new night, so that it has regressions to find. The same night is built once 
 then each series is priced anew as it would have been (staging.repriced).
 """
 
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ from warehouse import inventory, published, runs
 from warehouse.home import Home
 from warehouse.scratch import attach
 
-REPEATS = 3
+REPEATS = 5
 ENDPOINTS, CONCURRENCIES, MEAN_CHUNKS = 20, (1, 2, 4, 8, 16, 32, 64, 128), 128
 FIRST = datetime(2026, 5, 1, 2)
 """All plans of the starter catalog have a price by then: each night prices the same ones."""
@@ -170,6 +171,7 @@ def measure(night: Night, first: Home, root: Path, nights: int) -> Row:
             night.land(homes["repriced"], nights, dearer(night.catalog, night_of(nights).date()))
         for name in ("new", "repriced"):
             shutil.copyfile(kept, homes[name].warehouse)
+            os.sync()  # as of any published file: no build waits for the disk to take it
             builds[name].append(alone("build", str(homes[name].root)))
     home, firsts, news = homes["new"], builds["first"], builds["new"]
     for built in (home, homes["repriced"]):

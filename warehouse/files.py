@@ -4,7 +4,8 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from schemas.errors import LandingError
@@ -35,8 +36,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(temporary)
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -75,6 +75,21 @@ def copy_file(source: Path, target: Path) -> None:
 
 _CHUNK = 1 << 27
 _CANNOT = (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP)
+
+
+@contextlib.contextmanager
+def synced_beside(path: Path) -> Iterator[None]:
+    """Sync what a file holds while the body runs, so that its last sync has little to do. Raises OSError at the end."""
+    with ThreadPoolExecutor(1) as pool:
+        synced = pool.submit(sync_file, path)
+        yield
+        synced.result()
+
+
+def sync_file(path: Path) -> None:
+    """Make what a file holds survive a power cut. Raises OSError."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

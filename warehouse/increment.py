@@ -14,7 +14,7 @@ from schemas.errors import BuildError
 from transforms.memory import in_memory
 from transforms.runner import BuildReport, build_history, build_nights
 from warehouse import archive, inventory, manifests, published, sources
-from warehouse.files import copy_file
+from warehouse.files import copy_file, synced_beside
 from warehouse.home import Home
 from warehouse.inventory import Inventory
 from warehouse.published import Affected, Made, Origin, UnusableError
@@ -38,6 +38,8 @@ def increment(home: Home, found: Inventory, scratch: Scratch) -> Made:
         if not affected.nights:
             _check_changed_parts(con, home)
             return published.made(con, 0, BuildReport())
+        # all of history is written to disk while one night is made
+        opened.enter_context(synced_beside(scratch.new))
         report = _nights(con, home, affected, scratch)
         with _reason("the published file cannot be added to"):
             _merge(con, affected.nights)

@@ -1,6 +1,5 @@
 """The files of a build: the new warehouse, staging tables, what does not fit in memory. One build of a home at a time."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ import duckdb
 
 from schemas.errors import WarehouseError
 from transforms.memory import in_memory
-from warehouse.files import sync_folder
+from warehouse.files import sync_file, sync_folder
 from warehouse.home import Home, exclusive_in_turn
 
 STORAGE_VERSION = "v1.2.0"
@@ -73,8 +72,7 @@ class Scratch:
 
     def publish(self) -> None:
         """Swap the new file in. Raises OSError, and then what was published is untouched."""
-        with self.new.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(self.new)
         # of somebody who wrote into the old file: DuckDB would apply it to the new one
         _wal(self.home.warehouse).unlink(missing_ok=True)
         self.new.replace(self.home.warehouse)

@@ -1,5 +1,6 @@
 """A build makes the nights that changed, and its file is that of a build of all."""
 
+import errno
 import json
 import os
 import random
@@ -368,6 +369,22 @@ def test_a_file_system_without_copies_by_reference_gets_a_plain_copy(
             monkeypatch.setattr(os, "copy_file_range", refuses)
         files.copy_file(source, target)
         assert target.read_bytes() == source.read_bytes()
+
+
+def test_a_disk_that_fails_while_history_is_written_leaves_what_was_published(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    measure(home, 2)
+    before = home.warehouse.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync_file", fails)
+        with pytest.raises(WarehouseError, match=r"(?s)Input/output error.*what was published before is untouched"):
+            build(home)
+    assert home.warehouse.read_bytes() == before
+    assert made(home) == 1
 
 
 def test_a_build_says_what_it_made() -> None:

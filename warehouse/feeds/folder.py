@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import FeedError
-from warehouse.files import reason, sync_folder
+from warehouse.files import reason, sync_file, sync_folder
 
 NOTE = "_ratecard_export.json"
 """Readers of hive-partitioned folders leave names with an underscore alone."""
@@ -143,8 +143,7 @@ def _close(folder: Folder) -> None:
     }
     (folder.path / NOTE).write_text(json.dumps(note, indent=1))
     for path in (*files.values(), folder.path / NOTE):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(path)
     for below in (folder.path, *(path for path in folder.path.rglob("*") if path.is_dir())):
         sync_folder(below)
 
