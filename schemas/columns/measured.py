@@ -92,7 +92,7 @@ OPERATING_POINTS = Table(
         R("shards", "BIGINT", "Worker processes that sent the level"),
         N("requests", "BIGINT", "Measured requests of the whole level; null: an import that does not say"),
         R("requests_in_window", "BIGINT", "Requests sent in the window, those cancelled by the plan left out"),
-        N("completions_in_window", "BIGINT", "Completions in the window, whatever their outcome"),
+        N("completions_in_window", "BIGINT", "Completions in the window, whatever their outcome; also of the warm-up"),
         N("error_share", "DOUBLE", "Failed / requests_in_window; of the whole level where there was no window"),
         # rates
         *_rate("request_rps", "Ok completions a second", "1/s"),

@@ -6,7 +6,7 @@ Standard library only. Definitions: docs/metrics.md.
 TRACE_SCHEMA_VERSION = 2
 """2 added transport, conversation_index, turn_index and prefix_group: null in parts of version 1."""
 
-METRIC_VERSION = 3
+METRIC_VERSION = 4
 """2: validity knows late sends, clock steps, calibration errors and over-saturated levels. 3: and turns left out, and lost workers."""
 
 OUTCOMES = (

@@ -303,6 +303,24 @@ def test_an_open_loop_is_measured_between_its_first_and_last_arrival(given: Give
     assert point["request_rps"] == pytest.approx(1.9)
 
 
+def test_what_the_warm_up_of_an_open_loop_still_does_in_the_window_counts_for_rates_alone(given: Given) -> None:
+    # 4 + 21 arrivals, one each 500 ms, 1 s each: the window is 2 s to 12 s. The fourth closes at 2.5 s, with 5 of its 10
+    # tokens after 2 s; as many are missing of those that are under way at the end.
+    given.run().slo(("ttft", None, 150), attainment_share=0.9)
+    for turn in range(25):
+        of_warm_up: dict[str, Any] = {"phase": "warmup", "ttft_ms": 90} if turn < 4 else {}
+        given.request(turn * 500, load_kind="open", concurrency=None, request_rate=2.0, **of_warm_up)
+    given.build()
+    point = given.point()
+    assert (point["window_s"], point["completions_in_window"], point["mean_in_flight"]) == (10.0, 20, 1.999)
+    assert (point["request_rps"], point["output_tps"], point["input_tps"]) == (2.0, 20.0, 200.0)
+    assert point["littles_law_ratio"] == pytest.approx(1.0)
+    assert (point["requests"], point["requests_in_window"], point["ttft_mean_ms"]) == (21, 21, 100.0)
+    assert point["level_request_rps"] == pytest.approx(21 / 11)
+    attained = given.one("select judged_requests, good_rps, good_tps from curated.slo_attainment")
+    assert attained == {"judged_requests": 21, "good_rps": 2.0, "good_tps": 20.0}
+
+
 def test_the_latest_complete_attempt_stands_for_its_run(given: Given) -> None:
     for attempt, status in ((1, "complete"), (2, "complete"), (3, "interrupted")):
         given.run(attempt=attempt, status=status).closed_loop(1, 8, attempt=attempt)

@@ -36,6 +36,7 @@ whole_levels as (
             as output_tokens,
         bool_and(clock_source = 'kernel') filter (where is_ok) as has_kernel_stamps,
     from requests
+    where is_measured
     group by level_no
     union all
     select

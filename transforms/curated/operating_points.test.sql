@@ -43,4 +43,4 @@ select
     requests,
     requests_in_window,
 from curated.operating_points
-where requests_in_window > requests or completions_in_window > requests;
+where requests_in_window > requests or (load_kind = 'closed' and completions_in_window > requests);

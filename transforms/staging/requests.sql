@@ -1,6 +1,6 @@
--- staging.requests: measured requests of all levels with their own latencies (docs/metrics.md, Latency).
+-- staging.requests: requests of all levels with their own latencies (docs/metrics.md, Latency).
 -- grain: level_no, shard, request_index
--- columns: identity; file and row_no, where it lies; *_ns on the wall clock; is_ok, is_failed (neither ok,
+-- columns: identity; file and row_no, where it lies; is_measured; *_ns on the wall clock; is_ok, is_failed (neither ok,
 --   nor cancelled by the plan, nor interrupted with the client);
 --   sent_in_window (latencies and attainment count these), completed_in_window (rates count these; the completion
 --   that opens the window belongs to the time before it), is_in_flight_in_window (sent to closed, for any time of the
@@ -10,10 +10,11 @@
 --   of them a chunk, where only that mean is known; *_ms, the metrics of
 --   LATENCY_METRICS in schemas/columns.py that one request has, null where they never happened or the token count is
 --   unknown.
--- The probe and warm-up requests are not measured.
+-- Those that are measured, and those of the warm-up that were still under way when the window began: what they did in
+--   it counts for rates, and nothing else. The probe, level 0, is not among them.
 with traces as (
     select * from raw.request_traces
-    where phase = 'measure' and level_index > 0
+    where level_index > 0
 ),
 
 placed as (
@@ -30,12 +31,14 @@ placed as (
             as placed_ns,
         traces.sent_ns is not null as was_sent,
         coalesce(traces.sent_ns, traces.scheduled_ns) as sent_ns,
+        traces.phase = 'measure' as is_measured,
         traces.sent_ns - traces.scheduled_ns - coalesce(traces.connect_ns, 0) > 5000000 as is_late_send,
         case
             when traces.sent_ns is not null and traces.clock_source <> 'imported' then traces.connect_ns is null
         end as is_on_reused,
     from traces
     inner join staging.levels as levels using (run_id, attempt, level_index)
+    where is_measured or epoch_ns + traces.closed_ns > levels.window_started_ns
 ),
 
 counted as (
@@ -75,6 +78,7 @@ select
     request_index,
     file,
     row_no,
+    is_measured,
     is_ok,
     not is_ok and outcome not in ('cancelled', 'interrupted') as is_failed,
     clock_source,
@@ -88,7 +92,8 @@ select
     epoch_ns + first_token_ns as first_token_ns,
     epoch_ns + last_token_ns as last_token_ns,
     epoch_ns + closed_ns as closed_ns,
-    coalesce(epoch_ns + placed_ns between window_started_ns and window_ended_ns, false) as sent_in_window,
+    coalesce(is_measured and epoch_ns + placed_ns between window_started_ns and window_ended_ns, false)
+        as sent_in_window,
     coalesce(epoch_ns + closed_ns > window_started_ns and epoch_ns + closed_ns <= window_ended_ns, false)
         as completed_in_window,
     coalesce(
