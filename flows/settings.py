@@ -12,6 +12,8 @@ _DEFAULTS = {
     # the command prints its own messages; a mistake of the user's deserves no traceback
     "PREFECT_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    # its temporary server is stopped in the middle of what it does, which the libraries below it log with a traceback
+    "PREFECT_LOGGING_ROOT_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }
 

@@ -89,7 +89,9 @@ def serve(home: str | None, catalog: str | None, port: int) -> None:
     at.prepare()
     # for the flow runs: each is a process of its own
     os.environ |= {"RATECARD_HOME": str(at.root), "RATECARD_CATALOG": str(folder.absolute())}
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")  # the log of a night that nobody watches is wanted
+    # the log of a night that nobody watches is wanted
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
+    os.environ.setdefault("PREFECT_LOGGING_ROOT_LEVEL", "WARNING")
     quiet_prefect()
     from flows.serve import serve
 
