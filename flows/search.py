@@ -112,7 +112,7 @@ def _throughput(point: dict[str, Any]) -> float | None:
     """Requests/s of a level; the rate that was offered where an open loop kept up with it.
 
     Arrivals are random: short levels of two rates may well deliver alike, and that would look like a plateau. A level
-    keeps up if what is left undone at the end is a tenth of what came, or no more than chance leaves (two sigma).
+    keeps up if what is under way has grown by at most a tenth of what came, or by what chance adds (two sigma).
     """
     rps: float | None = point.get("request_rps")
     if rps is None or point.get("load_kind") != "open" or point["completions_in_window"] is None:

@@ -7,7 +7,8 @@ TRACE_SCHEMA_VERSION = 2
 """2 added transport, conversation_index, turn_index and prefix_group: null in parts of version 1."""
 
 METRIC_VERSION = 4
-"""2: validity knows late sends, clock steps, calibration errors and over-saturated levels. 3: and turns left out, and lost workers."""
+"""2: validity knows late sends, clock steps, calibration errors and over-saturated levels. 3: and turns left out, and lost workers.
+4: rates know what the warm-up still did in the window."""
 
 OUTCOMES = (
     "ok", "http_error", "connect_error", "timeout", "truncated", "malformed", "empty", "cancelled", "interrupted",
